@@ -20,6 +20,7 @@ mod input;
 pub mod collect;
 pub mod spool;
 mod coco;
+mod json;
 mod label_studio;
 mod table;
 

@@ -1,7 +1,20 @@
-//! Errors of the store.
+//! Errors of the store: what a caller can act on, with the object inside and the source kept.
+
+use std::path::PathBuf;
+
+use crate::id::CommitId;
 
 /// A specialised result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// One row that two commits changed in different ways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowConflict {
+    /// The table.
+    pub table: &'static str,
+    /// The row's key: one or two texts.
+    pub key: Vec<String>,
+}
 
 /// Why a call on the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -12,9 +25,127 @@ pub enum Error {
         /// What was tried: a verb.
         action: &'static str,
         /// On which path.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why it failed.
         #[source]
         source: std::io::Error,
     },
+    /// No store was found.
+    #[error("no store at or above `{0}`")]
+    NoStore(PathBuf),
+    /// There is a store already.
+    #[error("a store is already at `{0}`")]
+    StoreExists(PathBuf),
+    /// The store was written by a newer version.
+    #[error("the store needs `{feature}`, which this version cannot read")]
+    NewerFormat {
+        /// The unknown feature or format version.
+        feature: String,
+    },
+    /// An object is missing, or its bytes are not what its name says.
+    #[error("object `{object}` is damaged: {what}")]
+    Damaged {
+        /// The object: a digest, a git id, or a path inside the store.
+        object: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A revision names no commit.
+    #[error("no commit is named `{0}`")]
+    NoCommit(String),
+    /// A revision is a prefix of several ids.
+    #[error("`{0}` names several commits")]
+    AmbiguousRevision(String),
+    /// A ref name is not `[a-z0-9._-]`, or differs from another only by case.
+    #[error("`{name}` cannot be a name: {why}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// A ref that was to be made is there already.
+    #[error("`{0}` exists already")]
+    RefExists(String),
+    /// A ref was moved by somebody else.
+    #[error("`{name}` moved from {expected} to {found}")]
+    RefMoved {
+        /// The ref.
+        name: String,
+        /// What it was expected to be, or `nothing`.
+        expected: String,
+        /// What it is, or `nothing`.
+        found: String,
+    },
+    /// Another program holds git's lock file of a ref.
+    #[error("`{0}` is held by another program")]
+    RefLocked(PathBuf),
+    /// Rows were changed by another commit in the meantime.
+    #[error("{} row(s) were changed by commit {head} in the meantime", conflicts.len())]
+    Conflict {
+        /// The rows.
+        conflicts: Vec<RowConflict>,
+        /// The commit that won.
+        head: CommitId,
+    },
+    /// Rows that may not be stored: a duplicate key, an id that is too long, a NaN.
+    #[error("table `{table}`: {what}")]
+    BadRows {
+        /// The table.
+        table: &'static str,
+        /// What is wrong, with the row's key.
+        what: String,
+    },
+    /// The stage does not fit what was asked.
+    #[error("{0}")]
+    Stage(String),
+    /// Git history could not be read or encoded.
+    #[error("git history: {what}")]
+    Git {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A file of the user's, or the private files, does not read as it should.
+    #[error("`{path}`: {what}")]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Wraps an error of gix.
+    pub(crate) fn git(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Git { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// An object that is damaged.
+    pub(crate) fn damaged(object: impl ToString, what: impl ToString) -> Self {
+        Self::Damaged { object: object.to_string(), what: what.to_string() }
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::damaged("batch", error)
+    }
+}
+
+/// Adds the path and the action to an [`std::io::Error`].
+pub(crate) trait IoContext<T> {
+    fn at(self, action: &'static str, path: impl Into<PathBuf>) -> Result<T>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn at(self, action: &'static str, path: impl Into<PathBuf>) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.into(), source })
+    }
 }

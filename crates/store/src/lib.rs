@@ -1,6 +1,40 @@
 //! The Glossator store: git history, Parquet rows, content-addressed objects.
+pub mod canonical;
 pub mod error;
+pub mod change;
+pub mod delta;
 pub mod fs;
+pub mod history;
+pub mod id;
+pub mod key_index;
+pub mod limits;
+pub mod objects;
+pub mod removal;
 pub mod schema;
+pub mod segment;
+pub mod snapshot;
+pub mod stage;
+pub mod store;
+pub mod transaction;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, RowConflict};
+pub use id::{CommitId, Digest};
+pub use stage::Stage;
+pub use store::{Layer, Snapshot, Store};
+pub use transaction::{CommitOptions, Transaction};
+
+/// The place of a segment's key index.
+pub(crate) fn index_path(dir: &std::path::Path, segment: &Digest) -> std::path::PathBuf {
+    dir.join(format!("{segment}.idx"))
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn random_bytes() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Io {
+        action: "read random bytes from",
+        path: "the operating system".into(),
+        source: e.into(),
+    })?;
+    Ok(bytes)
+}

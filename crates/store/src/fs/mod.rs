@@ -1,18 +1,308 @@
 //! The only place that touches the disk.
+//!
+//! [`Fs`] is the trait of primitive calls, so that faults can be injected one call at a time;
+//! [`Disk`] composes them into the few operations that the store is made of.
+//!
+//! # Guarantees
+//! - [`Disk::write`] leaves the old file or the new one, never a part, and is durable when it
+//!   returns.
+//! - [`TempFile::persist`] syncs the file before it gets its name and the directory after.
+//!
+//! # Limitations
+//! - Unix only: directory syncs and positioned reads are Unix calls.
 
+mod real;
+
+use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use real::RealFs;
+
+use crate::error::{Error, IoContext, Result};
+
+/// A file that is being written.
+pub trait Output: Write + Send {
+    /// Makes what was written durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The name.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Length of a file in bytes.
+    pub len: u64,
+}
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Lock {
+    pub(crate) file: File,
+}
+
+/// The primitive calls on a file system.
+pub trait Fs: Send + Sync + fmt::Debug {
+    /// Reads a whole file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Opens a file for positioned reads.
+    fn open(&self, path: &Path) -> io::Result<File>;
+    /// Makes a file that must not exist.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+    /// Opens a file, made where missing, to write at its end.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+    /// Renames a file over another.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Makes a directory and its parents.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes renames and removals inside a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Lists a directory, sorted by name.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Waits for an advisory lock on a file, made where missing; shared or exclusive.
+    fn lock(&self, path: &Path, shared: bool) -> io::Result<Lock>;
+}
+
+/// The store's operations on files, with paths in their errors.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    fs: Arc<dyn Fs>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self::new(Arc::new(RealFs))
+    }
+}
+
+/// Makes temporary names unique within this process.
+static TEMP_COUNTER: AtomicU64 = AtomicU64::new(0);
+
+impl Disk {
+    /// Works on a file system.
+    pub fn new(fs: Arc<dyn Fs>) -> Self {
+        Self { fs }
+    }
+
+    /// Reads a whole file.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        self.fs.read(path).at("read", path)
+    }
+
+    /// Reads a whole file, or `None` where there is none.
+    pub fn read_optional(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        match self.fs.read(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            done => done.map(Some).at("read", path),
+        }
+    }
+
+    /// Opens a file for positioned reads.
+    pub fn open(&self, path: &Path) -> Result<File> {
+        self.fs.open(path).at("open", path)
+    }
+
+    /// Lists a directory; a missing one is empty.
+    pub fn list(&self, path: &Path) -> Result<Vec<Entry>> {
+        match self.fs.list(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            done => done.at("list", path),
+        }
+    }
+
+    /// Makes a directory, its parents, and their names durable.
+    pub fn create_dir_all(&self, path: &Path) -> Result<()> {
+        let mut missing = Vec::new();
+        let mut at = path;
+        while !at.as_os_str().is_empty() && !at.is_dir() {
+            missing.push(at);
+            let Some(parent) = at.parent() else { break };
+            at = parent;
+        }
+        self.fs.create_dir_all(path).at("make directory", path)?;
+        for dir in missing {
+            if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+                self.sync_dir(parent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes renames and removals inside a directory durable.
+    pub fn sync_dir(&self, path: &Path) -> Result<()> {
+        self.fs.sync_dir(path).at("sync directory", path)
+    }
+
+    /// Starts a file that gets its name when it is whole. `dir` must be on the same file system as
+    /// the final place.
+    pub fn temp(&self, dir: &Path) -> Result<TempFile> {
+        self.create_dir_all(dir)?;
+        let number = TEMP_COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!("tmp-{}-{number}", std::process::id()));
+        // A number of an earlier process with this id: its owner is dead.
+        match self.fs.remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("remove", &path),
+            _ => {}
+        }
+        let out = self.fs.create_new(&path).at("create", &path)?;
+        Ok(TempFile { disk: self.clone(), path, out: Some(out) })
+    }
+
+    /// Replaces a file: old bytes or new bytes, durable on return.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut temp = self.temp(parent(path))?;
+        temp.write_all(bytes).at("write", path)?;
+        temp.persist(path)
+    }
+
+    /// Writes a file that may be lost and is checked when it is read: no sync.
+    pub fn write_cache(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut temp = self.temp(parent(path))?;
+        temp.write_all(bytes).at("write", path)?;
+        temp.publish(path)
+    }
+
+    /// Makes a file that must not exist, durable on return but for its name in the directory.
+    ///
+    /// Returns `false` where it exists.
+    pub fn create_exclusive(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        let mut out = match self.fs.create_new(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            done => done.at("create", path)?,
+        };
+        out.write_all(bytes).at("write", path)?;
+        out.sync().at("sync", path)?;
+        Ok(true)
+    }
+
+    /// Appends to a file and makes it durable.
+    pub fn append(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.create_dir_all(parent(path))?;
+        let mut out = self.fs.append(path).at("open", path)?;
+        out.write_all(bytes).at("append to", path)?;
+        out.sync().at("sync", path)
+    }
+
+    /// Renames a file over another and makes the name durable.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.fs.rename(from, to).at("rename", from)?;
+        self.sync_dir(parent(to))
+    }
+
+    /// Removes a file; a missing one is fine.
+    pub fn remove_file(&self, path: &Path) -> Result<()> {
+        match self.fs.remove_file(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.at("remove", path),
+        }
+    }
+
+    /// Waits for an exclusive lock.
+    pub fn lock(&self, path: &Path) -> Result<Lock> {
+        self.fs.lock(path, false).at("lock", path)
+    }
+
+    /// Waits for a shared lock.
+    pub fn lock_shared(&self, path: &Path) -> Result<Lock> {
+        self.fs.lock(path, true).at("lock", path)
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file that has no final name yet; removed when dropped.
+#[must_use]
+pub struct TempFile {
+    disk: Disk,
+    path: PathBuf,
+    out: Option<Box<dyn Output>>,
+}
+
+impl fmt::Debug for TempFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TempFile").field(&self.path).finish()
+    }
+}
+
+impl TempFile {
+    /// Syncs the file, gives it its name, and syncs the directory.
+    pub fn persist(mut self, path: &Path) -> Result<()> {
+        if let Some(out) = &mut self.out {
+            out.sync().at("sync", &self.path)?;
+        }
+        self.finish(path)?;
+        self.disk.sync_dir(parent(path))
+    }
+
+    /// Gives the file its name without making anything durable: for caches only.
+    pub fn publish(mut self, path: &Path) -> Result<()> {
+        self.finish(path)
+    }
+
+    fn finish(&mut self, path: &Path) -> Result<()> {
+        self.disk.create_dir_all(parent(path))?;
+        self.disk.fs.rename(&self.path, path).at("rename", &self.path)?;
+        self.out = None;
+        Ok(())
+    }
+}
+
+impl Write for TempFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.out {
+            Some(out) => out.write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.as_mut().map_or(Ok(()), |out| out.flush())
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if self.out.take().is_some() {
+            // Best effort: what stays behind is collected by gc.
+            let _ = self.disk.fs.remove_file(&self.path);
+        }
+    }
+}
 
 /// Opens a file of the user's for reading.
-pub fn open_input(path: &Path) -> std::io::Result<File> {
+pub fn open_input(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
-        return Err(std::io::ErrorKind::IsADirectory.into());
+        return Err(io::ErrorKind::IsADirectory.into());
     }
     Ok(file)
 }
 
 /// Makes a temporary file that has no name and vanishes when it is closed.
-pub fn anonymous_temp_file() -> std::io::Result<File> {
+pub fn anonymous_temp_file() -> io::Result<File> {
     tempfile::tempfile()
+}
+
+/// Starts a file of the user's that replaces `path` when it is whole.
+pub fn output_file(path: &Path) -> Result<TempFile> {
+    let dir = parent(path);
+    if !dir.is_dir() {
+        return Err(Error::Io {
+            action: "write",
+            path: path.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        });
+    }
+    Disk::default().temp(dir)
 }

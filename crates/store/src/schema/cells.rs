@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, TimestampMicroseco
 use std::sync::Arc;
 
 use super::CellType;
+use crate::canonical::float_bits;
 
 /// A read-only column of any [`CellType`], cheap to index by row.
 #[derive(Debug, Clone, Copy)]
@@ -138,6 +139,32 @@ impl<'a> ColumnView<'a> {
                 Some((offsets[row]..offsets[row + 1]).map(|i| values.value(i as usize)).collect())
             }
             _ => None,
+        }
+    }
+
+    /// Whether two cells of one column hold the same value: floats by bits with −0 as +0.
+    pub fn same_cell(&self, row: usize, other: &ColumnView<'_>, other_row: usize) -> bool {
+        let (null, other_null) = (self.is_null(row), other.is_null(other_row));
+        if null || other_null {
+            return null && other_null;
+        }
+        let same_float = |a: f64, b: f64| float_bits(a) == float_bits(b);
+        match self {
+            Self::Text(_) | Self::Dict(..) => self.text(row) == other.text(other_row),
+            Self::Bool(_) => self.bool(row) == other.bool(other_row),
+            Self::Float(_) => match (self.float(row), other.float(other_row)) {
+                (Some(a), Some(b)) => same_float(a, b),
+                _ => false,
+            },
+            Self::Int(_) | Self::Int32(_) | Self::Time(_) => self.int(row) == other.int(other_row),
+            Self::List(_) => match (self.floats(row), other.floats(other_row)) {
+                (Some(a), Some(b)) => {
+                    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_float(*a, *b))
+                }
+                (None, None) => self.texts(row) == other.texts(other_row),
+                _ => false,
+            },
+            Self::Bytes(_) => self.bytes(row) == other.bytes(other_row),
         }
     }
 

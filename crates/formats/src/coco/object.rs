@@ -1,0 +1,325 @@
+//! One COCO object: the parts that rows hold, and the JSON that follows from them alone.
+//!
+//! Importer and exporter both call [`render`]. What a file says beyond it is the residual in a
+//! row's `extra`, so that an edited part shows in the export together with all that is computed
+//! from it: the area, the box around a shape, the count of keypoints.
+
+use serde_json::{Map, Number, Value};
+
+use super::rle;
+use crate::json;
+
+/// How far a stated box may lie from the box around the shape and still be the same box, in
+/// pixels. Tools round both, mostly to two decimals.
+const BOX_TOLERANCE: f64 = 0.011;
+
+/// The most decimals that are rounded to; with more, floats have no exact sums anyway.
+const DECIMALS_MAX: usize = 12;
+
+/// Member of `extra`: the members whose whole numbers are written the other way (`2.0` for `2`).
+pub const NUMBERS: &str = "~numbers";
+
+/// Member of `extra`: the mask was a list of runs, not compressed text.
+pub const COUNTS: &str = "~counts";
+
+/// The members whose numbers have a way of writing.
+const NUMBER_MEMBERS: [&str; 4] = ["bbox", "segmentation", "area", "keypoints"];
+
+/// Which sort of file the object stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// An entry of `annotations`.
+    Annotation,
+    /// An entry of `segments_info` of a panoptic annotation.
+    Segment,
+    /// A row of a results file.
+    Detection,
+}
+
+/// A shape, as the `geometry` and `mask` columns encode it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Segmentation {
+    /// Ring count, then per ring its point count and x, y in turn.
+    Polygons(Vec<f64>),
+    /// Height and width, and the runs as compressed text.
+    Mask([f64; 2], Vec<u8>),
+}
+
+/// What the rows of one object hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parts {
+    /// `[x, y, w, h]`.
+    pub bbox: Option<[f64; 4]>,
+    /// The shape.
+    pub segmentation: Option<Segmentation>,
+    /// x, y and visibility in turn.
+    pub keypoints: Option<Vec<f64>>,
+    /// The caption.
+    pub caption: Option<String>,
+    /// The confidence.
+    pub score: Option<f64>,
+}
+
+/// What identifies an object in its file.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Its id; null stands for one that is yet to be given.
+    pub id: Value,
+    /// The image's id; not written in a segment.
+    pub image_id: Value,
+    /// The category's id.
+    pub category_id: Option<Value>,
+}
+
+/// How an object is written, where the numbers alone do not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Style {
+    /// Bit `i`: the whole numbers of `NUMBER_MEMBERS[i]` are written the other way.
+    flipped: u8,
+    /// Runs are a list of numbers.
+    counts: bool,
+}
+
+impl Style {
+    /// Takes the style out of a residual.
+    pub fn take(residual: &mut Map<String, Value>) -> Self {
+        let counts = residual.shift_remove(COUNTS).is_some();
+        let names = residual.shift_remove(NUMBERS);
+        let mut flipped = 0;
+        for name in names.iter().filter_map(Value::as_array).flatten() {
+            if let Some(i) = NUMBER_MEMBERS.iter().position(|m| name.as_str() == Some(m)) {
+                flipped |= 1 << i;
+            }
+        }
+        Self { flipped, counts }
+    }
+
+    fn put(&self, residual: &mut Map<String, Value>) {
+        if self.counts {
+            residual.insert(COUNTS.to_owned(), "list".into());
+        }
+        let members: Vec<Value> = (0..NUMBER_MEMBERS.len())
+            .filter(|i| self.flipped & (1 << i) != 0)
+            .map(|i| NUMBER_MEMBERS[i].into())
+            .collect();
+        if !members.is_empty() {
+            residual.insert(NUMBERS.to_owned(), Value::Array(members));
+        }
+    }
+
+    /// Writes a number of a member whose whole numbers have a point by default, or not.
+    fn number(&self, member: &str, point: bool, value: f64) -> Value {
+        let flipped = NUMBER_MEMBERS
+            .iter()
+            .position(|m| *m == member)
+            .is_some_and(|i| self.flipped & (1 << i) != 0);
+        if point != flipped && value.fract() == 0.0 && value.abs() < 1e15 {
+            if let Ok(number) = format!("{value:.1}").parse::<Number>() {
+                return Value::Number(number);
+            }
+        }
+        json::number(value)
+    }
+}
+
+/// Writes an object from its parts alone.
+pub fn render(shape: Shape, names: &Names, parts: &Parts, style: &Style) -> Value {
+    let mut out = Map::new();
+    if shape != Shape::Detection {
+        out.insert("id".to_owned(), names.id.clone());
+    }
+    if shape != Shape::Segment {
+        out.insert("image_id".to_owned(), names.image_id.clone());
+    }
+    if let Some(id) = &names.category_id {
+        out.insert("category_id".to_owned(), id.clone());
+    }
+    render_shape(&mut out, shape, parts, style);
+    if let Some(points) = &parts.keypoints {
+        let numbers = points.iter().map(|&v| style.number("keypoints", false, v)).collect();
+        out.insert("keypoints".to_owned(), Value::Array(numbers));
+        if shape != Shape::Detection {
+            let labelled = points.iter().skip(2).step_by(3).filter(|&&v| v > 0.0).count();
+            out.insert("num_keypoints".to_owned(), labelled.into());
+        }
+    }
+    if let Some(caption) = &parts.caption {
+        out.insert("caption".to_owned(), caption.as_str().into());
+    }
+    if let Some(score) = parts.score {
+        out.insert("score".to_owned(), json::number(score));
+    }
+    Value::Object(out)
+}
+
+/// Writes the shape, the box and what is computed from them.
+fn render_shape(out: &mut Map<String, Value>, shape: Shape, parts: &Parts, style: &Style) {
+    let masked = matches!(parts.segmentation, Some(Segmentation::Mask(..)));
+    let around = match shape {
+        Shape::Annotation => parts.segmentation.as_ref().and_then(box_around),
+        Shape::Segment | Shape::Detection => None,
+    };
+    let Some(bbox) = parts.bbox.or(around) else {
+        if let Some(segmentation) = &parts.segmentation {
+            out.insert("segmentation".to_owned(), render_segmentation(segmentation, style));
+        }
+        return;
+    };
+    if let Some(segmentation) = &parts.segmentation {
+        out.insert("segmentation".to_owned(), render_segmentation(segmentation, style));
+    } else if shape == Shape::Annotation {
+        out.insert("segmentation".to_owned(), Value::Array(Vec::new()));
+    }
+    // Boxes around masks, panoptic boxes and detections are mostly whole numbers.
+    let point = shape == Shape::Annotation && !(masked && parts.bbox.is_none());
+    if shape != Shape::Detection {
+        let area = parts.segmentation.as_ref().map_or_else(|| box_area(bbox), area);
+        let number = style.number("area", shape == Shape::Annotation && !masked, area);
+        out.insert("area".to_owned(), number);
+    }
+    let numbers = bbox.iter().map(|&v| style.number("bbox", point, v)).collect();
+    out.insert("bbox".to_owned(), Value::Array(numbers));
+    if shape != Shape::Detection {
+        out.insert("iscrowd".to_owned(), 0.into());
+    }
+}
+
+fn render_segmentation(segmentation: &Segmentation, style: &Style) -> Value {
+    match segmentation {
+        Segmentation::Polygons(geometry) => rings(geometry)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|ring| ring.iter().map(|&v| style.number("segmentation", true, v)).collect())
+            .collect::<Vec<Value>>()
+            .into(),
+        Segmentation::Mask(size, text) => {
+            let counts = match rle::decode(text).filter(|_| style.counts) {
+                Some(runs) => runs.into(),
+                None => Value::from(String::from_utf8_lossy(text)),
+            };
+            let size = size.iter().map(|&v| json::number(v)).collect::<Vec<_>>();
+            Value::Object(Map::from_iter([
+                ("size".to_owned(), size.into()),
+                ("counts".to_owned(), counts),
+            ]))
+        }
+    }
+}
+
+/// What a file says of an object beyond its parts, as the text of `extra`; `counts` says that it
+/// writes runs as a list.
+pub fn extra(
+    shape: Shape,
+    names: &Names,
+    parts: &Parts,
+    counts: bool,
+    source: &Value,
+) -> Option<String> {
+    let mut style = Style { flipped: 0, counts };
+    let rendered = render(shape, names, parts, &style);
+    let Some(Value::Object(mut left)) = json::residual(&rendered, source) else {
+        let mut left = Map::new();
+        style.put(&mut left);
+        return (!left.is_empty()).then(|| Value::Object(left).to_string());
+    };
+    // A way of writing is cheaper than a list of number texts.
+    for (i, member) in NUMBER_MEMBERS.into_iter().enumerate() {
+        let texts = |entry: &&Value| entry.get("~n").or(entry.get("~a")).is_some();
+        let Some(entry) = left.get(member).filter(texts) else { continue };
+        let other = Style { flipped: style.flipped | 1 << i, counts };
+        let flipped = render(shape, names, parts, &other);
+        let again = json::residual(&flipped, source);
+        let again = again.as_ref().and_then(|again| again.get(member));
+        let cost = again.map_or(0, |again| again.to_string().len()) + member.len();
+        if cost < entry.to_string().len() {
+            match again.cloned() {
+                Some(again) => left.insert(member.to_owned(), again),
+                None => left.shift_remove(member),
+            };
+            style = other;
+        }
+    }
+    style.put(&mut left);
+    Some(Value::Object(left).to_string())
+}
+
+/// Whether a box says no more than the shape.
+pub fn is_around(bbox: [f64; 4], segmentation: &Segmentation) -> bool {
+    box_around(segmentation)
+        .is_some_and(|around| around.iter().zip(bbox).all(|(a, b)| (a - b).abs() < BOX_TOLERANCE))
+}
+
+/// The rings of a polygon's geometry; `None` where the counts do not fit.
+pub fn rings(geometry: &[f64]) -> Option<Vec<&[f64]>> {
+    let (count, mut rest) = geometry.split_first()?;
+    let mut rings = Vec::new();
+    while let Some((&points, after)) = rest.split_first() {
+        if points < 0.0 || points.fract() != 0.0 || points > after.len() as f64 {
+            return None;
+        }
+        let (ring, next) = after.split_at_checked(2 * points as usize)?;
+        rings.push(ring);
+        rest = next;
+    }
+    (rings.len() as f64 == *count).then_some(rings)
+}
+
+/// The area of a shape in pixels.
+fn area(segmentation: &Segmentation) -> f64 {
+    match segmentation {
+        Segmentation::Polygons(geometry) => {
+            rings(geometry).unwrap_or_default().into_iter().map(ring_area).sum()
+        }
+        Segmentation::Mask(_, text) => rle::area(&rle::decode(text).unwrap_or_default()) as f64,
+    }
+}
+
+/// The shoelace formula around the first point, in the order of operations that gives the areas
+/// of COCO 2017 to the last digit.
+fn ring_area(ring: &[f64]) -> f64 {
+    let (points, _) = ring.as_chunks::<2>();
+    let Some(&[x0, y0]) = points.first() else { return 0.0 };
+    let n = points.len();
+    let twice: f64 = (0..n)
+        .map(|i| {
+            let (before, after) = (points[(i + n - 1) % n], points[(i + 1) % n]);
+            (points[i][0] - x0) * ((after[1] - y0) - (before[1] - y0))
+        })
+        .sum();
+    twice.abs() / 2.0
+}
+
+/// The area of a box, with the digits that the exact product has.
+fn box_area([_, _, w, h]: [f64; 4]) -> f64 {
+    round(w * h, decimals(w) + decimals(h))
+}
+
+/// The box around a shape; `None` around nothing.
+fn box_around(segmentation: &Segmentation) -> Option<[f64; 4]> {
+    let geometry = match segmentation {
+        Segmentation::Polygons(geometry) => geometry,
+        Segmentation::Mask(size, text) => {
+            return Some(rle::bbox(&rle::decode(text)?, size[0] as u64).map(|v| v as f64));
+        }
+    };
+    let mut points = rings(geometry)?.into_iter().flat_map(|ring| ring.as_chunks::<2>().0);
+    let &first = points.next()?;
+    let (low, high) = points.fold((first, first), |(low, high), p| {
+        ([low[0].min(p[0]), low[1].min(p[1])], [high[0].max(p[0]), high[1].max(p[1])])
+    });
+    let side = |i: usize| round(high[i] - low[i], decimals(low[i]).max(decimals(high[i])));
+    Some([low[0], low[1], side(0), side(1)])
+}
+
+/// How many decimals the shortest text of a number has.
+fn decimals(value: f64) -> usize {
+    let text = value.to_string();
+    text.split_once('.').map_or(0, |(_, decimals)| decimals.len())
+}
+
+fn round(value: f64, decimals: usize) -> f64 {
+    if decimals > DECIMALS_MAX {
+        return value;
+    }
+    format!("{value:.decimals$}").parse().unwrap_or(value)
+}

@@ -1,0 +1,189 @@
+//! Reads the parts of one object, and says where something is wrong with them.
+
+use serde_json::{Map, Value};
+
+use super::object::{Parts, Segmentation, is_around};
+use super::rle;
+use crate::json::{float, type_name};
+
+/// What is wrong with a record, and where in it.
+#[derive(Debug)]
+pub struct Wrong {
+    /// Continues the record's path.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Wrong {
+    /// Names a member of the record.
+    pub fn new(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { path: path.into(), what: what.into() }
+    }
+}
+
+/// A specialised result.
+pub type Result<T> = std::result::Result<T, Wrong>;
+
+/// The parts of an object as the file has them.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// What rows will hold.
+    pub parts: Parts,
+    /// Whether runs are a list.
+    pub counts: bool,
+    /// Short phrases on what is odd but kept.
+    pub odd: Vec<&'static str>,
+}
+
+impl Read {
+    /// Reads every part that is there. Null and empty members are no parts.
+    pub fn new(object: &Map<String, Value>) -> Result<Self> {
+        let mut read = Self::default();
+        read.bbox(object)?;
+        read.segmentation(object)?;
+        read.parts.keypoints = keypoints(object)?;
+        read.parts.caption = match object.get("caption") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(other) => return Err(wrong_type(".caption", "text", other)),
+        };
+        read.parts.score = match object.get("score") {
+            None | Some(Value::Null) => None,
+            Some(score) => Some(number(".score", score)?),
+        };
+        Ok(read)
+    }
+
+    /// Leaves the box to the shape where it says no more than the shape does.
+    pub fn drop_derived_box(&mut self) {
+        if let (Some(bbox), Some(segmentation)) = (self.parts.bbox, &self.parts.segmentation) {
+            if is_around(bbox, segmentation) {
+                self.parts.bbox = None;
+            }
+        }
+    }
+
+    fn bbox(&mut self, object: &Map<String, Value>) -> Result<()> {
+        let Some(values) = list(object, "bbox")? else { return Ok(()) };
+        let numbers = numbers(".bbox", values)?;
+        let bbox: [f64; 4] = numbers.try_into().map_err(|numbers: Vec<f64>| {
+            let what = format!("a box is [x, y, width, height], not {} numbers", numbers.len());
+            Wrong::new(".bbox", what)
+        })?;
+        if bbox.iter().any(|v| *v < 0.0) {
+            self.odd.push("boxes with negative numbers");
+        }
+        self.parts.bbox = Some(bbox);
+        Ok(())
+    }
+
+    fn segmentation(&mut self, object: &Map<String, Value>) -> Result<()> {
+        self.parts.segmentation = match object.get("segmentation") {
+            None | Some(Value::Null) => None,
+            Some(Value::Array(rings)) if rings.is_empty() => None,
+            Some(Value::Array(rings)) => Some(self.polygons(rings)?),
+            Some(Value::Object(mask)) => Some(self.mask(mask)?),
+            Some(other) => {
+                return Err(wrong_type(".segmentation", "an array of polygons or a mask", other));
+            }
+        };
+        Ok(())
+    }
+
+    fn polygons(&mut self, rings: &[Value]) -> Result<Segmentation> {
+        let mut geometry = vec![rings.len() as f64];
+        for (i, ring) in rings.iter().enumerate() {
+            let path = format!(".segmentation[{i}]");
+            let Value::Array(values) = ring else {
+                return Err(wrong_type(&path, "a polygon: an array of x and y in turn", ring));
+            };
+            if values.len() % 2 != 0 {
+                let what = format!("a polygon has x and y in turn, not {} numbers", values.len());
+                return Err(Wrong::new(path, what));
+            }
+            if values.len() < 6 {
+                self.odd.push("polygons of less than three points");
+            }
+            geometry.push((values.len() / 2) as f64);
+            geometry.extend(numbers(&path, values)?);
+        }
+        Ok(Segmentation::Polygons(geometry))
+    }
+
+    fn mask(&mut self, mask: &Map<String, Value>) -> Result<Segmentation> {
+        let path = ".segmentation.size";
+        let size = mask.get("size").and_then(Value::as_array).map(Vec::as_slice);
+        let Some([height, width]) = size else {
+            return Err(Wrong::new(path, "a mask has a `size` of [height, width]"));
+        };
+        let side = |value: &Value| {
+            let side = value.as_u64().filter(|v| *v <= u64::from(u32::MAX));
+            side.ok_or_else(|| Wrong::new(path, format!("{value} is not a size in pixels")))
+        };
+        let (height, width) = (side(height)?, side(width)?);
+        let path = ".segmentation.counts";
+        let (text, runs) = match mask.get("counts") {
+            Some(Value::String(text)) => {
+                let runs = rle::decode(text.as_bytes())
+                    .ok_or_else(|| Wrong::new(path, "the text is not COCO's run-length code"))?;
+                (text.as_bytes().to_vec(), runs)
+            }
+            Some(Value::Array(counts)) => {
+                let run = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
+                let runs: Option<Vec<u32>> = counts.iter().map(run).collect();
+                let runs = runs
+                    .ok_or_else(|| Wrong::new(path, "a run is a whole number from 0 to 2^32"))?;
+                self.counts = true;
+                (rle::encode(&runs), runs)
+            }
+            _ => return Err(Wrong::new(path, "a mask has `counts`: text, or an array of runs")),
+        };
+        if rle::pixels(&runs) != height * width {
+            self.odd.push("masks whose runs do not fill their size");
+        }
+        Ok(Segmentation::Mask([height as f64, width as f64], text))
+    }
+}
+
+fn keypoints(object: &Map<String, Value>) -> Result<Option<Vec<f64>>> {
+    let Some(values) = list(object, "keypoints")? else { return Ok(None) };
+    if values.len() % 3 != 0 {
+        let what = format!("keypoints are x, y, visibility in turn, not {} numbers", values.len());
+        return Err(Wrong::new(".keypoints", what));
+    }
+    numbers(".keypoints", values).map(Some)
+}
+
+/// A member that is a list with something in it.
+fn list<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Option<&'a [Value]>> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(values)) if values.is_empty() => Ok(None),
+        Some(Value::Array(values)) => Ok(Some(values)),
+        Some(other) => Err(wrong_type(&format!(".{name}"), "an array of numbers", other)),
+    }
+}
+
+fn numbers(path: &str, values: &[Value]) -> Result<Vec<f64>> {
+    let each = |(i, value)| number(&format!("{path}[{i}]"), value);
+    // The path is only needed where something is wrong.
+    match values.iter().map(float).collect() {
+        Some(numbers) => Ok(numbers),
+        None => values.iter().enumerate().map(each).collect(),
+    }
+}
+
+fn number(path: &str, value: &Value) -> Result<f64> {
+    match value {
+        Value::Number(text) => {
+            float(value).ok_or_else(|| Wrong::new(path, format!("{text} is too large a number")))
+        }
+        other => Err(wrong_type(path, "a number", other)),
+    }
+}
+
+/// Says what was expected.
+pub fn wrong_type(path: &str, wanted: &str, found: &Value) -> Wrong {
+    Wrong::new(path, format!("expected {wanted}, found {}", type_name(found)))
+}

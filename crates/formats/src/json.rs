@@ -1,0 +1,57 @@
+//! JSON as labelling tools write it: streamed record by record, and given back to the letter.
+//!
+//! [`Reader`] cuts a file of any size into records, [`parse`] reads one of them, and
+//! [`residual`] with [`restore`] keep what an exporter would not write from the columns alone.
+//!
+//! # Guarantees
+//! - Numbers keep their text; an object with two members of one name, `NaN` and `Infinity` are
+//!   refused.
+//! - Nesting is limited to [`DEPTH_MAX`], a record to [`crate::RECORD_BYTES_MAX`].
+//!
+//! # Limitations
+//! - The exponent of a number is spelled `e+5` or `e-5`, however the file spells it.
+
+mod parse;
+mod reader;
+mod residual;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Number, Value};
+
+pub use parse::{DEPTH_MAX, Malformed, parse};
+pub use reader::{Event, Reader, Record, Top};
+pub use residual::{residual, restore};
+
+/// The JSON number that exporters write for a float: an integer without a point, else the shortest
+/// text that reads back as the same float. `null` where the float is not finite.
+pub fn number(value: f64) -> Value {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() < EXACT_MAX {
+        return Value::from(value as i64);
+    }
+    let text = Value::from(value).to_string();
+    text.parse::<Number>().map_or(Value::Null, Value::Number)
+}
+
+/// The finite float that a JSON number stands for.
+pub fn float(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|f| f.is_finite())
+}
+
+/// A short name of a value's type, for messages.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The text of an `extra` cell: null where nothing is left over.
+pub fn extra_text(residual: Option<Value>) -> Option<String> {
+    residual.map(|r| r.to_string())
+}

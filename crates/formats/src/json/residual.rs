@@ -1,0 +1,202 @@
+//! What a source says beyond what an exporter renders from the columns.
+//!
+//! A residual of an object is an object with the source's own member names. A member is either the
+//! value itself (the exporter has no such member) or an operation: an object whose only member is
+//! one of
+//!
+//! | name | value | meaning, applied to what is rendered *now* |
+//! |---|---|---|
+//! | `~` | `[r]` | drop the member while it equals `r` |
+//! | `~` | `[r, s]` | write `s` while it equals `r` |
+//! | `~h` | `[h]`, `[h, s]` | the same, with `h` the digest of a long `r` |
+//! | `~n` | `s` | write the number text `s` while it is the same number |
+//! | `~o` | object | a residual of the object that stands there |
+//! | `~a` | `[n, {i: …}]` | residuals of elements, while the array has `n` |
+//! | `~v` | any | the value itself, which looks like an operation |
+//!
+//! A source member whose name begins with `~` gets one more `~`. Every operation is conditional,
+//! so that an edited column shows in the export and never an echo of what it once was.
+
+use serde_json::{Map, Value};
+
+/// The longest rendered text that a condition repeats; a longer one is named by its digest.
+const CONDITION_BYTES_MAX: usize = 40;
+
+const OPERATIONS: [&str; 6] = ["~", "~h", "~n", "~o", "~a", "~v"];
+
+/// What `source` says beyond `rendered`, which is what the exporter would write from the columns
+/// alone; `None` when they are equal as JSON values with equal number text.
+///
+/// Two objects give an object with the source's own member names at its top.
+pub fn residual(rendered: &Value, source: &Value) -> Option<Value> {
+    match (rendered, source) {
+        _ if rendered == source => None,
+        (Value::Object(r), Value::Object(s)) => Some(Value::Object(members(r, s))),
+        _ => Some(operation_of(rendered, source)),
+    }
+}
+
+/// Applies a residual to what the exporter renders from the columns now.
+pub fn restore(rendered: Value, residual: &Value) -> Value {
+    if let Some((name, argument)) = operation(residual) {
+        return apply(Some(rendered), name, argument).unwrap_or(Value::Null);
+    }
+    match (rendered, residual) {
+        (Value::Object(mut map), Value::Object(residual)) => {
+            restore_members(&mut map, residual);
+            Value::Object(map)
+        }
+        (rendered, _) => rendered,
+    }
+}
+
+fn members(rendered: &Map<String, Value>, source: &Map<String, Value>) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, value) in source {
+        let entry = match rendered.get(name) {
+            None => added(value),
+            Some(r) if r == value => continue,
+            Some(r) => operation_of(r, value),
+        };
+        out.insert(escape(name), entry);
+    }
+    for (name, value) in rendered {
+        if !source.contains_key(name) {
+            out.insert(escape(name), conditional(value, None));
+        }
+    }
+    out
+}
+
+fn restore_members(map: &mut Map<String, Value>, residual: &Map<String, Value>) {
+    for (name, entry) in residual {
+        let name = unescape(name);
+        let Some((kind, argument)) = operation(entry) else {
+            map.entry(name).or_insert_with(|| entry.clone());
+            continue;
+        };
+        let now = map.get_mut(name).map(Value::take);
+        let had = now.is_some();
+        match apply(now, kind, argument) {
+            Some(value) => {
+                map.insert(name.to_owned(), value);
+            }
+            None if had => {
+                map.shift_remove(name);
+            }
+            None => {}
+        }
+    }
+}
+
+/// The operation that turns one value into another that differs.
+fn operation_of(rendered: &Value, source: &Value) -> Value {
+    match (rendered, source) {
+        (Value::Object(r), Value::Object(s)) => one("~o", Value::Object(members(r, s))),
+        (Value::Array(r), Value::Array(s)) if r.len() == s.len() => {
+            let mut elements = Map::new();
+            for (i, (r, s)) in r.iter().zip(s).enumerate() {
+                if r != s {
+                    elements.insert(i.to_string(), operation_of(r, s));
+                }
+            }
+            one("~a", Value::Array(vec![r.len().into(), Value::Object(elements)]))
+        }
+        _ if same_number(rendered, source) => one("~n", source.clone()),
+        _ => conditional(rendered, Some(source)),
+    }
+}
+
+fn conditional(rendered: &Value, source: Option<&Value>) -> Value {
+    let text = rendered.to_string();
+    let (name, condition) = if text.len() <= CONDITION_BYTES_MAX {
+        ("~", rendered.clone())
+    } else {
+        ("~h", Value::String(digest(&text)))
+    };
+    one(name, Value::Array(std::iter::once(condition).chain(source.cloned()).collect()))
+}
+
+/// Applies an operation to the member as it is rendered now; `None` is no member.
+fn apply(now: Option<Value>, kind: &str, argument: &Value) -> Option<Value> {
+    let now = match (kind, now) {
+        ("~v", now) => return now.or_else(|| Some(argument.clone())),
+        (_, now) => now?,
+    };
+    match (kind, argument) {
+        ("~", Value::Array(pair)) if pair.first() == Some(&now) => pair.get(1).cloned(),
+        ("~h", Value::Array(pair))
+            if pair.first().and_then(Value::as_str) == Some(&digest(&now.to_string())) =>
+        {
+            pair.get(1).cloned()
+        }
+        ("~n", text) if same_number(&now, text) => Some(text.clone()),
+        ("~o", Value::Object(residual)) => match now {
+            Value::Object(mut map) => {
+                restore_members(&mut map, residual);
+                Some(Value::Object(map))
+            }
+            other => Some(other),
+        },
+        ("~a", Value::Array(pair)) => Some(restore_elements(now, pair)),
+        _ => Some(now),
+    }
+}
+
+fn restore_elements(mut now: Value, pair: &[Value]) -> Value {
+    let (Value::Array(items), [len, Value::Object(elements)]) = (&mut now, pair) else {
+        return now;
+    };
+    if len.as_u64() != Some(items.len() as u64) {
+        return now;
+    }
+    for (index, entry) in elements {
+        let item = index.parse::<usize>().ok().and_then(|i| items.get_mut(i));
+        if let (Some(item), Some((kind, argument))) = (item, operation(entry)) {
+            *item = apply(Some(item.take()), kind, argument).unwrap_or(Value::Null);
+        }
+    }
+    now
+}
+
+/// Whether two number texts stand for one number that floats tell from its neighbours.
+fn same_number(a: &Value, b: &Value) -> bool {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => a == b && (a.fract() != 0.0 || a.abs() < EXACT_MAX),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn added(value: &Value) -> Value {
+    if operation(value).is_some() { one("~v", value.clone()) } else { value.clone() }
+}
+
+fn operation(value: &Value) -> Option<(&str, &Value)> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    let (name, argument) = map.iter().next()?;
+    OPERATIONS.contains(&name.as_str()).then_some((name.as_str(), argument))
+}
+
+fn one(name: &str, value: Value) -> Value {
+    Value::Object(Map::from_iter([(name.to_owned(), value)]))
+}
+
+fn escape(name: &str) -> String {
+    if name.starts_with('~') { format!("~{name}") } else { name.to_owned() }
+}
+
+fn unescape(name: &str) -> &str {
+    match name.strip_prefix('~') {
+        Some(rest) if rest.starts_with('~') => rest,
+        _ => name,
+    }
+}
+
+fn digest(text: &str) -> String {
+    let hex = blake3::hash(text.as_bytes()).to_hex();
+    hex.as_str().get(..16).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,153 @@
+//! What a commit did: three objects a table (added, before, removed) and the record of counts.
+//!
+//! # Guarantees
+//! - Writing a change of `k` rows reads and writes in proportion to `k`.
+//! - A change alone gives old and new content of every row that it touched.
+
+mod fold;
+mod join;
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use fold::Fold;
+pub use join::compare;
+pub use read::{only_old, read_change};
+pub use write::ChangeWriter;
+
+use crate::delta::Counts;
+use crate::id::Digest;
+use crate::limits::META_NAMES_MAX;
+use crate::removal::RemovalRef;
+use crate::segment::SegmentRef;
+
+/// What one commit did to one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableChange {
+    /// Segments of new rows and new content of changed rows, sorted by key and apart.
+    pub added: Vec<SegmentRef>,
+    /// Segments of old values of changed rows and of whole removed rows, likewise.
+    pub before: Vec<SegmentRef>,
+    /// The rows that are dead from here on.
+    pub removed: Option<RemovalRef>,
+    /// How many rows were added, changed and removed.
+    pub counts: Counts,
+    /// Live rows of the table after the commit.
+    pub rows: u64,
+}
+
+/// `change.json`: what one commit did, against its first parent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRecord {
+    /// By table; tables that did not change are absent.
+    pub tables: BTreeMap<String, TableChange>,
+    /// Annotations by policy; only names of policy form, and `unstated`.
+    pub policies: BTreeMap<String, Counts>,
+    /// The object with counts by person and label and the sources, which may be erased.
+    pub meta: Option<Digest>,
+}
+
+impl ChangeRecord {
+    /// Counts of a table.
+    pub fn counts(&self, table: &str) -> Counts {
+        self.tables.get(table).map(|t| t.counts).unwrap_or_default()
+    }
+
+    /// Whether no row changed.
+    pub fn is_empty(&self) -> bool {
+        self.tables.values().all(|t| t.counts.is_empty())
+    }
+}
+
+/// A file that was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFile {
+    /// Its name without directories.
+    pub name: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The format that it was read as.
+    pub format: String,
+    /// The namespace of foreign ids that it was given.
+    pub source: String,
+    /// How many records it held.
+    pub records: u64,
+}
+
+/// The `meta` object of a commit: what may name people, labels and files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meta {
+    /// The files that were imported.
+    pub sources: Vec<SourceFile>,
+    /// Annotations by annotator.
+    pub annotators: BTreeMap<String, Counts>,
+    /// Annotations by label; those without one are not counted.
+    pub labels: BTreeMap<String, Counts>,
+    /// Annotations by policy, `unstated` where there is none.
+    pub policies: BTreeMap<String, Counts>,
+}
+
+/// The name under which rows without a policy are counted.
+pub const UNSTATED: &str = "unstated";
+/// The name under which everything beyond [`META_NAMES_MAX`] names is counted.
+pub const OTHER: &str = "(other)";
+
+impl Meta {
+    pub(crate) fn count(map: &mut BTreeMap<String, Counts>, name: &str, old: bool, new: bool) {
+        if let Some(counts) = map.get_mut(name) {
+            return counts.count(old, new);
+        }
+        let name = if map.len() < META_NAMES_MAX { name } else { OTHER };
+        map.entry(name.to_owned()).or_default().count(old, new);
+    }
+
+    /// The counts by policy that may stand in git text.
+    pub(crate) fn public_policies(&self) -> BTreeMap<String, Counts> {
+        let safe = |name: &str| {
+            !name.is_empty()
+                && name.len() <= 64
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()
+                    || b"._-@".contains(&b))
+                && name.bytes().filter(|b| *b == b'@').count() <= 1
+                // `vehicles@3` is a policy; `ann@example.com` is not.
+                && name.split_once('@').is_none_or(|(_, version)| {
+                    version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+                })
+        };
+        self.policies
+            .iter()
+            .filter(|(name, _)| safe(name))
+            .map(|(name, counts)| (name.clone(), *counts))
+            .collect()
+    }
+}
+
+/// What becomes of a row change on another base than it was made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// The row is as it was when the change was made: the change applies.
+    Apply,
+    /// The row is already as the change wants it: nothing is left to do.
+    Drop,
+    /// The row was changed in another way.
+    Conflict,
+}
+
+/// The one rule of the commit race and of merge: disjoint re-applies, equal drops out, else
+/// conflict. Rows are compared by digest; `None` is no row.
+pub fn resolve<D: PartialEq>(base: Option<D>, ours: Option<D>, theirs: Option<D>) -> Resolution {
+    if ours == theirs {
+        Resolution::Drop
+    } else if base == theirs {
+        Resolution::Apply
+    } else {
+        Resolution::Conflict
+    }
+}

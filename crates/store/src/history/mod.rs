@@ -1,0 +1,193 @@
+//! Git history: the only module that knows gix.
+//!
+//! gix encodes, reads, walks and parses revisions; every byte that reaches the disk is written by
+//! [`crate::fs`]: one pack a commit, refs, reflogs.
+
+mod pack;
+mod refs;
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+use gix::bstr::{BString, ByteSlice};
+use gix::objs::tree::EntryKind;
+
+pub use refs::{Expected, Head, RefName};
+pub(crate) use refs::{PublishLock, RefMove};
+pub use walk::{Commit, Identity};
+
+use crate::error::{Error, Result};
+use crate::fs::Disk;
+use crate::id::CommitId;
+use crate::limits::GIT_OBJECT_BYTES_MAX;
+
+/// The bare repository `.gloss/git`.
+pub struct History {
+    repo: gix::Repository,
+    dir: PathBuf,
+    disk: Disk,
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
+                      \tlogallrefupdates = true\n[gc]\n\tauto = 0\n";
+
+/// A git object in memory, before it is packed.
+pub(crate) struct NewObject {
+    pub(crate) id: gix::ObjectId,
+    pub(crate) kind: gix::objs::Kind,
+    pub(crate) data: Vec<u8>,
+}
+
+/// What a new commit says.
+#[derive(Debug)]
+pub struct NewCommit<'a> {
+    /// Its parents; the first is what its change is against.
+    pub parents: &'a [CommitId],
+    /// Files of the tree that differ from the first parent's; `None` removes one.
+    pub files: Vec<(String, Option<Vec<u8>>)>,
+    /// Who made the labels' change.
+    pub author: Identity,
+    /// Who recorded it.
+    pub committer: Identity,
+    /// The message, trailers included.
+    pub message: String,
+}
+
+impl History {
+    /// Makes an empty repository whose `HEAD` is `branch`.
+    pub fn init(disk: &Disk, dir: &Path, branch: &RefName) -> Result<()> {
+        for sub in ["objects/pack", "objects/info", "refs/heads", "refs/tags", "info"] {
+            disk.create_dir_all(&dir.join(sub))?;
+        }
+        disk.write(&dir.join("config"), CONFIG.as_bytes())?;
+        disk.write(&dir.join("HEAD"), format!("ref: refs/heads/{branch}\n").as_bytes())
+    }
+
+    /// Opens the repository; neither user nor system configuration is read.
+    pub fn open(disk: &Disk, dir: &Path) -> Result<Self> {
+        let options = gix::open::Options::isolated().open_path_as_is(true);
+        let mut repo = gix::open_opts(dir, options)
+            .map_err(|e| Error::git(format!("cannot open `{}`", dir.display()), e))?;
+        repo.object_cache_size_if_unset(4 << 20);
+        Ok(Self { repo, dir: dir.to_owned(), disk: disk.clone() })
+    }
+
+    /// Encodes a commit, writes it durably as one pack, and moves no ref.
+    pub fn write_commit(&self, new: &NewCommit<'_>) -> Result<CommitId> {
+        let repo = self.repo.clone().with_object_memory();
+        let encode = |e: gix::Error| Error::git("cannot encode a commit", e);
+        let base = match new.parents.first() {
+            Some(parent) => repo.find_commit(parent.0).map_err(encode)?.tree_id().map_err(encode)?,
+            None => repo.empty_tree().id(),
+        };
+        let mut editor = repo.edit_tree(base).map_err(encode)?;
+        for (path, bytes) in &new.files {
+            match bytes {
+                Some(bytes) => {
+                    let blob = repo.write_blob(bytes).map_err(encode)?;
+                    editor.upsert(path.as_str(), EntryKind::Blob, blob).map_err(encode)?;
+                }
+                None => {
+                    editor.remove(path.as_str()).map_err(encode)?;
+                }
+            }
+        }
+        let tree = editor.write().map_err(encode)?.detach();
+        let commit = gix::objs::Commit {
+            tree,
+            parents: new.parents.iter().map(|p| p.0).collect(),
+            author: new.author.signature(),
+            committer: new.committer.signature(),
+            encoding: None,
+            message: BString::from(new.message.as_str()),
+            extra_headers: Vec::new(),
+        };
+        let id = repo.write_object(&commit).map_err(encode)?.detach();
+        self.write_pack(drain(repo))?;
+        Ok(CommitId(id))
+    }
+
+    /// Encodes an annotated tag of a commit, writes it durably, and moves no ref.
+    pub fn write_tag(
+        &self,
+        name: &RefName,
+        target: CommitId,
+        tagger: &Identity,
+        message: &str,
+    ) -> Result<gix::ObjectId> {
+        let repo = self.repo.clone().with_object_memory();
+        let tag = gix::objs::Tag {
+            target: target.0,
+            target_kind: gix::objs::Kind::Commit,
+            name: name.as_str().into(),
+            tagger: Some(tagger.signature()),
+            message: format!("{}\n", message.trim_end()).into(),
+            signature: None,
+        };
+        let id = repo
+            .write_object(&tag)
+            .map_err(|e| Error::git("cannot encode a tag", e))?
+            .detach();
+        self.write_pack(drain(repo))?;
+        Ok(id)
+    }
+
+    /// Reads a file of a commit's tree; `None` where the tree has none at that path.
+    pub fn file(&self, commit: CommitId, path: &str) -> Result<Option<Vec<u8>>> {
+        let read = |e: gix::Error| Error::git(format!("cannot read `{path}` of {commit}"), e);
+        let tree = self.repo.find_commit(commit.0).map_err(read)?.tree().map_err(read)?;
+        let Some(entry) = tree.lookup_entry_by_path(path).map_err(read)? else { return Ok(None) };
+        let id = entry.object_id();
+        let header = self.repo.find_header(id).map_err(read)?;
+        if header.size() > GIT_OBJECT_BYTES_MAX {
+            return Err(Error::damaged(id, "it is larger than a tree file may be"));
+        }
+        let object = self.repo.find_object(id).map_err(read)?;
+        Ok(Some(object.detach().data))
+    }
+
+    /// Resolves a revision as git does: `main~3`, `v1^`, `@{1}`, short ids, `:/text`.
+    pub fn resolve(&self, revision: &str) -> Result<CommitId> {
+        let none = || Error::NoCommit(revision.to_owned());
+        if revision.is_empty() || revision.contains("..") {
+            return Err(none());
+        }
+        let id = match self.repo.rev_parse_single(revision.as_bytes().as_bstr()) {
+            Ok(id) => id,
+            Err(_) if self.is_ambiguous(revision) => {
+                return Err(Error::AmbiguousRevision(revision.to_owned()));
+            }
+            Err(_) => return Err(none()),
+        };
+        let commit = id.object().and_then(|o| o.peel_to_kind(gix::objs::Kind::Commit));
+        commit.map(|o| CommitId(o.id)).map_err(|_| none())
+    }
+
+    fn is_ambiguous(&self, revision: &str) -> bool {
+        gix::hash::Prefix::from_hex(revision)
+            .is_ok_and(|prefix| matches!(self.repo.objects.lookup_prefix(prefix, None), Ok(Some(Err(())))))
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// Takes the objects out of a repository that writes to memory.
+fn drain(mut repo: gix::Repository) -> Vec<NewObject> {
+    let storage = repo.objects.take_object_memory().unwrap_or_default();
+    let mut objects: Vec<NewObject> = storage
+        .iter()
+        .map(|(id, (kind, data))| NewObject { id: *id, kind: *kind, data: data.clone() })
+        .collect();
+    // The map has no order; equal commits shall make equal packs.
+    objects.sort_by_key(|object| object.id);
+    objects
+}

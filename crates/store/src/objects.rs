@@ -1,0 +1,153 @@
+//! Content-addressed objects: immutable files named by the BLAKE3 of their bytes.
+//!
+//! # Guarantees
+//! - An object has its name only when its bytes are whole and durable.
+//! - [`Objects::read`] gives bytes that hash to the name, or [`Error::Damaged`].
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+use crate::fs::{Disk, TempFile};
+use crate::id::Digest;
+
+/// The directory `.gloss/objects`.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    disk: Disk,
+    root: PathBuf,
+}
+
+impl Objects {
+    /// Uses a directory, made when first written to.
+    pub fn new(disk: Disk, root: PathBuf) -> Self {
+        Self { disk, root }
+    }
+
+    /// The place of an object: `objects/<2 hex>/<64 hex>`.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join(&name[..2]).join(name)
+    }
+
+    /// Whether the object has a file.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// Stores bytes.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest> {
+        let mut writer = self.writer()?;
+        writer.write_all(bytes).at("write", &self.root)?;
+        Ok(writer.finish()?.0)
+    }
+
+    /// Starts an object whose bytes come as a stream.
+    pub fn writer(&self) -> Result<ObjectWriter> {
+        let temp = self.disk.temp(&self.root)?;
+        let hasher = blake3::Hasher::new();
+        Ok(ObjectWriter { objects: self.clone(), temp, hasher, len: 0 })
+    }
+
+    /// Opens an object without checking it.
+    pub fn open(&self, digest: &Digest) -> Result<File> {
+        let path = self.path(digest);
+        match self.disk.open(&path) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(Error::damaged(digest, "it is missing"))
+            }
+            done => done,
+        }
+    }
+
+    /// Reads a whole object and checks it against its name.
+    pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let bytes = match self.disk.read(&self.path(digest)) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::damaged(digest, "it is missing"));
+            }
+            done => done?,
+        };
+        if Digest::of(&bytes) != *digest {
+            return Err(Error::damaged(digest, "its bytes do not hash to its name"));
+        }
+        Ok(bytes)
+    }
+
+    /// Hashes a whole object as a stream; `Ok` gives its length.
+    pub fn check(&self, digest: &Digest) -> Result<u64> {
+        let mut hasher = blake3::Hasher::new();
+        let mut file = self.open(digest)?;
+        let len = io::copy(&mut file, &mut hasher).at("read", self.path(digest))?;
+        if Digest::from(hasher.finalize()) != *digest {
+            return Err(Error::damaged(digest, "its bytes do not hash to its name"));
+        }
+        Ok(len)
+    }
+
+    /// Lists what is in the directory: objects with their length, and files that are none.
+    pub fn list(&self) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> {
+        let (mut objects, mut strangers) = (Vec::new(), Vec::new());
+        for shard in self.disk.list(&self.root)? {
+            let dir = self.root.join(&shard.name);
+            if !shard.is_dir {
+                strangers.push(dir);
+                continue;
+            }
+            for entry in self.disk.list(&dir)? {
+                match entry.name.parse::<Digest>() {
+                    Ok(digest) if entry.name[..2] == shard.name && !entry.is_dir => {
+                        objects.push((digest, entry.len));
+                    }
+                    _ => strangers.push(dir.join(entry.name)),
+                }
+            }
+        }
+        Ok((objects, strangers))
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, digest: &Digest) -> Result<()> {
+        self.disk.remove_file(&self.path(digest))
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// An object that is being written; forgotten when dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct ObjectWriter {
+    objects: Objects,
+    temp: TempFile,
+    hasher: blake3::Hasher,
+    len: u64,
+}
+
+impl ObjectWriter {
+    /// Gives the object its name and makes it durable. Returns its digest and length.
+    pub fn finish(self) -> Result<(Digest, u64)> {
+        let digest = Digest::from(self.hasher.finalize());
+        // An equal object may be there already. It is replaced all the same: the bytes are equal,
+        // and a file whose name was never synced becomes durable.
+        self.temp.persist(&self.objects.path(&digest))?;
+        Ok((digest, self.len))
+    }
+}
+
+impl Write for ObjectWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.temp.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.len += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
+}

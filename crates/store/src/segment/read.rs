@@ -1,0 +1,191 @@
+//! Reads segments: whole, or single rows by their numbers.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
+use crate::error::{Error, IoContext, Result};
+use crate::id::Digest;
+use crate::limits::{BATCH_ROWS, OBJECT_BYTES_WHOLE_MAX};
+use crate::objects::Objects;
+use crate::schema::Table;
+
+/// An open segment.
+#[derive(Debug, Clone)]
+pub struct SegmentReader {
+    line: SegmentRef,
+    objects: Objects,
+    schema: SchemaRef,
+    source: Source,
+    metadata: ArrowReaderMetadata,
+}
+
+impl SegmentReader {
+    /// Opens a segment and reads its footer. Small ones are read whole and checked.
+    pub fn open(
+        objects: &Objects,
+        table: &'static Table,
+        kind: SegmentKind,
+        line: &SegmentRef,
+    ) -> Result<Self> {
+        let source = if line.bytes <= OBJECT_BYTES_WHOLE_MAX {
+            Source::Bytes(objects.read(&line.segment)?.into())
+        } else {
+            let file = objects.open(&line.segment)?;
+            let len = file.metadata().at("read", objects.path(&line.segment))?.len();
+            if len != line.bytes {
+                let what = format!("it has {len} bytes instead of {}", line.bytes);
+                return Err(Error::damaged(line.segment, what));
+            }
+            Source::File(Arc::new(file), len)
+        };
+        let damaged = |e: parquet::errors::ParquetError| Error::damaged(line.segment, e);
+        let schema = segment_schema(table, kind);
+        let options = ArrowReaderOptions::new()
+            .with_schema(schema.clone())
+            .with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&source, options).map_err(damaged)?;
+        let file = metadata.metadata().file_metadata();
+        if file.num_rows() != i64::from(line.rows) {
+            let what = format!("it has {} rows instead of {}", file.num_rows(), line.rows);
+            return Err(Error::damaged(line.segment, what));
+        }
+        let reader =
+            Self { line: line.clone(), objects: objects.clone(), schema, source, metadata };
+        if reader.fact(TABLE_KEY) != Some(table.name) {
+            return Err(Error::damaged(line.segment, format!("it is none of `{}`", table.name)));
+        }
+        Ok(reader)
+    }
+
+    /// The line that names it.
+    pub fn line(&self) -> &SegmentRef {
+        &self.line
+    }
+
+    /// The seed of its row salts.
+    pub fn seed(&self) -> Result<[u8; 32]> {
+        self.fact(SEED_KEY)
+            .and_then(|text| text.parse::<Digest>().ok())
+            .map(|digest| digest.0)
+            .ok_or_else(|| Error::damaged(self.line.segment, "it has no seed"))
+    }
+
+    fn fact(&self, key: &str) -> Option<&str> {
+        let facts = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        facts.iter().find(|fact| fact.key == key)?.value.as_deref()
+    }
+
+    /// Reads every row in order, after checking the bytes of a large segment.
+    pub fn scan(&self) -> Result<Scan> {
+        if matches!(self.source, Source::File(..)) {
+            self.objects.check(&self.line.segment)?;
+        }
+        self.read(None)
+    }
+
+    /// Reads the rows with these numbers, which must rise.
+    pub fn rows(&self, numbers: &[u32]) -> Result<Scan> {
+        let ranges = numbers.iter().map(|&n| n as usize..n as usize + 1);
+        self.read(Some(RowSelection::from_consecutive_ranges(ranges, self.line.rows as usize)))
+    }
+
+    fn read(&self, selection: Option<RowSelection>) -> Result<Scan> {
+        let damaged = |e: parquet::errors::ParquetError| Error::damaged(self.line.segment, e);
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.source.clone(),
+            self.metadata.clone(),
+        )
+        .with_batch_size(BATCH_ROWS);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        let batches = builder.build().map_err(damaged)?;
+        Ok(Scan { segment: self.line.segment, schema: self.schema.clone(), batches })
+    }
+}
+
+/// Batches of a segment.
+#[derive(Debug)]
+pub struct Scan {
+    segment: Digest,
+    schema: SchemaRef,
+    batches: ParquetRecordBatchReader,
+}
+
+impl Iterator for Scan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.batches.next()? {
+            Ok(batch) => batch,
+            Err(e) => return Some(Err(Error::damaged(self.segment, e))),
+        };
+        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec());
+        Some(batch.map_err(|e| Error::damaged(self.segment, e)))
+    }
+}
+
+/// Where a segment's bytes come from: memory, or positioned reads of a file.
+#[derive(Debug, Clone)]
+enum Source {
+    Bytes(bytes::Bytes),
+    File(Arc<File>, u64),
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, len) => *len,
+        }
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(match self {
+            Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
+            Self::File(file, _) => Box::new(io::BufReader::new(FileFrom(file.clone(), start))),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<bytes::Bytes> {
+        match self {
+            Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
+            Self::File(file, len) => {
+                if start.checked_add(length as u64).is_none_or(|end| end > *len) {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                let mut buffer = vec![0; length];
+                file.read_exact_at(&mut buffer, start)?;
+                Ok(buffer.into())
+            }
+        }
+    }
+}
+
+/// Reads a shared file from an offset, without moving a cursor that others use.
+struct FileFrom(Arc<File>, u64);
+
+impl Read for FileFrom {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read_at(buffer, self.1)?;
+        self.1 += read as u64;
+        Ok(read)
+    }
+}

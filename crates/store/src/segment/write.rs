@@ -1,0 +1,238 @@
+//! Writes a segment: Parquet bytes, their digest, and the row digests that the key index needs.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::compute::BatchCoalescer;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::{SCHEMA_VERSION, SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
+use crate::canonical::{RootBuilder, Rows, Salts, leaf};
+use crate::error::{Error, Result};
+use crate::id::Digest;
+use crate::limits::{BATCH_ROWS, PAGE_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
+use crate::objects::{ObjectWriter, Objects};
+use crate::schema::Table;
+
+/// What the key index holds of a row: hashes of its key and its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowEntry {
+    /// Hash of the item (or only) id.
+    pub item: u64,
+    /// Fingerprint of the whole key.
+    pub key: [u8; 12],
+    /// The row number in the segment.
+    pub row: u32,
+    /// The first 16 bytes of the row's digest.
+    pub digest: [u8; 16],
+}
+
+/// A segment that was written and is durable.
+#[derive(Debug)]
+pub struct WrittenSegment {
+    /// Its line.
+    pub line: SegmentRef,
+    /// An entry a row, in row order.
+    pub entries: Vec<RowEntry>,
+}
+
+/// Writes one segment from batches that come sorted by key.
+pub struct SegmentWriter {
+    table: &'static Table,
+    kind: SegmentKind,
+    schema: SchemaRef,
+    output: SharedOutput,
+    parquet: ArrowWriter<SharedOutput>,
+    coalescer: BatchCoalescer,
+    salts: Salts,
+    root: RootBuilder,
+    entries: Vec<RowEntry>,
+    hasher: crate::key_index::KeyHasher,
+    scratch: Vec<u8>,
+    last_key: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for SegmentWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentWriter").field("table", &self.table.name).finish_non_exhaustive()
+    }
+}
+
+/// The object behind a Parquet writer, which wants to own its output.
+#[derive(Clone)]
+struct SharedOutput(Arc<Mutex<Option<ObjectWriter>>>);
+
+impl Write for SharedOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut guard = self.0.lock().map_err(|_| io::ErrorKind::BrokenPipe)?;
+        guard.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SegmentWriter {
+    /// Starts a segment. `seed` must be random: it salts the row digests.
+    pub fn new(
+        objects: &Objects,
+        table: &'static Table,
+        kind: SegmentKind,
+        seed: [u8; 32],
+    ) -> Result<Self> {
+        let schema = segment_schema(table, kind);
+        let output = SharedOutput(Arc::new(Mutex::new(Some(objects.writer()?))));
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(table, &seed)?)
+            .with_skip_arrow_metadata(true);
+        let parquet = ArrowWriter::try_new_with_options(output.clone(), schema.clone(), options)
+            .map_err(parquet_error)?;
+        Ok(Self {
+            table,
+            kind,
+            coalescer: BatchCoalescer::new(schema.clone(), BATCH_ROWS),
+            schema,
+            output,
+            parquet,
+            salts: Salts::new(&seed),
+            root: RootBuilder::default(),
+            entries: Vec::new(),
+            hasher: crate::key_index::KeyHasher::default(),
+            scratch: Vec::new(),
+            last_key: None,
+        })
+    }
+
+    /// The rows so far.
+    pub fn rows(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Appends rows: the table's columns, then `_origin` and `_changed` where present (else null).
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = self.complete(batch)?;
+        let rows = Rows::new(self.table, &batch)?;
+        for row in 0..rows.len() {
+            let (item, key) = rows.key(row);
+            self.check_order(item, key)?;
+            let digest = rows.digest(row, &mut self.scratch);
+            self.root.push(leaf(&self.salts.next_salt(), &digest));
+            let (item_hash, key_hash) = self.hasher.hash(item, key);
+            let mut short = [0; 16];
+            short.copy_from_slice(&digest.0[..16]);
+            let row = self.entries.len() as u32;
+            self.entries.push(RowEntry { item: item_hash, key: key_hash, row, digest: short });
+        }
+        // Batches of one size whatever came in: page borders follow from them.
+        self.coalescer.push_batch(batch)?;
+        self.write_completed()
+    }
+
+    fn check_order(&mut self, item: &str, key: &str) -> Result<()> {
+        if let Some((last_item, last_key)) = &mut self.last_key {
+            let order = (last_item.as_str(), last_key.as_str()).cmp(&(item, key));
+            if order != std::cmp::Ordering::Less {
+                let what = if order.is_eq() { "the key stands twice" } else { "keys out of order" };
+                return Err(Error::BadRows {
+                    table: self.table.name,
+                    what: format!("{what}: `{item}` `{key}`"),
+                });
+            }
+            item.clone_into(last_item);
+            key.clone_into(last_key);
+        } else {
+            self.last_key = Some((item.to_owned(), key.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn complete(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        for field in &self.schema.fields()[columns.len().min(self.schema.fields().len())..] {
+            columns.push(new_null_array(field.data_type(), batch.num_rows()));
+        }
+        columns.truncate(self.schema.fields().len());
+        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+    }
+
+    fn write_completed(&mut self) -> Result<()> {
+        while let Some(batch) = self.coalescer.next_completed_batch() {
+            self.parquet.write(&batch).map_err(parquet_error)?;
+        }
+        Ok(())
+    }
+
+    /// Finishes the file and makes it durable. `None` where no row was written.
+    pub fn finish(mut self) -> Result<Option<WrittenSegment>> {
+        if self.entries.is_empty() {
+            return Ok(None);
+        }
+        debug_assert!(self.kind == SegmentKind::Rows || self.kind == SegmentKind::Before);
+        self.coalescer.finish_buffered_batch()?;
+        self.write_completed()?;
+        self.parquet.close().map_err(parquet_error)?;
+        let object = self.output.0.lock().ok().and_then(|mut guard| guard.take());
+        let Some(object) = object else {
+            return Err(Error::damaged("segment", "its writer was lost"));
+        };
+        let (segment, bytes) = object.finish()?;
+        let line = SegmentRef {
+            segment,
+            rows: self.entries.len() as u32,
+            bytes,
+            root: self.root.finish(),
+            schema: SCHEMA_VERSION,
+        };
+        Ok(Some(WrittenSegment { line, entries: self.entries }))
+    }
+}
+
+fn properties(table: &Table, seed: &[u8; 32]) -> Result<WriterProperties> {
+    let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let mut properties = WriterProperties::builder()
+        .set_created_by("glossator".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(parquet_error)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        // Page borders are looked for once a mini-batch.
+        .set_write_batch_size(1024)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_key_value_metadata(Some(vec![
+            entry(TABLE_KEY, table.name.to_owned()),
+            entry(SEED_KEY, Digest(*seed).to_string()),
+        ]));
+    for column in &table.columns[..table.key_len] {
+        let path = ColumnPath::from(column.name);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
+            .set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY);
+    }
+    for column in table.columns.iter().filter(|c| c.cell == crate::schema::CellType::Time) {
+        let path = ColumnPath::from(column.name);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    Ok(properties.build())
+}
+
+pub(super) fn parquet_error(error: parquet::errors::ParquetError) -> Error {
+    // Errors of the disk come wrapped; give them back as what they are.
+    match error {
+        parquet::errors::ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(source) => Error::Io { action: "write", path: "segment".into(), source: *source },
+            Err(inner) => Error::damaged("segment", inner),
+        },
+        other => Error::damaged("segment", other),
+    }
+}

@@ -1,0 +1,318 @@
+//! Every mutation: changes are staged as immutable objects, then one ref is moved.
+//!
+//! # Guarantees
+//! - A commit that was acknowledged is durable and in the history exactly once.
+//! - Two that race: the loser's changes are looked up again on the new head. Disjoint ones apply,
+//!   equal ones drop out, any other refuses the commit with the rows.
+
+use crate::change::{ChangeRecord, ChangeWriter, Fold, Meta, compare, read_change};
+use crate::delta::{Counts, DeltaStream};
+use crate::error::{Error, Result, RowConflict};
+use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove, RefName};
+use crate::id::CommitId;
+use crate::limits::FOLD_ROWS_MAX;
+use crate::schema::{ANNOTATIONS, TABLES, Table};
+use crate::store::{
+    CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path,
+};
+
+/// Changes that are being made against a snapshot.
+#[derive(Debug)]
+#[must_use]
+pub struct Transaction<'s> {
+    snapshot: &'s Snapshot<'s>,
+    layer: Layer,
+    conflicts: Vec<RowConflict>,
+}
+
+impl<'s> Transaction<'s> {
+    /// Starts with no change.
+    pub fn new(snapshot: &'s Snapshot<'s>) -> Self {
+        Self { snapshot, layer: Layer::default(), conflicts: Vec::new() }
+    }
+
+    /// Applies row changes of one table, sorted by key. A table may be given once.
+    pub fn apply(&mut self, table: &'static Table, deltas: DeltaStream<'_>) -> Result<Counts> {
+        let store = self.snapshot.store();
+        let base = self.snapshot.table(table)?;
+        let mut writer =
+            ChangeWriter::new(base, store.disk(), store.objects(), &store.index_dir());
+        for delta in deltas {
+            writer.push(&delta?, &mut self.layer.meta)?;
+        }
+        let (change, conflicts) = writer.finish()?;
+        self.conflicts.extend(conflicts);
+        let counts = change.counts;
+        if !counts.is_empty() {
+            self.layer.tables.insert(table.name.to_owned(), change);
+        }
+        Ok(counts)
+    }
+
+    /// The changes, durable as objects but named by nothing yet; or the rows in conflict.
+    pub fn finish(self) -> Result<Layer> {
+        match (self.conflicts.is_empty(), self.snapshot.commit) {
+            (false, Some(head)) => Err(Error::Conflict { conflicts: self.conflicts, head }),
+            _ => Ok(self.layer),
+        }
+    }
+}
+
+/// A check of what is about to be published; it may refuse.
+pub type Guard<'g> = &'g dyn Fn(&Store, &ChangeRecord) -> Result<()>;
+
+/// What a commit says besides its changes.
+pub struct CommitOptions<'o> {
+    /// The message without trailers.
+    pub message: &'o str,
+    /// Who made the change.
+    pub author: Identity,
+    /// Who records it.
+    pub committer: Identity,
+    /// The commit of the code around the store.
+    pub code_commit: Option<String>,
+    /// The reflog's word for what happens: `commit`, `import`, `revert`.
+    pub action: &'o str,
+    /// Checks that run right before the ref moves.
+    pub guards: &'o [Guard<'o>],
+}
+
+impl std::fmt::Debug for CommitOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommitOptions").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// The branch that commits go to.
+    pub fn branch(&self) -> Result<RefName> {
+        self.history.head()?.branch.ok_or_else(|| {
+            Error::Stage("HEAD is on no branch, so a commit would be lost".to_owned())
+        })
+    }
+
+    /// Commits layers that were made on `base`, to the branch that `HEAD` names. `None` where they
+    /// change nothing (any more).
+    pub fn commit(
+        &self,
+        base: Option<CommitId>,
+        layers: &[Layer],
+        options: &CommitOptions<'_>,
+    ) -> Result<Option<CommitId>> {
+        let branch = self.branch()?;
+        let name = format!("refs/heads/{branch}");
+        let _writing = self.writing()?;
+        let head = self.history.ref_target(&name)?.map(CommitId);
+        let single = layers.len() == 1 && head == base;
+        let made = if single { layers[0].clone() } else { self.rebase(base, layers, head)? };
+        match self.publish(&name, head, &made, options, None) {
+            // Lost the race. From here on the lock is held, so the next try cannot lose again.
+            Err(Error::RefMoved { .. }) => {
+                let mut lock = self.history.lock(&self.lock_path())?;
+                let head = self.history.ref_target(&name)?.map(CommitId);
+                let made = self.rebase(base, layers, head)?;
+                self.publish(&name, head, &made, options, Some(&mut lock))
+            }
+            done => done,
+        }
+    }
+
+    /// Makes layers anew as one, on another head than they were made on.
+    pub fn rebase(
+        &self,
+        base: Option<CommitId>,
+        layers: &[Layer],
+        head: Option<CommitId>,
+    ) -> Result<Layer> {
+        let target = self.snapshot(head, &[])?;
+        let mut transaction = Transaction::new(&target);
+        for table in TABLES {
+            let deltas = self.net_of_layers(base, layers, table)?;
+            transaction.apply(table, deltas)?;
+        }
+        let mut layer = transaction.finish()?;
+        for source in layers.iter().flat_map(|layer| &layer.meta.sources) {
+            layer.meta.sources.push(source.clone());
+        }
+        Ok(layer)
+    }
+
+    /// The net change of layers on one table.
+    pub fn net_of_layers(
+        &self,
+        base: Option<CommitId>,
+        layers: &[Layer],
+        table: &'static Table,
+    ) -> Result<DeltaStream<'static>> {
+        let changes: Vec<_> = layers.iter().filter_map(|l| l.tables.get(table.name)).collect();
+        let touched = |c: &&crate::change::TableChange| {
+            c.counts.added + c.counts.changed + c.counts.removed
+        };
+        if let [change] = changes[..] {
+            return read_change(self.objects(), table, change);
+        }
+        if changes.iter().map(touched).sum::<u64>() > FOLD_ROWS_MAX {
+            return self.collected(base, layers, table);
+        }
+        let mut fold = Fold::new(table);
+        for change in changes {
+            for delta in read_change(self.objects(), table, change)? {
+                fold.push(delta?)?;
+            }
+        }
+        fold.finish()
+    }
+
+    /// The net change of more rows than memory should hold: snapshots compared, batch by batch.
+    fn collected(
+        &self,
+        base: Option<CommitId>,
+        layers: &[Layer],
+        table: &'static Table,
+    ) -> Result<DeltaStream<'static>> {
+        let state = |layers: &[Layer]| -> Result<_> {
+            Ok(self.snapshot(base, layers)?.state(table).clone())
+        };
+        let old = self.table(table, state(&[])?)?.scan()?;
+        let new = self.table(table, state(layers)?)?.scan()?;
+        compare(table, old, new)
+    }
+
+    fn publish(
+        &self,
+        name: &str,
+        head: Option<CommitId>,
+        layer: &Layer,
+        options: &CommitOptions<'_>,
+        lock: Option<&mut PublishLock>,
+    ) -> Result<Option<CommitId>> {
+        if layer.is_empty() {
+            return Ok(None);
+        }
+        let record = ChangeRecord {
+            tables: layer.tables.clone(),
+            policies: layer.meta.public_policies(),
+            meta: Some(self.put_meta(&layer.meta)?),
+        };
+        let parents: Vec<CommitId> = head.into_iter().collect();
+        let commit = self.history.write_commit(&NewCommit {
+            parents: &parents,
+            files: self.tree_files(head, &record)?,
+            author: options.author.clone(),
+            committer: options.committer.clone(),
+            message: message(options, &record),
+        })?;
+        let title = options.message.lines().next().unwrap_or_default();
+        let why = format!("{}: {title}", options.action);
+        let change = RefMove {
+            name,
+            expected: Expected::commit(head),
+            new: Some(commit.0),
+            who: &options.committer,
+            why: &why,
+        };
+        let mut own;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => {
+                own = self.history.lock(&self.lock_path())?;
+                &mut own
+            }
+        };
+        for guard in options.guards {
+            guard(self, &record)?;
+        }
+        self.history.move_ref(lock, &change)?;
+        Ok(Some(commit))
+    }
+
+    fn put_meta(&self, meta: &Meta) -> Result<crate::Digest> {
+        let bytes = serde_json::to_vec(meta).map_err(|e| Error::damaged("meta", e))?;
+        self.objects().put(&bytes)
+    }
+
+    /// The files of the tree that the change touches.
+    fn tree_files(
+        &self,
+        head: Option<CommitId>,
+        record: &ChangeRecord,
+    ) -> Result<Vec<(String, Option<Vec<u8>>)>> {
+        let mut files = Vec::new();
+        if head.is_none() {
+            files.push((FACTS_FILE.to_owned(), Some(render_facts(self.facts())?.into_bytes())));
+        }
+        for table in TABLES {
+            let Some(change) = record.tables.get(table.name) else { continue };
+            let mut state = match head {
+                Some(head) => self.table_state(head, table)?,
+                None => Default::default(),
+            };
+            state.add(change);
+            state.tidy(self.objects())?;
+            files.push((table_path(table), Some(state.render()?)));
+        }
+        let mut json = serde_json::to_vec_pretty(record)
+            .map_err(|e| Error::damaged(CHANGE_FILE, e))?;
+        json.push(b'\n');
+        files.push((CHANGE_FILE.to_owned(), Some(json)));
+        Ok(files)
+    }
+
+    /// Makes a branch or, with `message`, an annotated tag.
+    pub fn make_ref(
+        &self,
+        tag: bool,
+        name: &RefName,
+        target: CommitId,
+        who: &Identity,
+        annotation: Option<&str>,
+    ) -> Result<()> {
+        let full = format!("refs/{}/{name}", if tag { "tags" } else { "heads" });
+        if self.history.ref_target(&full)?.is_some() {
+            return Err(Error::RefExists(name.to_string()));
+        }
+        let new = match annotation {
+            Some(message) => self.history.write_tag(name, target, who, message)?,
+            None => target.0,
+        };
+        let mut lock = self.history.lock(&self.lock_path())?;
+        let why = format!("{}: created at {}", if tag { "tag" } else { "branch" }, target.short());
+        let change =
+            RefMove { name: &full, expected: Expected::Absent, new: Some(new), who, why: &why };
+        self.history.move_ref(&mut lock, &change)
+    }
+
+    /// Deletes a branch or tag that is what the caller saw.
+    pub fn delete_ref(&self, tag: bool, name: &RefName, who: &Identity) -> Result<()> {
+        let full = format!("refs/{}/{name}", if tag { "tags" } else { "heads" });
+        let Some(found) = self.history.ref_target(&full)? else {
+            return Err(Error::NoCommit(name.to_string()));
+        };
+        let mut lock = self.history.lock(&self.lock_path())?;
+        let change =
+            RefMove { name: &full, expected: Expected::Is(found), new: None, who, why: "" };
+        self.history.move_ref(&mut lock, &change)
+    }
+
+    /// Points `HEAD` at a branch.
+    pub fn switch(&self, branch: &RefName, who: &Identity) -> Result<()> {
+        let mut lock = self.history.lock(&self.lock_path())?;
+        self.history.switch(&mut lock, branch, who)
+    }
+}
+
+/// The message with its trailers.
+fn message(options: &CommitOptions<'_>, record: &ChangeRecord) -> String {
+    let counts = record.counts(ANNOTATIONS.name);
+    let mut message = format!(
+        "{}\n\nGloss-Change: +{} ~{} -{}\n",
+        options.message.trim_end(),
+        counts.added,
+        counts.changed,
+        counts.removed
+    );
+    if let Some(code) = &options.code_commit {
+        message.push_str(&format!("Code-Commit: {code}\n"));
+    }
+    message
+}
