@@ -4,11 +4,14 @@ pub mod error;
 pub mod change;
 pub mod delta;
 pub mod fs;
+pub mod geometry;
 pub mod history;
 pub mod id;
+pub mod intake;
 pub mod key_index;
 pub mod limits;
 pub mod objects;
+pub mod people;
 pub mod removal;
 pub mod schema;
 pub mod segment;
@@ -37,4 +40,9 @@ pub(crate) fn random_bytes() -> Result<[u8; 32]> {
         source: e.into(),
     })?;
     Ok(bytes)
+}
+
+/// The place of an items segment's alias index.
+pub(crate) fn alias_path(dir: &std::path::Path, segment: &Digest) -> std::path::PathBuf {
+    dir.join(format!("{segment}.aliases"))
 }

@@ -107,7 +107,25 @@ pub struct TableSnapshot {
     /// Rising row numbers that are dead, by segment.
     dead: HashMap<Digest, Vec<u32>>,
     open: Vec<OnceCell<SegmentReader>>,
-    indices: Vec<OnceCell<KeyIndex>>,
+    indices: [Vec<OnceCell<KeyIndex>>; 2],
+}
+
+/// Which index of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// By item and key.
+    Key,
+    /// By alias; segments of items only.
+    Alias,
+}
+
+impl Which {
+    fn path(self, dir: &std::path::Path, segment: &Digest) -> std::path::PathBuf {
+        match self {
+            Self::Key => crate::index_path(dir, segment),
+            Self::Alias => crate::alias_path(dir, segment),
+        }
+    }
 }
 
 impl TableSnapshot {
@@ -124,7 +142,8 @@ impl TableSnapshot {
         }
         all.sort();
         let open = state.segments.iter().map(|_| OnceCell::new()).collect();
-        let indices = state.segments.iter().map(|_| OnceCell::new()).collect();
+        let cells = || state.segments.iter().map(|_| OnceCell::new()).collect();
+        let indices = [cells(), cells()];
         let dead = all.rows.into_iter().collect();
         Ok(Self { table, state, disk, objects, index_dir, dead, open, indices })
     }
@@ -148,24 +167,34 @@ impl TableSnapshot {
         Ok(self.open[index].get_or_init(|| reader))
     }
 
-    fn index(&self, index: usize) -> Result<&KeyIndex> {
-        if let Some(key_index) = self.indices[index].get() {
+    fn index(&self, which: Which, index: usize) -> Result<&KeyIndex> {
+        let cell = &self.indices[which as usize][index];
+        if let Some(key_index) = cell.get() {
             return Ok(key_index);
         }
         let line = &self.state.segments[index];
-        let path = crate::index_path(&self.index_dir, &line.segment);
+        let path = which.path(&self.index_dir, &line.segment);
         let opened = match KeyIndex::open(&self.disk, &path, &line.segment)? {
             IndexState::Ready(opened) => opened,
-            IndexState::Rebuild => self.rebuild(index)?,
+            IndexState::Rebuild => self.rebuild(which, index)?,
         };
-        Ok(self.indices[index].get_or_init(|| opened))
+        Ok(cell.get_or_init(|| opened))
     }
 
     /// Builds the index of a segment again, from its rows.
-    fn rebuild(&self, index: usize) -> Result<KeyIndex> {
+    fn rebuild(&self, which: Which, index: usize) -> Result<KeyIndex> {
         let line = &self.state.segments[index];
-        let entries = row_entries(self.table, self.reader(index)?)?;
-        let path = crate::index_path(&self.index_dir, &line.segment);
+        let mut entries = Vec::new();
+        let mut builder = EntryBuilder::default();
+        for batch in self.reader(index)?.scan()? {
+            let batch = batch?;
+            let rows = Rows::new(self.table, &batch)?;
+            match which {
+                Which::Key => builder.keys(&rows, &mut entries),
+                Which::Alias => builder.aliases(&rows, &mut entries),
+            }
+        }
+        let path = which.path(&self.index_dir, &line.segment);
         KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
         match KeyIndex::open(&self.disk, &path, &line.segment)? {
             IndexState::Ready(opened) => Ok(opened),
@@ -175,27 +204,35 @@ impl TableSnapshot {
         }
     }
 
-    /// Finds live rows of an item, or the one with that key.
-    fn find(&self, item: u64, key: Option<&[u8; 12]>, found: &mut Vec<Located>) -> Result<()> {
+    /// Finds live rows by the first hash, or the one with that key.
+    fn find(
+        &self,
+        which: Which,
+        item: u64,
+        key: Option<&[u8; 12]>,
+        found: &mut Vec<Located>,
+    ) -> Result<()> {
         for segment in 0..self.state.segments.len() {
-            let digest = self.segment(segment);
-            let dead = self.dead(&digest);
+            let dead = self.dead(&self.segment(segment));
             let mark = found.len();
             let mut take = |entry: RowEntry| {
                 if dead.binary_search(&entry.row).is_err() {
                     found.push(Located { segment, row: entry.row, digest: entry.digest });
                 }
             };
-            if let IndexState::Rebuild = self.index(segment)?.find(item, key, &mut take)? {
+            let index = self.index(which, segment)?;
+            if let IndexState::Rebuild = index.find(item, key, &mut take)? {
                 // A block was bad: what it gave before that is forgotten and asked again.
+                let mut again = Vec::new();
+                let rebuilt = self.rebuild(which, segment)?;
+                rebuilt.find(item, key, &mut |entry| again.push(entry))?;
                 found.truncate(mark);
-                let rebuilt = self.rebuild(segment)?;
-                let mut take = |entry: RowEntry| {
-                    if dead.binary_search(&entry.row).is_err() {
-                        found.push(Located { segment, row: entry.row, digest: entry.digest });
-                    }
-                };
-                rebuilt.find(item, key, &mut take)?;
+                again.retain(|entry| dead.binary_search(&entry.row).is_err());
+                found.extend(again.iter().map(|entry| Located {
+                    segment,
+                    row: entry.row,
+                    digest: entry.digest,
+                }));
             }
             if key.is_some() && found.len() > mark {
                 return Ok(());
@@ -215,7 +252,7 @@ impl TableSnapshot {
             .map(|(item, key)| {
                 let (item, key) = hasher.hash(item, key);
                 found.clear();
-                self.find(item, Some(&key), &mut found)?;
+                self.find(Which::Key, item, Some(&key), &mut found)?;
                 Ok(found.first().copied())
             })
             .collect()
@@ -224,7 +261,14 @@ impl TableSnapshot {
     /// Finds the live rows of an item (or only) id, in no order.
     pub fn locate_item(&self, item: &str) -> Result<Vec<Located>> {
         let mut found = Vec::new();
-        self.find(KeyHasher::default().item(item), None, &mut found)?;
+        self.find(Which::Key, KeyHasher::default().item(item), None, &mut found)?;
+        Ok(found)
+    }
+
+    /// Finds the live items with that alias, in no order.
+    pub fn locate_alias(&self, alias: &str) -> Result<Vec<Located>> {
+        let mut found = Vec::new();
+        self.find(Which::Alias, KeyHasher::default().item(alias), None, &mut found)?;
         Ok(found)
     }
 
@@ -278,6 +322,23 @@ impl TableSnapshot {
             .map(|segment| Ok(Box::new(self.live(segment)?) as BatchStream<'static>))
             .collect::<Result<Vec<_>>>()?;
         merge_sorted(streams, self.table.key_len)
+    }
+
+    /// Live rows of one segment in key order, with their numbers.
+    pub(crate) fn scan_numbered(
+        &self,
+        segment: usize,
+    ) -> Result<impl Iterator<Item = Result<(Vec<u32>, RecordBatch)>> + use<>> {
+        let mut live = self.live(segment)?;
+        Ok(std::iter::from_fn(move || {
+            let (start, from) = (live.start, live.next_dead);
+            let batch = live.next()?;
+            let mut gone = live.dead[from..live.next_dead].iter().peekable();
+            let numbers = (start..live.start)
+                .filter(|row| gone.next_if(|dead| *dead == row).is_none())
+                .collect();
+            Some(batch.map(|batch| (numbers, batch)))
+        }))
     }
 
     fn live(&self, segment: usize) -> Result<Live> {
@@ -361,21 +422,41 @@ pub(crate) fn constant_dict(value: &str, len: usize) -> ArrayRef {
     )
 }
 
-/// The key index entries of a segment, from its rows.
-fn row_entries(table: &'static Table, reader: &SegmentReader) -> Result<Vec<RowEntry>> {
-    let mut hasher = KeyHasher::default();
-    let mut scratch = Vec::new();
-    let mut entries = Vec::with_capacity(reader.line().rows as usize);
-    for batch in reader.scan()? {
-        let batch = batch?;
-        let rows = Rows::new(table, &batch)?;
+/// Makes index entries from rows that come in the order of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct EntryBuilder {
+    hasher: KeyHasher,
+    scratch: Vec<u8>,
+    row: u32,
+}
+
+impl EntryBuilder {
+    fn keys(&mut self, rows: &Rows<'_>, out: &mut Vec<RowEntry>) {
         for row in 0..rows.len() {
             let (item, key) = rows.key(row);
-            let (item, key) = hasher.hash(item, key);
-            let mut digest = [0; 16];
-            digest.copy_from_slice(&rows.digest(row, &mut scratch).0[..16]);
-            entries.push(RowEntry { item, key, row: entries.len() as u32, digest });
+            let (item, key) = self.hasher.hash(item, key);
+            let digest = short(&rows.digest(row, &mut self.scratch));
+            out.push(RowEntry { item, key, row: self.row, digest });
+            self.row += 1;
         }
     }
-    Ok(entries)
+
+    pub(crate) fn aliases(&mut self, rows: &Rows<'_>, out: &mut Vec<RowEntry>) {
+        // Items: the aliases are the second column.
+        for row in 0..rows.len() {
+            let digest = short(&rows.digest(row, &mut self.scratch));
+            for alias in rows.column(1).texts(row).unwrap_or_default() {
+                let (item, key) = self.hasher.hash(alias, "");
+                out.push(RowEntry { item, key, row: self.row, digest });
+            }
+            self.row += 1;
+        }
+    }
+}
+
+/// The half of a row's digest that indices hold.
+pub(crate) fn short(digest: &Digest) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest.0[..16]);
+    half
 }

@@ -13,9 +13,9 @@ use crate::key_index::KeyIndex;
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::objects::Objects;
 use crate::removal::Removal;
-use crate::schema::{ANNOTATIONS, Annotations, Table};
-use crate::segment::{SegmentKind, SegmentRef, SegmentWriter, WrittenSegment};
-use crate::snapshot::{Located, TableSnapshot};
+use crate::schema::{ANNOTATIONS, Annotations, ITEMS, Table};
+use crate::segment::{RowEntry, SegmentKind, SegmentRef, SegmentWriter, WrittenSegment};
+use crate::snapshot::{EntryBuilder, Located, TableSnapshot, short};
 
 /// Writes the change of one table against a snapshot of it.
 #[derive(Debug)]
@@ -42,6 +42,9 @@ struct Segments {
     kind: SegmentKind,
     writer: Option<SegmentWriter>,
     lines: Vec<SegmentRef>,
+    /// Entries of the alias index; segments of items only.
+    aliases: Vec<RowEntry>,
+    builder: EntryBuilder,
 }
 
 impl Segments {
@@ -59,7 +62,11 @@ impl Segments {
             };
             let room = SEGMENT_ROWS_MAX - writer.rows();
             let count = room.min(batch.num_rows() - at);
-            writer.push(&batch.slice(at, count))?;
+            let slice = batch.slice(at, count);
+            writer.push(&slice)?;
+            if self.table == &ITEMS && self.kind == SegmentKind::Rows {
+                self.builder.aliases(&Rows::new(self.table, &slice)?, &mut self.aliases);
+            }
             at += count;
             if writer.rows() == SEGMENT_ROWS_MAX {
                 self.cut()?;
@@ -75,6 +82,12 @@ impl Segments {
             let path = crate::index_path(&self.index_dir, &line.segment);
             KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
         }
+        if self.table == &ITEMS && self.kind == SegmentKind::Rows {
+            let path = crate::alias_path(&self.index_dir, &line.segment);
+            let aliases = std::mem::take(&mut self.aliases);
+            KeyIndex::write(&self.disk, &path, &line.segment, aliases)?;
+        }
+        self.builder = EntryBuilder::default();
         self.lines.push(line);
         Ok(())
     }
@@ -95,6 +108,8 @@ impl<'a> ChangeWriter<'a> {
             kind,
             writer: None,
             lines: Vec::new(),
+            aliases: Vec::new(),
+            builder: EntryBuilder::default(),
         };
         Self {
             table: base.table,
@@ -120,12 +135,8 @@ impl<'a> ChangeWriter<'a> {
             self.base.locate(keys)?
         };
         let mut scratch = Vec::new();
-        let mut short = |rows: &Rows<'_>, row: Option<u32>| {
-            row.map(|row| {
-                let mut short = [0; 16];
-                short.copy_from_slice(&rows.digest(row as usize, &mut scratch).0[..16]);
-                short
-            })
+        let mut digest = |rows: &Rows<'_>, row: Option<u32>| {
+            row.map(|row| short(&rows.digest(row as usize, &mut scratch)))
         };
         let mut applied: Vec<(RowChange, Option<Located>)> = Vec::new();
         for (change, at) in delta.changes.iter().zip(located) {
@@ -133,7 +144,7 @@ impl<'a> ChangeWriter<'a> {
             let resolution = if at.is_none() && change.old.is_none() && change.new.is_some() {
                 Resolution::Apply
             } else {
-                let (was, is) = (short(&old, change.old), short(&new, change.new));
+                let (was, is) = (digest(&old, change.old), digest(&new, change.new));
                 resolve(was, is, at.map(|at| at.digest))
             };
             match resolution {

@@ -126,10 +126,9 @@ impl SegmentWriter {
             let digest = rows.digest(row, &mut self.scratch);
             self.root.push(leaf(&self.salts.next_salt(), &digest));
             let (item_hash, key_hash) = self.hasher.hash(item, key);
-            let mut short = [0; 16];
-            short.copy_from_slice(&digest.0[..16]);
             let row = self.entries.len() as u32;
-            self.entries.push(RowEntry { item: item_hash, key: key_hash, row, digest: short });
+            let digest = crate::snapshot::short(&digest);
+            self.entries.push(RowEntry { item: item_hash, key: key_hash, row, digest });
         }
         // Batches of one size whatever came in: page borders follow from them.
         self.coalescer.push_batch(batch)?;

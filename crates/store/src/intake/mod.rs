@@ -1,0 +1,166 @@
+//! The intake: turns the rows of a file into the change that they mean.
+//!
+//! Rows are kept aside until the file ends; then items get their ids, rows are sorted, paired with
+//! the live rows that they are new versions of, and what differs becomes a layer.
+//!
+//! # Guarantees
+//! - An annotation id is minted once and never comes from the label or the value.
+//! - Importing a file again changes nothing.
+//! - Memory is bounded but for the names of the file's items.
+//!
+//! # Limitations
+//! - The rows of one item are held in memory together.
+
+mod names;
+mod pair;
+mod settle;
+mod spool;
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+
+use crate::change::SourceFile;
+use crate::delta::{Counts, DeltaStream};
+use crate::error::{Error, Result};
+use crate::limits::ID_BYTES_MAX;
+use crate::schema::{ANNOTATIONS, CellType, ColumnView, ITEMS, TABLES, Table};
+use crate::store::{Layer, Snapshot};
+use crate::transaction::Transaction;
+use names::Names;
+use pair::Pairing;
+use settle::Settle;
+use spool::Spool;
+
+/// How rows are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct IntakeOptions {
+    /// Answers of sources without submissions are further answers, never new versions.
+    pub append: bool,
+    /// Live rows of the same sources that the file does not have are removed.
+    pub prune: bool,
+    /// Members of a table's `extra` that the tool changes by itself.
+    pub volatile: fn(&Table) -> &'static [&'static str],
+}
+
+impl Default for IntakeOptions {
+    fn default() -> Self {
+        Self { append: false, prune: false, volatile: |_| &[] }
+    }
+}
+
+/// What an intake made.
+#[derive(Debug, Default)]
+pub struct Intaken {
+    /// Layers on the snapshot, in order; empty where nothing changed.
+    pub layers: Vec<Layer>,
+    /// Rows read, by table.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// Rows added, changed and removed, by table.
+    pub counts: BTreeMap<&'static str, Counts>,
+}
+
+/// Takes the rows of files against a snapshot.
+#[derive(Debug)]
+pub struct Intake<'s> {
+    snapshot: &'s Snapshot<'s>,
+    options: IntakeOptions,
+    spools: BTreeMap<&'static str, Spool>,
+    sources: Vec<SourceFile>,
+}
+
+impl<'s> Intake<'s> {
+    /// Starts with no rows.
+    pub fn new(snapshot: &'s Snapshot<'s>, options: IntakeOptions) -> Self {
+        Self { snapshot, options, spools: BTreeMap::new(), sources: Vec::new() }
+    }
+
+    /// Takes rows of one table, in any order.
+    ///
+    /// # Errors
+    /// Where an id is empty or too long, or a number is not finite.
+    pub fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> Result<()> {
+        check_rows(table, &rows)?;
+        let spool = self.spools.entry(table.name).or_insert_with(|| Spool::new(table.arrow()));
+        spool.push(rows)
+    }
+
+    /// Records a file that was read.
+    pub fn source_file(&mut self, file: SourceFile) {
+        self.sources.push(file);
+    }
+
+    /// Ends the file: names items, pairs rows, and stores what changed.
+    pub fn finish(mut self) -> Result<Intaken> {
+        let names = Names::decide(self.snapshot, self.spools.get_mut(ITEMS.name))?;
+        let mut made = Intaken::default();
+        let mut seen = settle::Seen::new(self.options.prune);
+        let mut transaction = Transaction::new(self.snapshot);
+        for table in TABLES {
+            let Some(spool) = self.spools.get_mut(table.name) else { continue };
+            made.rows.insert(table.name, spool.rows);
+            let named = names.rename(table, spool.read()?);
+            let settle = Settle::new(self.snapshot.table(table)?, self.options, &mut seen);
+            let deltas: DeltaStream<'_> = if table == &ANNOTATIONS {
+                let sorted = spool::sorted(named, table.arrow(), 1)?;
+                Box::new(Pairing::new(settle, sorted))
+            } else {
+                let sorted = spool::sorted(named, table.arrow(), table.key_len)?;
+                settle.upserts(sorted)
+            };
+            made.counts.insert(table.name, transaction.apply(table, deltas)?);
+        }
+        let mut layer = transaction.finish()?;
+        layer.meta.sources = self.sources;
+        made.layers.push(layer);
+        if self.options.prune {
+            let pruned = seen.prune(self.snapshot, &made.layers)?;
+            for (table, change) in &pruned.tables {
+                if let Some(table) = Table::by_name(table) {
+                    *made.counts.entry(table.name).or_default() += change.counts;
+                }
+            }
+            made.layers.push(pruned);
+        }
+        made.layers.retain(|layer| !layer.is_empty());
+        Ok(made)
+    }
+}
+
+/// Refuses rows that may never be stored.
+pub fn check_rows(table: &'static Table, rows: &RecordBatch) -> Result<()> {
+    let bad = |what: String| Err(Error::BadRows { table: table.name, what });
+    for (index, column) in table.columns.iter().enumerate() {
+        let Some(view) = rows.columns().get(index).and_then(|c| ColumnView::new(c)) else {
+            return bad("a batch of another schema".to_owned());
+        };
+        let is_id = index < table.key_len || column.name.ends_with("_id");
+        let finite = matches!(column.cell, CellType::Float | CellType::Floats);
+        if !is_id && !finite {
+            continue;
+        }
+        for row in 0..rows.num_rows() {
+            if is_id {
+                let id = view.text(row).unwrap_or_default();
+                if id.len() > ID_BYTES_MAX {
+                    return bad(format!(
+                        "{} of {} bytes is longer than {ID_BYTES_MAX}: `{}…`",
+                        column.name,
+                        id.len(),
+                        id.chars().take(40).collect::<String>()
+                    ));
+                }
+                // An annotation without an id gets one.
+                if id.is_empty() && index < table.key_len && column.name != "annotation_id" {
+                    return bad(format!("{} is empty in row {row}", column.name));
+                }
+            }
+            let broken = view.float(row).is_some_and(|v| !v.is_finite())
+                || view.floats(row).is_some_and(|all| all.iter().any(|v| !v.is_finite()));
+            if finite && broken {
+                return bad(format!("{} is not finite in row {row}", column.name));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Item ids: what people call an item where that is unique, else the tool's own number.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+
+use super::spool::Spool;
+use crate::error::Result;
+use crate::schema::{ITEMS, Items, SOURCES, ANNOTATORS, Table};
+use crate::segment::BatchStream;
+use crate::snapshot::TableSnapshot;
+use crate::store::Snapshot;
+
+/// Final ids by provisional id, where they differ.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    renamed: HashMap<String, String>,
+}
+
+impl Names {
+    /// Decides over all items of the file.
+    ///
+    /// An item that carries a provisional id takes, in this order: the id under which that
+    /// provisional id is stored as an alias; its URI, where no other item of the file has it and it
+    /// is stored as nothing or as the one item that has it as its alias; its provisional id.
+    pub(super) fn decide(snapshot: &Snapshot<'_>, items: Option<&mut Spool>) -> Result<Self> {
+        let mut names = Self::default();
+        let Some(spool) = items else { return Ok(names) };
+        let mut once: HashSet<u64> = HashSet::new();
+        let mut twice: HashSet<u64> = HashSet::new();
+        for batch in spool.read()? {
+            let batch = batch?;
+            for row in Items::new(&batch).iter().filter(|row| is_provisional(row)) {
+                let hash = row.uri.map(hash);
+                if let Some(hash) = hash.filter(|hash| !once.insert(*hash)) {
+                    twice.insert(hash);
+                }
+            }
+        }
+        drop(once);
+        let stored = snapshot.table(&ITEMS)?;
+        for batch in spool.read()? {
+            let batch = batch?;
+            for row in Items::new(&batch).iter().filter(|row| is_provisional(row)) {
+                let uri = row.uri.filter(|uri| !uri.is_empty() && !twice.contains(&hash(uri)));
+                let name = match stored_as(stored, row.item_id)? {
+                    Some(name) => Some(name),
+                    None => match uri {
+                        Some(uri) => {
+                            Some(stored_as(stored, uri)?.unwrap_or_else(|| uri.to_owned()))
+                        }
+                        None => None,
+                    },
+                };
+                if let Some(name) = name.filter(|name| {
+                    name != row.item_id && name.len() <= crate::limits::ID_BYTES_MAX
+                }) {
+                    names.renamed.insert(row.item_id.to_owned(), name);
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// Puts final ids in place of provisional ones.
+    pub(super) fn rename<'a>(
+        &'a self,
+        table: &'static Table,
+        batches: BatchStream<'a>,
+    ) -> BatchStream<'a> {
+        if self.renamed.is_empty() || table == &SOURCES || table == &ANNOTATORS {
+            return batches;
+        }
+        Box::new(batches.map(|batch| {
+            let batch = batch?;
+            let ids = batch.column(0).as_string::<i32>();
+            let ids: StringArray = ids
+                .iter()
+                .map(|id| id.map(|id| self.renamed.get(id).map_or(id, String::as_str)))
+                .collect();
+            let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+            columns[0] = Arc::new(ids);
+            Ok(RecordBatch::try_new(batch.schema(), columns)?)
+        }))
+    }
+}
+
+/// An item whose aliases hold its own id was named by the importer for the time being.
+fn is_provisional(row: &crate::schema::ItemRow<'_>) -> bool {
+    row.aliases.as_ref().is_some_and(|aliases| aliases.contains(&row.item_id))
+}
+
+fn hash(text: &str) -> u64 {
+    crate::key_index::KeyHasher::default().item(text)
+}
+
+/// The id of the one stored item with that id or alias; none where there are several.
+fn stored_as(stored: &TableSnapshot, alias: &str) -> Result<Option<String>> {
+    let mut found = stored.locate_item(alias)?;
+    if found.is_empty() {
+        found = stored.locate_alias(alias)?;
+    }
+    if found.len() != 1 {
+        return Ok(None);
+    }
+    let batch = stored.fetch(&found)?;
+    Ok(Some(batch.column(0).as_string::<i32>().value(0).to_owned()))
+}

@@ -1,0 +1,438 @@
+//! Pairs the annotations of a file with the live ones that they are new versions of, and mints ids
+//! for the rest.
+//!
+//! Rows of a submission pair with that submission's live rows. Rows of a source without submissions
+//! pair with live rows of the same source, annotator, target and field. Within such a group, in
+//! this order: equal region, field, frame and label; equal content; one left on each side of a
+//! field; best overlap of at least [`OVERLAP_MIN`] in a field. The rest is new, or gone.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+
+use super::settle::{Settle, no_rows, repeated};
+use crate::canonical::Rows;
+use crate::delta::DeltaBatch;
+use crate::error::Result;
+use crate::geometry::Shape;
+use crate::limits::{BATCH_ROWS, ID_BYTES_MAX};
+use crate::schema::{ANNOTATIONS, AnnotationRow, Annotations};
+use crate::segment::BatchStream;
+use crate::snapshot::Located;
+
+/// The least intersection over union at which two regions of one field are one that moved.
+pub const OVERLAP_MIN: f64 = 0.5;
+
+/// Delta batches of annotations that come sorted by item.
+pub(super) struct Pairing<'a> {
+    settle: Settle<'a>,
+    rows: BatchStream<'a>,
+    waiting: VecDeque<RecordBatch>,
+    done: bool,
+}
+
+impl<'a> Pairing<'a> {
+    pub(super) fn new(settle: Settle<'a>, rows: BatchStream<'a>) -> Self {
+        Self { settle, rows, waiting: VecDeque::new(), done: false }
+    }
+
+    /// The rows of whole items, at least a batch of them unless the file ends.
+    fn next_items(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let held: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
+            if held >= BATCH_ROWS || (self.done && held > 0) {
+                let all = concat_batches(&ANNOTATIONS.arrow(), &self.waiting)?;
+                let cut = if self.done { held } else { last_item_start(&all) };
+                if cut > 0 {
+                    self.waiting.clear();
+                    if cut < held {
+                        self.waiting.push_back(all.slice(cut, held - cut));
+                    }
+                    return Ok(Some(all.slice(0, cut)));
+                }
+            }
+            if self.done {
+                return Ok(None);
+            }
+            match self.rows.next() {
+                Some(batch) => self.waiting.push_back(batch?),
+                None => self.done = true,
+            }
+        }
+    }
+
+    fn next_delta(&mut self) -> Result<Option<DeltaBatch>> {
+        let Some(batch) = self.next_items()? else { return Ok(None) };
+        let stated = {
+            let rows = Annotations::new(&batch);
+            (0..rows.len()).all(|row| !rows.annotation_id(row).is_empty())
+        };
+        if stated {
+            let sorted = sorted_by_key(batch)?;
+            return self.settle.by_key(sorted).map(Some);
+        }
+        self.pair(&batch).map(Some)
+    }
+
+    fn pair(&mut self, batch: &RecordBatch) -> Result<DeltaBatch> {
+        let new = Annotations::new(batch);
+        let mut starts: Vec<usize> = (0..new.len())
+            .filter(|&row| row == 0 || new.item_id(row) != new.item_id(row - 1))
+            .collect();
+        let mut located: Vec<Located> = Vec::new();
+        let mut live_starts = Vec::with_capacity(starts.len() + 1);
+        for &start in &starts {
+            live_starts.push(located.len());
+            let mut found = self.settle.base.locate_item(new.item_id(start))?;
+            found.sort_unstable();
+            located.extend(found);
+        }
+        live_starts.push(located.len());
+        starts.push(new.len());
+        let old = if located.is_empty() {
+            no_rows(&ANNOTATIONS)
+        } else {
+            self.settle.base.fetch(&located)?
+        };
+        let old_table = old.project(&(0..ANNOTATIONS.columns.len()).collect::<Vec<_>>())?;
+        let live = Annotations::new(&old_table);
+        let mut assigned = Assigned::new(new.len());
+        for (at, window) in starts.windows(2).enumerate() {
+            let item = Item {
+                new: &new,
+                live: &live,
+                new_digests: Rows::new(&ANNOTATIONS, batch)?,
+                live_digests: Rows::new(&ANNOTATIONS, &old_table)?,
+                append: self.settle.options.append,
+            };
+            item.pair(window[0]..window[1], live_starts[at]..live_starts[at + 1], &mut assigned);
+        }
+        for (row, at) in located.iter().enumerate() {
+            let paired = assigned.live.contains(&(row as u32));
+            if paired || assigned.gone.contains(&(row as u32)) {
+                self.settle.note(*at);
+            }
+        }
+        self.settled(batch, &old, &assigned)
+    }
+
+    /// Puts the ids in and settles, in order of keys.
+    fn settled(
+        &mut self,
+        batch: &RecordBatch,
+        old: &RecordBatch,
+        assigned: &Assigned,
+    ) -> Result<DeltaBatch> {
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        columns[1] = Arc::new(StringArray::from_iter_values(&assigned.ids));
+        let named = RecordBatch::try_new(batch.schema(), columns)?;
+        let order = key_order(&named)?;
+        let olds: Vec<Option<u32>> = order.iter().map(|&row| assigned.olds[row as usize]).collect();
+        let new = take_record_batch(&named, &UInt32Array::from(order))?;
+        let equal = vec![false; new.num_rows()];
+        let mut gone: Vec<u32> = assigned.gone.iter().copied().collect();
+        gone.sort_unstable();
+        self.settle.settle(new, old, &olds, &equal, &gone)
+    }
+}
+
+impl Iterator for Pairing<'_> {
+    type Item = Result<DeltaBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_delta().transpose()
+    }
+}
+
+/// Where the rows of the last item begin.
+fn last_item_start(batch: &RecordBatch) -> usize {
+    let rows = Annotations::new(batch);
+    let last = batch.num_rows().saturating_sub(1);
+    (0..=last).rev().find(|&row| rows.item_id(row) != rows.item_id(last)).map_or(0, |row| row + 1)
+}
+
+fn key_order(batch: &RecordBatch) -> Result<Vec<u32>> {
+    let rows = Rows::new(&ANNOTATIONS, batch)?;
+    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    order.sort_by(|a, b| rows.key(*a as usize).cmp(&rows.key(*b as usize)));
+    for pair in order.windows(2) {
+        let (item, key) = rows.key(pair[1] as usize);
+        if rows.key(pair[0] as usize) == (item, key) {
+            return Err(repeated(&ANNOTATIONS, item, key));
+        }
+    }
+    Ok(order)
+}
+
+fn sorted_by_key(batch: RecordBatch) -> Result<RecordBatch> {
+    let order = key_order(&batch)?;
+    if order.windows(2).all(|pair| pair[0] < pair[1]) {
+        return Ok(batch);
+    }
+    Ok(take_record_batch(&batch, &UInt32Array::from(order))?)
+}
+
+/// What pairing decided.
+struct Assigned {
+    /// By new row: its id.
+    ids: Vec<String>,
+    /// By new row: the live row that it is a new version of.
+    olds: Vec<Option<u32>>,
+    /// Live rows that have a new version.
+    live: HashSet<u32>,
+    /// Live rows that are gone.
+    gone: HashSet<u32>,
+}
+
+impl Assigned {
+    fn new(rows: usize) -> Self {
+        Self {
+            ids: vec![String::new(); rows],
+            olds: vec![None; rows],
+            live: HashSet::new(),
+            gone: HashSet::new(),
+        }
+    }
+}
+
+/// The rows of one item.
+struct Item<'b> {
+    new: &'b Annotations<'b>,
+    live: &'b Annotations<'b>,
+    new_digests: Rows<'b>,
+    live_digests: Rows<'b>,
+    append: bool,
+}
+
+/// What rows are paired within.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Group<'a> {
+    Submission(&'a str, &'a str),
+    Answers(&'a str, &'a str, Option<&'a str>, &'a str),
+}
+
+fn group<'a>(rows: &Annotations<'a>, row: usize) -> Group<'a> {
+    match rows.submission_id(row) {
+        Some(submission) => Group::Submission(rows.source(row), submission),
+        None => Group::Answers(
+            rows.source(row),
+            rows.annotator_id(row),
+            rows.target(row),
+            rows.field(row),
+        ),
+    }
+}
+
+impl Item<'_> {
+    fn pair(
+        &self,
+        new: std::ops::Range<usize>,
+        live: std::ops::Range<usize>,
+        assigned: &mut Assigned,
+    ) {
+        let mut groups: HashMap<Group<'_>, (Vec<usize>, Vec<usize>)> = HashMap::new();
+        let mut order = Vec::new();
+        let mut taken: HashSet<String> =
+            live.clone().map(|row| self.live.annotation_id(row).to_owned()).collect();
+        let stated: HashMap<&str, usize> =
+            live.clone().map(|row| (self.live.annotation_id(row), row)).collect();
+        for row in new {
+            let id = self.new.annotation_id(row);
+            if !id.is_empty() {
+                id.clone_into(&mut assigned.ids[row]);
+                taken.insert(id.to_owned());
+                if let Some(&was) = stated.get(id) {
+                    assigned.olds[row] = Some(was as u32);
+                    assigned.live.insert(was as u32);
+                }
+                continue;
+            }
+            let group = group(self.new, row);
+            let entry = groups.entry(group.clone()).or_insert_with(|| {
+                order.push(group);
+                Default::default()
+            });
+            entry.0.push(row);
+        }
+        for row in live {
+            if assigned.live.contains(&(row as u32)) {
+                continue;
+            }
+            if let Some(entry) = groups.get_mut(&group(self.live, row)) {
+                entry.1.push(row);
+            }
+        }
+        for key in order {
+            let Some((mut rows, mut lives)) = groups.remove(&key) else { continue };
+            let complete = matches!(key, Group::Submission(..));
+            if complete || !self.append {
+                self.pair_group(&mut rows, &mut lives, complete, assigned);
+            }
+            if complete {
+                assigned.gone.extend(lives.iter().map(|&row| row as u32));
+            }
+            for row in rows {
+                assigned.ids[row] = mint(&self.new.row(row), &mut taken);
+            }
+        }
+    }
+
+    /// Pairs what can be paired and leaves the rest in the lists.
+    fn pair_group(
+        &self,
+        rows: &mut Vec<usize>,
+        lives: &mut Vec<usize>,
+        complete: bool,
+        assigned: &mut Assigned,
+    ) {
+        let keep = |row: usize, was: usize, assigned: &mut Assigned| {
+            assigned.ids[row] = self.live.annotation_id(was).to_owned();
+            assigned.olds[row] = Some(was as u32);
+            assigned.live.insert(was as u32);
+        };
+        // 1: equal region, field, frame and label, in order of their places.
+        let mut by_name: HashMap<_, VecDeque<usize>> = HashMap::new();
+        for &was in lives.iter() {
+            by_name.entry(name_of(self.live, was)).or_default().push_back(was);
+        }
+        let mut left = Vec::new();
+        for &row in rows.iter() {
+            // Of several with one name, the one with equal content.
+            let queue = by_name.get_mut(&name_of(self.new, row));
+            let found = queue.and_then(|queue| {
+                let same = queue.iter().position(|&was| self.same(row, was));
+                queue.remove(same.unwrap_or(0))
+            });
+            match found {
+                Some(was) => keep(row, was, assigned),
+                None => left.push(row),
+            }
+        }
+        *rows = left;
+        lives.retain(|was| !assigned.live.contains(&(*was as u32)));
+        // 2: equal content.
+        rows.retain(|&row| match lives.iter().position(|&was| self.same(row, was)) {
+            Some(at) => {
+                keep(row, lives.remove(at), assigned);
+                false
+            }
+            None => true,
+        });
+        // 3: one left on each side of a field.
+        let field = |rows: &Annotations<'_>, row: usize| {
+            (rows.field(row).to_owned(), rows.target(row).map(str::to_owned))
+        };
+        let mut single: HashMap<_, (usize, usize)> = HashMap::new();
+        rows.iter().for_each(|&row| single.entry(field(self.new, row)).or_default().0 += 1);
+        lives.iter().for_each(|&was| single.entry(field(self.live, was)).or_default().1 += 1);
+        rows.retain(|&row| {
+            let name = field(self.new, row);
+            if single.get(&name) != Some(&(1, 1)) {
+                return true;
+            }
+            match lives.iter().position(|&was| field(self.live, was) == name) {
+                Some(at) => {
+                    keep(row, lives.remove(at), assigned);
+                    false
+                }
+                None => true,
+            }
+        });
+        // 4: best overlap in a field.
+        for (row, was) in self.overlapping(rows, lives) {
+            keep(row, was, assigned);
+            rows.retain(|r| *r != row);
+            lives.retain(|l| *l != was);
+        }
+        // Answers without regions pair in order: the first is a new version of the first.
+        if !complete {
+            rows.retain(|&row| {
+                let plain = |rows: &Annotations<'_>, row: usize| rows.geometry(row).is_none();
+                if !plain(self.new, row) {
+                    return true;
+                }
+                match lives.iter().position(|&was| plain(self.live, was)) {
+                    Some(at) => {
+                        keep(row, lives.remove(at), assigned);
+                        false
+                    }
+                    None => true,
+                }
+            });
+        }
+    }
+
+    /// Whether two rows say the same, but for their ids and places.
+    fn same(&self, row: usize, was: usize) -> bool {
+        let differing = self.new_digests.differing(row, &self.live_digests, was);
+        differing.iter().all(|&column| {
+            matches!(ANNOTATIONS.columns[column].name, "annotation_id" | "region_id" | "seq")
+        })
+    }
+
+    /// Pairs of one field that overlap enough, the best first, each row once.
+    fn overlapping(&self, rows: &[usize], lives: &[usize]) -> Vec<(usize, usize)> {
+        let shape = |rows: &Annotations<'_>, row: usize| {
+            Shape::decode(rows.kind(row), rows.geometry(row)?)
+        };
+        let live_shapes: Vec<_> = lives.iter().map(|&was| shape(self.live, was)).collect();
+        let mut pairs = Vec::new();
+        for &row in rows {
+            let Some(own) = shape(self.new, row) else { continue };
+            for (&was, other) in lives.iter().zip(&live_shapes) {
+                let fits = self.new.field(row) == self.live.field(was)
+                    && self.new.target(row) == self.live.target(was)
+                    && self.new.kind(row) == self.live.kind(was)
+                    && self.new.unit(row) == self.live.unit(was)
+                    && self.new.frame(row) == self.live.frame(was);
+                let iou = other.as_ref().filter(|_| fits).and_then(|other| own.iou(other));
+                if let Some(iou) = iou.filter(|iou| *iou >= OVERLAP_MIN) {
+                    pairs.push((iou, row, was));
+                }
+            }
+        }
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let (mut used_rows, mut used_lives) = (HashSet::new(), HashSet::new());
+        pairs
+            .into_iter()
+            .filter(|(_, row, was)| {
+                let free = !used_rows.contains(row) && !used_lives.contains(was);
+                if free {
+                    used_rows.insert(*row);
+                    used_lives.insert(*was);
+                }
+                free
+            })
+            .map(|(_, row, was)| (row, was))
+            .collect()
+    }
+}
+
+type Name<'a> = (Option<&'a str>, &'a str, &'a str, Option<i64>, Option<&'a str>);
+
+fn name_of<'a>(rows: &Annotations<'a>, row: usize) -> Name<'a> {
+    (rows.region_id(row), rows.field(row), rows.kind(row), rows.frame(row), rows.label(row))
+}
+
+/// A new id: `<submission>/<region>/<field>[/<n>]`, from nothing that is ever changed.
+fn mint(row: &AnnotationRow<'_>, taken: &mut HashSet<String>) -> String {
+    let submission = match row.submission_id {
+        Some(submission) => submission.to_owned(),
+        None => format!("{}/{}", row.source, row.annotator_id),
+    };
+    let region = row.region_id.unwrap_or(row.kind);
+    let mut base = format!("{submission}/{region}/{}", row.field);
+    if base.len() > ID_BYTES_MAX - 21 {
+        base = format!("~{}", &crate::Digest::of(base.as_bytes()).to_string()[..32]);
+    }
+    let mut id = base.clone();
+    let mut number = 1_u64;
+    while taken.contains(&id) {
+        number += 1;
+        id = format!("{base}/{number}");
+    }
+    taken.insert(id.clone());
+    id
+}

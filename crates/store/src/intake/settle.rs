@@ -1,0 +1,430 @@
+//! Settles new rows against the live rows with their keys: what is equal drops out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt32Array,
+};
+use arrow::compute::{interleave, take_record_batch};
+use serde_json::{Map, Value};
+
+use super::IntakeOptions;
+use crate::canonical::Rows;
+use crate::change::only_old;
+use crate::delta::{DeltaBatch, DeltaStream, RowChange};
+use crate::error::{Error, Result};
+use crate::id::Digest;
+use crate::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, Table};
+use crate::segment::{BatchStream, SegmentKind, segment_schema};
+use crate::snapshot::{Located, TableSnapshot};
+use crate::store::{Layer, Snapshot};
+use crate::transaction::Transaction;
+
+/// Which live rows a file had, for pruning.
+#[derive(Debug)]
+pub(super) struct Seen {
+    enabled: bool,
+    rows: HashMap<(&'static str, Digest), Vec<u32>>,
+    sources: Vec<String>,
+}
+
+impl Seen {
+    pub(super) fn new(enabled: bool) -> Self {
+        Self { enabled, rows: HashMap::new(), sources: Vec::new() }
+    }
+
+    fn note(&mut self, base: &TableSnapshot, located: Located) {
+        if self.enabled {
+            let key = (base.table.name, base.segment(located.segment));
+            self.rows.entry(key).or_default().push(located.row);
+        }
+    }
+
+    fn note_sources(&mut self, table: &Table, batch: &RecordBatch) {
+        let Some(column) = table.column("source").filter(|_| self.enabled) else { return };
+        let Some(view) = crate::schema::ColumnView::new(batch.column(column)) else { return };
+        for row in 0..batch.num_rows() {
+            if let Some(source) = view.text(row) {
+                if !self.sources.iter().any(|s| s == source) {
+                    self.sources.push(source.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Removes the live rows of the file's sources that the file did not have.
+    pub(super) fn prune(mut self, snapshot: &Snapshot<'_>, layers: &[Layer]) -> Result<Layer> {
+        self.rows.values_mut().for_each(|rows| rows.sort_unstable());
+        let above = snapshot.store().snapshot(snapshot.commit, layers)?;
+        let mut transaction = Transaction::new(&above);
+        for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS, &ITEMS] {
+            let base = snapshot.table(table)?;
+            let mut streams: Vec<BatchStream<'_>> = Vec::new();
+            for segment in 0..base.state.segments.len() {
+                let digest = base.segment(segment);
+                let known = self.rows.get(&(table.name, digest)).map_or(&[][..], Vec::as_slice);
+                let sources = &self.sources;
+                let live = base.scan_numbered(segment)?;
+                streams.push(Box::new(live.map(move |batch| {
+                    let (numbers, batch) = batch?;
+                    let column = table.column("source").map(|c| batch.column(c));
+                    let view = column.and_then(|c| crate::schema::ColumnView::new(c));
+                    let gone: UInt32Array = numbers
+                        .iter()
+                        .enumerate()
+                        .filter(|(row, number)| {
+                            let source = view.and_then(|v| v.text(*row));
+                            source.is_some_and(|s| sources.iter().any(|known| known == s))
+                                && known.binary_search(number).is_err()
+                        })
+                        .map(|(row, _)| row as u32)
+                        .collect();
+                    Ok(take_record_batch(&batch, &gone)?)
+                })));
+            }
+            let gone = crate::segment::merge_sorted(streams, table.key_len)?;
+            transaction.apply(table, only_old(table, gone))?;
+        }
+        transaction.finish()
+    }
+}
+
+/// Settles rows of one table.
+#[derive(Debug)]
+pub(super) struct Settle<'a> {
+    pub(super) base: &'a TableSnapshot,
+    pub(super) options: IntakeOptions,
+    seen: &'a mut Seen,
+}
+
+impl<'a> Settle<'a> {
+    pub(super) fn new(
+        base: &'a TableSnapshot,
+        options: IntakeOptions,
+        seen: &'a mut Seen,
+    ) -> Self {
+        Self { base, options, seen }
+    }
+
+    pub(super) fn note(&mut self, located: Located) {
+        self.seen.note(self.base, located);
+    }
+
+    /// Rows sorted by key, each the new version of the live row with its key.
+    pub(super) fn upserts(mut self, rows: BatchStream<'a>) -> DeltaStream<'a> {
+        let mut last = None;
+        Box::new(rows.map(move |batch| {
+            let batch = self.without_repeats(batch?, &mut last)?;
+            self.by_key(batch)
+        }))
+    }
+
+    /// The first of equal keys; submissions and reviews may not repeat.
+    fn without_repeats(
+        &self,
+        batch: RecordBatch,
+        last: &mut Option<(String, String)>,
+    ) -> Result<RecordBatch> {
+        let table = self.base.table;
+        let rows = Rows::new(table, &batch)?;
+        let mut keep = Vec::with_capacity(batch.num_rows());
+        for row in 0..rows.len() {
+            let (item, key) = rows.key(row);
+            if last.as_ref().is_some_and(|(i, k)| i == item && k == key) {
+                if table == &SUBMISSIONS || table == &REVIEWS {
+                    return Err(repeated(table, item, key));
+                }
+                continue;
+            }
+            *last = Some((item.to_owned(), key.to_owned()));
+            keep.push(row as u32);
+        }
+        if keep.len() == batch.num_rows() {
+            return Ok(batch);
+        }
+        Ok(take_record_batch(&batch, &UInt32Array::from(keep))?)
+    }
+
+    /// Settles rows that are sorted by key and whose keys are apart.
+    pub(super) fn by_key(&mut self, new: RecordBatch) -> Result<DeltaBatch> {
+        let located = {
+            let rows = Rows::new(self.base.table, &new)?;
+            self.base.locate((0..rows.len()).map(|row| rows.key(row)))?
+        };
+        located.iter().flatten().for_each(|at| self.note(*at));
+        let mut fetch = Vec::new();
+        let mut olds = vec![None; new.num_rows()];
+        let mut equal = vec![false; new.num_rows()];
+        {
+            let rows = Rows::new(self.base.table, &new)?;
+            let mut scratch = Vec::new();
+            for (row, at) in located.iter().enumerate() {
+                let Some(at) = at else { continue };
+                if rows.digest(row, &mut scratch).0[..16] == at.digest {
+                    equal[row] = true;
+                } else {
+                    olds[row] = Some(fetch.len() as u32);
+                    fetch.push(*at);
+                }
+            }
+        }
+        let old = self.base.fetch(&fetch)?;
+        self.settle(new, &old, &olds, &equal, &[])
+    }
+
+    /// Makes the delta of sorted new rows, their live rows, and further live rows that are gone.
+    ///
+    /// `olds[i]` is the row of `old` that row `i` of `new` is the new version of; rows with `equal`
+    /// set drop out. `gone` are rows of `old` that are removed, with keys that `new` does not have.
+    pub(super) fn settle(
+        &mut self,
+        new: RecordBatch,
+        old: &RecordBatch,
+        olds: &[Option<u32>],
+        equal: &[bool],
+        gone: &[u32],
+    ) -> Result<DeltaBatch> {
+        let table = self.base.table;
+        self.seen.note_sources(table, &new);
+        let mut merged = Merged::new(table, &new, old, (self.options.volatile)(table))?;
+        let mut changes = Vec::new();
+        for row in 0..new.num_rows() {
+            if equal[row] {
+                continue;
+            }
+            match olds[row] {
+                None => changes.push(RowChange { old: None, new: Some(row as u32) }),
+                Some(was) if merged.differs(row, was as usize) => {
+                    changes.push(RowChange { old: Some(was), new: Some(row as u32) });
+                }
+                Some(_) => {}
+            }
+        }
+        let new = merged.finish(&new, old)?;
+        changes.extend(gone.iter().map(|&row| RowChange { old: Some(row), new: None }));
+        let mut delta = DeltaBatch { table, old: old.clone(), new, changes };
+        if !gone.is_empty() {
+            sort_changes(&mut delta)?;
+        }
+        Ok(delta)
+    }
+}
+
+pub(super) fn repeated(table: &'static Table, item: &str, key: &str) -> Error {
+    Error::BadRows {
+        table: table.name,
+        what: format!("the key stands twice in the import: `{item}` `{key}`"),
+    }
+}
+
+fn sort_changes(delta: &mut DeltaBatch) -> Result<()> {
+    let mut changes = std::mem::take(&mut delta.changes);
+    {
+        let (old, new) = (delta.old_rows()?, delta.new_rows()?);
+        changes.sort_by(|a, b| {
+            DeltaBatch::key(&old, &new, *a).cmp(&DeltaBatch::key(&old, &new, *b))
+        });
+    }
+    delta.changes = changes;
+    Ok(())
+}
+
+/// New rows with what must be kept of the live ones.
+struct Merged<'b> {
+    table: &'static Table,
+    new: Rows<'b>,
+    old: Rows<'b>,
+    volatile: &'static [&'static str],
+    seq: Option<usize>,
+    extra: Option<usize>,
+    /// By row: columns whose old value stays.
+    keep_old: HashMap<usize, u64>,
+    extras: HashMap<usize, Option<String>>,
+    aliases: HashMap<usize, Vec<String>>,
+}
+
+impl<'b> Merged<'b> {
+    fn new(
+        table: &'static Table,
+        new: &'b RecordBatch,
+        old: &'b RecordBatch,
+        volatile: &'static [&'static str],
+    ) -> Result<Self> {
+        Ok(Self {
+            table,
+            new: Rows::new(table, new)?,
+            old: Rows::new(table, old)?,
+            volatile,
+            seq: table.column("seq"),
+            extra: table.column("extra"),
+            keep_old: HashMap::new(),
+            extras: HashMap::new(),
+            aliases: HashMap::new(),
+        })
+    }
+
+    /// Whether the new row says anything that the live one does not.
+    fn differs(&mut self, row: usize, was: usize) -> bool {
+        let mut differing = self.new.differing(row, &self.old, was);
+        if self.table == &SUBMISSIONS && self.is_stub(row) {
+            return false;
+        }
+        if self.table == &ITEMS {
+            self.merge_item(row, was, &mut differing);
+        }
+        if let Some(extra) = self.extra.filter(|extra| differing.contains(extra)) {
+            if !self.volatile.is_empty() {
+                self.keep_volatile(row, was, extra, &mut differing);
+            }
+        }
+        // A new place alone is no change.
+        differing.iter().any(|column| Some(*column) != self.seq)
+    }
+
+    fn is_stub(&self, row: usize) -> bool {
+        let Some(text) = self.extra.and_then(|extra| self.new.column(extra).text(row)) else {
+            return false;
+        };
+        text.contains("\"stub\"")
+            && serde_json::from_str::<Map<String, Value>>(text)
+                .is_ok_and(|extra| extra.get("stub") == Some(&Value::Bool(true)))
+    }
+
+    /// Aliases add up; an item of another source is only filled in, never overwritten.
+    fn merge_item(&mut self, row: usize, was: usize, differing: &mut Vec<usize>) {
+        let (aliases, source) = (1, 2);
+        debug_assert_eq!(self.table.columns[aliases].name, "aliases");
+        debug_assert_eq!(self.table.columns[source].name, "source");
+        if differing.contains(&aliases) {
+            let mut all = self.old.column(aliases).texts(was).unwrap_or_default();
+            let known = all.len();
+            for alias in self.new.column(aliases).texts(row).unwrap_or_default() {
+                if !all.contains(&alias) {
+                    all.push(alias);
+                }
+            }
+            if all.len() == known {
+                *self.keep_old.entry(row).or_default() |= 1 << aliases;
+                differing.retain(|c| *c != aliases);
+            } else {
+                let all = all.into_iter().map(str::to_owned).collect();
+                self.aliases.insert(row, all);
+            }
+        }
+        if differing.contains(&source) && !self.old.column(source).is_null(was) {
+            let old = &self.old;
+            let mask = self.keep_old.entry(row).or_default();
+            differing.retain(|&c| {
+                let fills = c == aliases || old.column(c).is_null(was);
+                if !fills {
+                    *mask |= 1 << c;
+                }
+                fills
+            });
+        }
+    }
+
+    /// Keeps what the tool changes by itself as it was first read.
+    fn keep_volatile(
+        &mut self,
+        row: usize,
+        was: usize,
+        extra: usize,
+        differing: &mut Vec<usize>,
+    ) {
+        let parse = |text: Option<&str>| -> Option<Map<String, Value>> {
+            text.map_or(Some(Map::new()), |text| serde_json::from_str(text).ok())
+        };
+        let old_text = self.old.column(extra).text(was);
+        let (Some(mut new), Some(old)) =
+            (parse(self.new.column(extra).text(row)), parse(old_text))
+        else {
+            return;
+        };
+        for name in self.volatile {
+            match old.get(*name) {
+                Some(value) => drop(new.insert((*name).to_owned(), value.clone())),
+                None => drop(new.shift_remove(*name)),
+            }
+        }
+        if new == old {
+            *self.keep_old.entry(row).or_default() |= 1 << extra;
+            differing.retain(|c| *c != extra);
+        } else {
+            let text = (!new.is_empty()).then(|| Value::Object(new).to_string());
+            self.extras.insert(row, text);
+        }
+    }
+
+    /// The new rows as they are to be stored.
+    fn finish(self, new: &RecordBatch, old: &RecordBatch) -> Result<RecordBatch> {
+        if self.keep_old.is_empty() && self.extras.is_empty() && self.aliases.is_empty() {
+            return Ok(new.clone());
+        }
+        // Rows that keep an old value are in `olds` by the order in which they were asked for; the
+        // old row of each is found by its key.
+        let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+        for row in 0..self.old.len() {
+            places.insert(self.old.key(row), row);
+        }
+        let mut columns: Vec<ArrayRef> = new.columns().to_vec();
+        for (index, column) in columns.iter_mut().enumerate().take(self.table.columns.len()) {
+            if !self.keep_old.values().any(|mask| mask >> index & 1 == 1) {
+                continue;
+            }
+            let picks: Vec<(usize, usize)> = (0..new.num_rows())
+                .map(|row| {
+                    let keep = self.keep_old.get(&row).is_some_and(|mask| mask >> index & 1 == 1);
+                    match places.get(&self.new.key(row)).filter(|_| keep) {
+                        Some(was) => (1, *was),
+                        None => (0, row),
+                    }
+                })
+                .collect();
+            *column = interleave(&[new.column(index), old.column(index)], &picks)?;
+        }
+        if let Some(extra) = self.extra.filter(|_| !self.extras.is_empty()) {
+            let texts = columns[extra].as_string::<i32>();
+            let replaced: StringArray = (0..texts.len())
+                .map(|row| match self.extras.get(&row) {
+                    Some(text) => text.as_deref(),
+                    None => texts.is_valid(row).then(|| texts.value(row)),
+                })
+                .collect();
+            columns[extra] = Arc::new(replaced);
+        }
+        if !self.aliases.is_empty() {
+            columns[1] = self.all_aliases(&columns[1]);
+        }
+        Ok(RecordBatch::try_new(new.schema(), columns)?)
+    }
+
+    fn all_aliases(&self, column: &ArrayRef) -> ArrayRef {
+        let field = match column.data_type() {
+            arrow::datatypes::DataType::List(field) => field.clone(),
+            _ => return column.clone(),
+        };
+        let mut lists = ListBuilder::new(StringBuilder::new()).with_field(field);
+        let view = crate::schema::ColumnView::new(column);
+        for row in 0..column.len() {
+            match (self.aliases.get(&row), view.and_then(|v| v.texts(row))) {
+                (Some(all), _) => {
+                    all.iter().for_each(|a| lists.values().append_value(a));
+                    lists.append(true);
+                }
+                (None, Some(own)) => {
+                    own.iter().for_each(|a| lists.values().append_value(a));
+                    lists.append(true);
+                }
+                (None, None) => lists.append_null(),
+            }
+        }
+        Arc::new(lists.finish())
+    }
+}
+
+/// An empty batch of live rows.
+pub(super) fn no_rows(table: &'static Table) -> RecordBatch {
+    RecordBatch::new_empty(segment_schema(table, SegmentKind::Rows))
+}

@@ -1,0 +1,176 @@
+//! `.gloss/private/people`: identity facts, kept apart from rows and never pushed by default.
+//!
+//! A JSON line a person: `{id, emails, facts}`. Rows hold the id; an e-mail address that belongs to
+//! no known id becomes `p-` and 16 hex digits of its BLAKE3 keyed with `.gloss/private/key`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::id::Digest;
+use crate::store::Store;
+
+/// One person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Person {
+    id: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    emails: Vec<String>,
+    /// JSON object with what the tool said of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    facts: Option<Box<RawValue>>,
+}
+
+/// The people of a store.
+#[derive(Debug)]
+pub struct People {
+    path: PathBuf,
+    key: [u8; 32],
+    by_id: BTreeMap<String, Person>,
+    by_email: HashMap<String, String>,
+    changed: bool,
+}
+
+impl Store {
+    /// Reads the people file; a missing one is empty.
+    pub fn people(&self) -> Result<People> {
+        let dir = self.root().join("private");
+        let key_path = dir.join("key");
+        let key = match self.disk().read_optional(&key_path)? {
+            Some(bytes) => std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| text.trim().parse::<Digest>().ok())
+                .ok_or_else(|| Error::BadFile {
+                    path: key_path.clone(),
+                    what: "it is not a key of 64 hex digits".to_owned(),
+                })?
+                .0,
+            None => {
+                let key = crate::random_bytes()?;
+                self.disk().create_dir_all(&dir)?;
+                self.disk().write(&key_path, format!("{}\n", Digest(key)).as_bytes())?;
+                key
+            }
+        };
+        let path = dir.join("people");
+        let mut people = People {
+            path: path.clone(),
+            key,
+            by_id: BTreeMap::new(),
+            by_email: HashMap::new(),
+            changed: false,
+        };
+        let text = self.disk().read_optional(&path)?.unwrap_or_default();
+        for (number, line) in text.split(|b| *b == b'\n').enumerate() {
+            if line.is_empty() {
+                continue;
+            }
+            let person: Person = serde_json::from_slice(line).map_err(|e| Error::BadFile {
+                path: path.clone(),
+                what: format!("line {}: {e}", number + 1),
+            })?;
+            for email in &person.emails {
+                people.by_email.insert(email.to_lowercase(), person.id.clone());
+            }
+            people.by_id.insert(person.id.clone(), person);
+        }
+        Ok(people)
+    }
+
+    /// Writes the people file where it changed.
+    pub fn save_people(&self, people: &mut People) -> Result<()> {
+        if !std::mem::take(&mut people.changed) {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        for person in people.by_id.values() {
+            serde_json::to_writer(&mut bytes, person)
+                .map_err(|e| Error::damaged(people.path.display(), e))?;
+            bytes.push(b'\n');
+        }
+        self.disk().write(&people.path, &bytes)
+    }
+}
+
+impl People {
+    /// The annotator id for a person as a file names them, and keeps what it says of them.
+    ///
+    /// `2`, `{"id": 2, "email": "ann1@…"}` and `ann1@…` are one person once the second was seen.
+    pub fn identify(&mut self, id: Option<&str>, email: Option<&str>, facts: Option<&str>) -> String {
+        // An id that is an address is an address.
+        let (id, email) = match id {
+            Some(id) if id.contains('@') => (None, email.or(Some(id))),
+            other => (other, email),
+        };
+        let email = email.map(str::to_lowercase);
+        let known = email.as_ref().and_then(|email| self.by_email.get(email)).cloned();
+        let id = match (id, known, &email) {
+            (Some(id), ..) => id.to_owned(),
+            (None, Some(known), _) => known,
+            (None, None, Some(email)) => self.pseudonym(email),
+            (None, None, None) => return "unknown".to_owned(),
+        };
+        if email.is_none() && facts.is_none() {
+            return id;
+        }
+        let person = self.by_id.entry(id.clone()).or_insert_with(|| {
+            self.changed = true;
+            Person { id: id.clone(), emails: Vec::new(), facts: None }
+        });
+        if let Some(email) = email {
+            if !person.emails.contains(&email) {
+                person.emails.push(email.clone());
+                self.changed = true;
+            }
+            self.by_email.insert(email, id.clone());
+        }
+        if let Some(facts) = facts {
+            if person.facts.as_ref().is_none_or(|old| old.get() != facts) {
+                if let Ok(facts) = RawValue::from_string(facts.to_owned()) {
+                    person.facts = Some(facts);
+                    self.changed = true;
+                }
+            }
+        }
+        id
+    }
+
+    /// The pseudonym of an address.
+    fn pseudonym(&self, email: &str) -> String {
+        let hash = blake3::keyed_hash(&self.key, email.as_bytes());
+        format!("p-{}", &hash.to_hex()[..16])
+    }
+
+    /// What a tool said of a person: a JSON object.
+    pub fn facts(&self, id: &str) -> Option<&str> {
+        self.by_id.get(id)?.facts.as_ref().map(|facts| facts.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::Disk;
+
+    #[test]
+    fn one_person_by_id_object_and_address() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::init(&Disk::default(), dir.path()).unwrap();
+        let mut people = store.people().unwrap();
+        let early = people.identify(None, Some("Ann@example.com"), None);
+        assert!(early.starts_with("p-") && early.len() == 18, "{early}");
+        let facts = r#"{"id":2,"email":"ann@example.com"}"#;
+        assert_eq!(people.identify(Some("2"), Some("ann@example.com"), Some(facts)), "2");
+        assert_eq!(people.identify(None, Some("ANN@example.com"), None), "2");
+        assert_eq!(people.identify(Some("ann@example.com"), None, None), "2");
+        assert_eq!(people.identify(None, None, None), "unknown");
+        store.save_people(&mut people).unwrap();
+        let mut again = store.people().unwrap();
+        assert_eq!(again.facts("2"), Some(facts));
+        assert_eq!(again.identify(None, Some("ann@example.com"), None), "2");
+    }
+}
