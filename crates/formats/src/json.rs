@@ -19,9 +19,9 @@ mod tests;
 
 use serde_json::{Number, Value};
 
-pub use parse::{DEPTH_MAX, Malformed, parse};
+pub use parse::{DEPTH_MAX, parse};
 pub use reader::{Event, Reader, Record, Top};
-pub use residual::{residual, restore};
+pub use residual::{residual, restore, restore_object};
 
 /// The JSON number that exporters write for a float: an integer without a point, else the shortest
 /// text that reads back as the same float. `null` where the float is not finite.

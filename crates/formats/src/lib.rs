@@ -31,6 +31,7 @@ use glossator_store::schema::Table;
 
 pub use error::{Error, Place, Result};
 pub use input::Input;
+pub use table::{JsonRows, read_partial};
 
 /// The largest single record (a task, a line, a cell) that an importer takes, in bytes.
 pub const RECORD_BYTES_MAX: usize = 64 << 20;
@@ -187,10 +188,24 @@ pub trait Exporter: Sync {
 
 /// Every importer, in the order in which detection asks them.
 pub fn importers() -> &'static [&'static dyn Importer] {
-    &[]
+    &[
+        &label_studio::LabelStudio,
+        &coco::Coco,
+        &table::Parquet,
+        &table::Jsonl,
+        &table::Tsv,
+        &table::Csv,
+    ]
 }
 
 /// Every exporter.
 pub fn exporters() -> &'static [&'static dyn Exporter] {
-    &[]
+    &[
+        &label_studio::LabelStudio,
+        &coco::Coco,
+        &table::Parquet,
+        &table::Jsonl,
+        &table::Tsv,
+        &table::Csv,
+    ]
 }

@@ -1,1 +1,18 @@
-//! x
+//! How versions relate: net differences, what became of one item, what a change amounts to.
+//!
+//! # Guarantees
+//! - A diff of neighbouring commits reads their changes only, never a table.
+//! - The net difference found by folding changes equals the one found by comparing snapshots.
+//!
+//! # Limitations
+//! - Nothing here prints or knows a file format.
+
+mod diff;
+mod history;
+mod rows;
+mod stat;
+
+pub use diff::between;
+pub use history::{Event, history};
+pub use rows::{CellChange, Operation, RowDiff, row_diffs};
+pub use stat::{Group, Stat};

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 
 use crate::error::{Error, Result};
 use crate::id::Digest;
-use crate::schema::{CellType, ColumnView, Table};
+use crate::schema::{CellType, Column, ColumnView, Table};
 
 /// Typed columns of a batch of any table.
 #[derive(Debug, Clone)]
@@ -62,8 +62,13 @@ impl<'a> Rows<'a> {
 
     /// Appends the canonical bytes of a row.
     pub fn encode(&self, row: usize, out: &mut Vec<u8>) {
+        self.encode_columns(row, out, |_| true);
+    }
+
+    /// Appends the canonical bytes of some of a row's columns.
+    pub fn encode_columns(&self, row: usize, out: &mut Vec<u8>, take: impl Fn(&Column) -> bool) {
         for (column, view) in self.table.columns.iter().zip(&self.columns) {
-            if view.is_null(row) {
+            if view.is_null(row) || !take(column) {
                 continue;
             }
             put_varint(out, u64::from(column.number));

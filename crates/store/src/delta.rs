@@ -68,6 +68,18 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl DeltaBatch {
+    /// Rows that are all new.
+    pub fn added(table: &'static Table, new: RecordBatch) -> Self {
+        let rows = 0..new.num_rows() as u32;
+        let schema = crate::segment::segment_schema(table, crate::segment::SegmentKind::Rows);
+        Self {
+            table,
+            old: RecordBatch::new_empty(schema),
+            new,
+            changes: rows.map(|row| RowChange { old: None, new: Some(row) }).collect(),
+        }
+    }
+
     /// Typed columns of the old rows.
     pub fn old_rows(&self) -> Result<Rows<'_>> {
         Rows::new(self.table, &self.old)

@@ -80,6 +80,9 @@ pub enum Error {
     /// Another program holds git's lock file of a ref.
     #[error("`{0}` is held by another program")]
     RefLocked(PathBuf),
+    /// Git's configuration and environment do not say who commits.
+    #[error("nobody is named as the author of commits")]
+    NoIdentity,
     /// Rows were changed by another commit in the meantime.
     #[error("{} row(s) were changed by commit {head} in the meantime", conflicts.len())]
     Conflict {

@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result};
-use crate::fs::Disk;
+use crate::fs::{Disk, Work};
 use crate::id::Digest;
 use crate::segment::RowEntry;
 
@@ -79,6 +79,7 @@ pub struct KeyIndex {
     path: PathBuf,
     entries: usize,
     source: Source,
+    work: std::sync::Arc<Work>,
 }
 
 #[derive(Debug)]
@@ -169,6 +170,7 @@ impl KeyIndex {
             path: path.to_owned(),
             entries: count as usize,
             source: Source::File(file),
+            work: disk.work.clone(),
         };
         if len <= WHOLE_BYTES_MAX {
             let mut all = Vec::with_capacity(index.entries);
@@ -187,6 +189,7 @@ impl KeyIndex {
         let count = (self.entries - number * BLOCK_ENTRIES).min(BLOCK_ENTRIES);
         let Source::File(file) = &self.source else { return Ok(IndexState::Rebuild) };
         let mut bytes = vec![0; CHECK_BYTES + count * ENTRY_BYTES];
+        Work::add(&self.work.index_blocks_read, 1);
         file.read_exact_at(&mut bytes, (HEADER_BYTES + number * BLOCK_BYTES) as u64)
             .at("read", &self.path)?;
         let (sum, entries) = bytes.split_at(CHECK_BYTES);

@@ -4,6 +4,7 @@ pub mod error;
 pub mod change;
 pub mod delta;
 pub mod fs;
+pub mod gc;
 pub mod geometry;
 pub mod history;
 pub mod id;
@@ -19,6 +20,7 @@ pub mod snapshot;
 pub mod stage;
 pub mod store;
 pub mod transaction;
+pub mod verify;
 
 pub use error::{Error, Result, RowConflict};
 pub use id::{CommitId, Digest};

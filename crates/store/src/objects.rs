@@ -15,7 +15,7 @@ use crate::id::Digest;
 /// The directory `.gloss/objects`.
 #[derive(Debug, Clone)]
 pub struct Objects {
-    disk: Disk,
+    pub(crate) disk: Disk,
     root: PathBuf,
 }
 

@@ -101,6 +101,7 @@ pub struct TableSnapshot {
     pub table: &'static Table,
     /// Its segments and removals.
     pub state: TableState,
+    kind: SegmentKind,
     disk: Disk,
     objects: Objects,
     index_dir: std::path::PathBuf,
@@ -132,6 +133,7 @@ impl TableSnapshot {
     pub(crate) fn new(
         table: &'static Table,
         state: TableState,
+        kind: SegmentKind,
         disk: Disk,
         objects: Objects,
         index_dir: std::path::PathBuf,
@@ -145,7 +147,7 @@ impl TableSnapshot {
         let cells = || state.segments.iter().map(|_| OnceCell::new()).collect();
         let indices = [cells(), cells()];
         let dead = all.rows.into_iter().collect();
-        Ok(Self { table, state, disk, objects, index_dir, dead, open, indices })
+        Ok(Self { table, state, kind, disk, objects, index_dir, dead, open, indices })
     }
 
     /// The digest of a segment by its index.
@@ -163,7 +165,7 @@ impl TableSnapshot {
             return Ok(reader);
         }
         let line = &self.state.segments[index];
-        let reader = SegmentReader::open(&self.objects, self.table, SegmentKind::Rows, line)?;
+        let reader = SegmentReader::open(&self.objects, self.table, self.kind, line)?;
         Ok(self.open[index].get_or_init(|| reader))
     }
 
@@ -276,7 +278,7 @@ impl TableSnapshot {
     ///
     /// Each row is checked against the digest that the index holds of it.
     pub fn fetch(&self, wanted: &[Located]) -> Result<RecordBatch> {
-        let schema = segment_schema(self.table, SegmentKind::Rows);
+        let schema = segment_schema(self.table, self.kind);
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_unstable_by_key(|&i| (wanted[i].segment, wanted[i].row));
         let mut batches = Vec::new();

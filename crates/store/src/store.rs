@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{ChangeRecord, Meta, TableChange};
+use crate::change::{ChangeRecord, Meta, TableChange, read_change};
+use crate::delta::DeltaBatch;
 use crate::error::{Error, Result};
 use crate::fs::{Disk, Lock};
 use crate::history::{History, RefName};
@@ -14,6 +15,7 @@ use crate::limits::{FORMAT, REMOVALS_UNFOLDED_MAX};
 use crate::objects::Objects;
 use crate::removal::Removal;
 use crate::schema::{TABLES, Table};
+use crate::segment::SegmentKind;
 use crate::snapshot::{TableSnapshot, TableState};
 
 /// The name of the store's directory.
@@ -151,7 +153,8 @@ impl Store {
         &self.objects
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
+    /// The disk that the store is on.
+    pub fn disk(&self) -> &Disk {
         &self.disk
     }
 
@@ -220,7 +223,7 @@ impl Store {
             states.push(state);
         }
         let tables = Default::default();
-        Ok(Snapshot { store: self, commit, states, tables })
+        Ok(Snapshot { store: self, commit, layers: layers.to_vec(), states, tables })
     }
 
     /// Opens one table's state.
@@ -228,10 +231,67 @@ impl Store {
         TableSnapshot::new(
             table,
             state,
+            SegmentKind::Rows,
             self.disk.clone(),
             self.objects.clone(),
             self.index_dir(),
         )
+    }
+}
+
+impl Store {
+    /// Whether a commit added, changed or removed a row of an item (or only) id: index look-ups
+    /// alone.
+    pub fn touches(
+        &self,
+        table: &'static Table,
+        change: &TableChange,
+        item: &str,
+    ) -> Result<bool> {
+        let parts = [(SegmentKind::Rows, &change.added), (SegmentKind::Before, &change.before)];
+        for (kind, lines) in parts {
+            let state = TableState { segments: lines.clone(), removals: Vec::new() };
+            let (disk, objects) = (self.disk.clone(), self.objects.clone());
+            let rows = TableSnapshot::new(table, state, kind, disk, objects, self.index_dir())?;
+            if !rows.locate_item(item)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The rows that a commit did to one item (or only) id, old and new.
+    pub fn change_of_item(
+        &self,
+        table: &'static Table,
+        change: &TableChange,
+        item: &str,
+    ) -> Result<Vec<DeltaBatch>> {
+        if !self.touches(table, change, item)? {
+            return Ok(Vec::new());
+        }
+        if change.before.is_empty() {
+            // Only new rows, perhaps a great many: fetch those of the item.
+            let state = TableState { segments: change.added.clone(), removals: Vec::new() };
+            let rows = self.table(table, state)?;
+            let mut found = rows.locate_item(item)?;
+            found.sort_unstable();
+            return Ok(vec![DeltaBatch::added(table, rows.fetch(&found)?)]);
+        }
+        let mut touched = Vec::new();
+        for delta in read_change(&self.objects, table, change)? {
+            let mut delta = delta?;
+            let mut changes = std::mem::take(&mut delta.changes);
+            {
+                let (old, new) = (delta.old_rows()?, delta.new_rows()?);
+                changes.retain(|change| DeltaBatch::key(&old, &new, *change).0 == item);
+            }
+            delta.changes = changes;
+            if !delta.changes.is_empty() {
+                touched.push(delta);
+            }
+        }
+        Ok(touched)
     }
 }
 
@@ -301,6 +361,8 @@ pub struct Snapshot<'s> {
     store: &'s Store,
     /// The commit, none for an empty store.
     pub commit: Option<CommitId>,
+    /// The layers on top of it.
+    pub layers: Vec<Layer>,
     states: Vec<TableState>,
     tables: [OnceCell<TableSnapshot>; TABLES.len()],
 }

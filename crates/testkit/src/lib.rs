@@ -1,1 +1,155 @@
-//! x
+//! What tests share: stores in temporary directories, and rows without ceremony.
+
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use glossator_store::fs::Disk;
+use glossator_store::history::Identity;
+use glossator_store::intake::{Intake, IntakeOptions};
+use glossator_store::schema::{AnnotationRow, Annotations, AnnotationsBuilder};
+use glossator_store::schema::{ANNOTATIONS, Table};
+use glossator_store::segment::BatchStream;
+use glossator_store::{CommitId, CommitOptions, Layer, Result, Store};
+
+/// A store in a directory that vanishes with it.
+#[derive(Debug)]
+pub struct TestStore {
+    dir: tempfile::TempDir,
+    /// The store.
+    pub store: Store,
+}
+
+/// Who commits in tests, at a fixed time.
+pub fn identity() -> Identity {
+    Identity {
+        name: "Test".to_owned(),
+        email: "test@example.com".to_owned(),
+        seconds: 1_700_000_000,
+        offset: 0,
+    }
+}
+
+impl Default for TestStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestStore {
+    /// Makes an empty store.
+    ///
+    /// # Panics
+    /// If the temporary directory cannot be made.
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::init(&Disk::default(), dir.path()).expect("an empty store");
+        Self { dir, store }
+    }
+
+    /// The directory around `.gloss`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Opens the store anew, as another process would.
+    ///
+    /// # Errors
+    /// Whatever opening says.
+    pub fn reopen(&self) -> Result<Store> {
+        Store::open(&Disk::default(), self.store.root())
+    }
+
+    /// Commits layers made on the head.
+    ///
+    /// # Errors
+    /// Whatever the commit says.
+    pub fn commit(&self, base: Option<CommitId>, layers: &[Layer]) -> Result<Option<CommitId>> {
+        commit(&self.store, base, layers)
+    }
+
+    /// Upserts annotations and commits.
+    ///
+    /// # Errors
+    /// Whatever the intake or the commit says.
+    pub fn import(&self, rows: &[AnnotationRow<'_>]) -> Result<Option<CommitId>> {
+        self.import_batches(&ANNOTATIONS, [batch(rows)])
+    }
+
+    /// Takes batches of one table and commits.
+    ///
+    /// # Errors
+    /// Whatever the intake or the commit says.
+    pub fn import_batches(
+        &self,
+        table: &'static Table,
+        batches: impl IntoIterator<Item = RecordBatch>,
+    ) -> Result<Option<CommitId>> {
+        let base = self.store.history.head()?.commit;
+        let snapshot = self.store.snapshot(base, &[])?;
+        let mut intake = Intake::new(&snapshot, IntakeOptions::default());
+        for batch in batches {
+            intake.rows(table, batch)?;
+        }
+        let made = intake.finish()?;
+        self.commit(base, &made.layers)
+    }
+}
+
+/// Commits layers to the branch of `HEAD`.
+///
+/// # Errors
+/// Whatever the commit says.
+pub fn commit(
+    store: &Store,
+    base: Option<CommitId>,
+    layers: &[Layer],
+) -> Result<Option<CommitId>> {
+    let options = CommitOptions {
+        message: "test",
+        author: identity(),
+        committer: identity(),
+        code_commit: None,
+        action: "commit",
+        guards: &[],
+    };
+    store.commit(base, layers, &options)
+}
+
+/// An annotation with a stated id and a label.
+pub fn choice<'a>(item: &'a str, id: &'a str, label: &'a str) -> AnnotationRow<'a> {
+    AnnotationRow {
+        item_id: item,
+        annotation_id: id,
+        source: "table",
+        annotator_id: "ann",
+        origin: "human",
+        field: "label",
+        kind: "choice",
+        label: Some(label),
+        status: "submitted",
+        ..AnnotationRow::default()
+    }
+}
+
+/// A batch of annotations.
+pub fn batch(rows: &[AnnotationRow<'_>]) -> RecordBatch {
+    let mut builder = AnnotationsBuilder::default();
+    rows.iter().for_each(|row| builder.push(row));
+    builder.finish()
+}
+
+/// Calls `each` for every annotation of a stream.
+///
+/// # Errors
+/// Whatever the stream says.
+pub fn for_each_annotation(
+    rows: BatchStream<'_>,
+    mut each: impl FnMut(AnnotationRow<'_>),
+) -> Result<()> {
+    let columns: Vec<usize> = (0..ANNOTATIONS.columns.len()).collect();
+    for batch in rows {
+        let batch = batch?.project(&columns)?;
+        Annotations::new(&batch).iter().for_each(&mut each);
+    }
+    Ok(())
+}

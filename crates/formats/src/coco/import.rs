@@ -1,17 +1,15 @@
 //! Reads COCO files: a first pass takes images and whatever stands beside the annotations, a second
 //! one the annotations, so that sections may come in any order and none is held.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use glossator_store::limits::ID_BYTES_MAX;
-use glossator_store::schema::{
-    ITEMS, ItemRow, ItemsBuilder, SOURCES, SourceRow, SourcesBuilder,
-};
+use glossator_store::schema::{ITEMS, ItemRow, ItemsBuilder, SOURCES, SourceRow, SourcesBuilder};
 use serde_json::{Map, Value, json};
 
 use super::names::{Categories, id_text, id_value, image_id, render_image};
 use super::parse::{Result as Checked, Wrong, wrong_type};
-use super::rows::{Rows, Target};
+use super::rows::{Image, Rows, Target};
 use crate::json::{Event, Reader, Record, Top, extra_text, float, residual};
 use crate::{
     Error, ImportOptions, ImportReport, Input, Person, Place, RECORD_BYTES_MAX, Result, Sink,
@@ -21,20 +19,14 @@ use crate::{
 const ITEM_ROWS_MAX: usize = 4096;
 
 /// Reads a dataset or a results file.
-pub fn import(
-    input: &Input,
-    options: &ImportOptions,
-    sink: &mut dyn Sink,
-) -> Result<ImportReport> {
+pub fn import(input: &Input, options: &ImportOptions, sink: &mut dyn Sink) -> Result<ImportReport> {
     let reader = Reader::open(input)?;
     let stem = Some(input.stem()).filter(|stem| !stem.is_empty());
     let stem = stem.unwrap_or_else(|| "coco".to_owned());
     let source = options.source.clone().unwrap_or_else(|| stem.clone());
     let records = match (reader.top(), &options.images) {
         (Top::Object, _) => dataset(input, reader, &source, sink)?,
-        (Top::Array, Some(images)) => {
-            results(input, &Input::new(images), &source, &stem, sink)?
-        }
+        (Top::Array, Some(images)) => results(input, &Input::new(images), &source, &stem, sink)?,
         (Top::Array, None) => {
             let what = format!(
                 "`{}` is a COCO results file: it names images and categories by number only",
@@ -76,12 +68,12 @@ fn results(
     model: &str,
     sink: &mut dyn Sink,
 ) -> Result<u64> {
-    let mut named = HashMap::new();
+    let mut named = HashSet::new();
     each(&mut Reader::open(input)?, None, |_, record| {
         // A record that cannot be read is reported by the pass that takes it.
         let value = record.value().unwrap_or(Value::Null);
         if let Some(id) = value.get("image_id").and_then(id_text) {
-            named.insert(id, 0);
+            named.insert(id);
         }
         Ok(())
     })?;
@@ -100,9 +92,8 @@ fn results(
     push_source(source, &Value::Object(data), Some(&shape), sink)?;
     let target = Target { source, images: &images_source, annotator: model, results: true };
     let mut rows = Rows::new(target, categories, images.seen);
-    let records = each(&mut Reader::open(input)?, None, |index, record| {
-        rows.record(index, record, sink)
-    })?;
+    let records =
+        each(&mut Reader::open(input)?, None, |index, record| rows.record(index, record, sink))?;
     rows.flush(sink)?;
     Ok(records)
 }
@@ -158,12 +149,7 @@ fn push_source(
 ) -> Result<()> {
     let (data, extra) = (data.to_string(), extra.map(Value::to_string));
     let mut builder = SourcesBuilder::default();
-    builder.push(&SourceRow {
-        source,
-        format: "coco",
-        data: Some(&data),
-        extra: extra.as_deref(),
-    });
+    builder.push(&SourceRow { source, format: "coco", data: Some(&data), extra: extra.as_deref() });
     sink.rows(&SOURCES, builder.finish())
 }
 
@@ -171,14 +157,14 @@ fn push_source(
 struct Images<'a> {
     source: &'a str,
     /// Only these become items.
-    named: Option<HashMap<String, u32>>,
-    /// Every id that was taken, and how many panoptic annotations it has had.
-    seen: HashMap<String, u32>,
+    named: Option<HashSet<String>>,
+    /// Every image that was taken, by the text of its id.
+    seen: HashMap<String, Image>,
     items: ItemsBuilder,
 }
 
 impl<'a> Images<'a> {
-    fn new(source: &'a str, named: Option<HashMap<String, u32>>) -> Self {
+    fn new(source: &'a str, named: Option<HashSet<String>>) -> Self {
         Self { source, named, seen: HashMap::new(), items: ItemsBuilder::default() }
     }
 
@@ -257,6 +243,7 @@ impl<'a> Images<'a> {
             return Err(wrong_type("", "an object", image));
         }
         let id = image.get("id").ok_or_else(|| Wrong::new("", "an image without an `id`"))?;
+        let quoted = id.is_string();
         let id = id_text(id).ok_or_else(|| wrong_type(".id", "a whole number or a text", id))?;
         let uri = match image.get("file_name") {
             None | Some(Value::Null) => None,
@@ -272,7 +259,7 @@ impl<'a> Images<'a> {
         if self.seen.contains_key(&id) {
             return Err(Wrong::new(".id", format!("another image has the id {id}")));
         }
-        if self.named.as_ref().is_none_or(|named| named.contains_key(&id)) {
+        if self.named.as_ref().is_none_or(|named| named.contains(&id)) {
             let mut aliases = vec![item_id.as_str()];
             aliases.extend(uri.filter(|uri| *uri != item_id));
             // As the exporter will find it, which a strange file name may mislead.
@@ -291,7 +278,7 @@ impl<'a> Images<'a> {
                 ..ItemRow::default()
             });
         }
-        self.seen.insert(id, 0);
+        self.seen.insert(id, Image { quoted, panoptic: 0 });
         Ok(())
     }
 

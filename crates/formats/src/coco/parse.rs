@@ -132,8 +132,8 @@ impl Read {
             Some(Value::Array(counts)) => {
                 let run = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
                 let runs: Option<Vec<u32>> = counts.iter().map(run).collect();
-                let runs = runs
-                    .ok_or_else(|| Wrong::new(path, "a run is a whole number from 0 to 2^32"))?;
+                let runs =
+                    runs.ok_or_else(|| Wrong::new(path, "a run is a whole number from 0 to 2^32"))?;
                 self.counts = true;
                 (rle::encode(&runs), runs)
             }

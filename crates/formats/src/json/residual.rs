@@ -12,6 +12,8 @@
 //! | `~n` | `s` | write the number text `s` while it is the same number |
 //! | `~o` | object | a residual of the object that stands there |
 //! | `~a` | `[n, {i: …}]` | residuals of elements, while the array has `n` |
+//! | `~1` | true | write the element of the list of one that stands there |
+//! | `~/` | true | write the text that stands there as the list of its parts between `/` |
 //! | `~v` | any | the value itself, which looks like an operation |
 //!
 //! A source member whose name begins with `~` gets one more `~`. Every operation is conditional,
@@ -22,7 +24,7 @@ use serde_json::{Map, Value};
 /// The longest rendered text that a condition repeats; a longer one is named by its digest.
 const CONDITION_BYTES_MAX: usize = 40;
 
-const OPERATIONS: [&str; 6] = ["~", "~h", "~n", "~o", "~a", "~v"];
+const OPERATIONS: [&str; 8] = ["~", "~h", "~n", "~o", "~a", "~1", "~/", "~v"];
 
 /// What `source` says beyond `rendered`, which is what the exporter would write from the columns
 /// alone; `None` when they are equal as JSON values with equal number text.
@@ -42,12 +44,20 @@ pub fn restore(rendered: Value, residual: &Value) -> Value {
         return apply(Some(rendered), name, argument).unwrap_or(Value::Null);
     }
     match (rendered, residual) {
-        (Value::Object(mut map), Value::Object(residual)) => {
-            restore_members(&mut map, residual);
-            Value::Object(map)
+        (Value::Object(map), Value::Object(residual)) => {
+            Value::Object(restore_object(map, residual))
         }
         (rendered, _) => rendered,
     }
+}
+
+/// Applies the residual of an object to the object that is rendered now.
+pub fn restore_object(
+    mut rendered: Map<String, Value>,
+    residual: &Map<String, Value>,
+) -> Map<String, Value> {
+    restore_members(&mut rendered, residual);
+    rendered
 }
 
 fn members(rendered: &Map<String, Value>, source: &Map<String, Value>) -> Map<String, Value> {
@@ -102,6 +112,8 @@ fn operation_of(rendered: &Value, source: &Value) -> Value {
             }
             one("~a", Value::Array(vec![r.len().into(), Value::Object(elements)]))
         }
+        (Value::Array(r), s) if r.len() == 1 && r.first() == Some(s) => one("~1", true.into()),
+        (Value::String(r), Value::Array(_)) if parts(r) == *source => one("~/", true.into()),
         _ if same_number(rendered, source) => one("~n", source.clone()),
         _ => conditional(rendered, Some(source)),
     }
@@ -139,6 +151,11 @@ fn apply(now: Option<Value>, kind: &str, argument: &Value) -> Option<Value> {
             other => Some(other),
         },
         ("~a", Value::Array(pair)) => Some(restore_elements(now, pair)),
+        ("~1", _) => match now {
+            Value::Array(mut items) if items.len() == 1 => items.pop(),
+            other => Some(other),
+        },
+        ("~/", _) => Some(now.as_str().map(parts).unwrap_or(now)),
         _ => Some(now),
     }
 }
@@ -157,6 +174,10 @@ fn restore_elements(mut now: Value, pair: &[Value]) -> Value {
         }
     }
     now
+}
+
+fn parts(text: &str) -> Value {
+    text.split('/').collect()
 }
 
 /// Whether two number texts stand for one number that floats tell from its neighbours.

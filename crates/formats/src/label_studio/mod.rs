@@ -1,1 +1,331 @@
-//! x
+//! Label Studio JSON: tasks with annotations, predictions, drafts and reviews.
+//!
+//! A task is an item, an annotation (prediction, draft) a submission, each label of each of its
+//! results a row. Files are a list of tasks or a single task, from the tool's export, a snapshot,
+//! or written for import.
+//!
+//! # Guarantees
+//! - The export equals what was imported as JSON values with equal number text, and shows every
+//!   edit of a column.
+//! - A project gives the same item, submission and annotator ids in whatever form it was exported:
+//!   with bodies or ids of predictions and drafts, with people as numbers, objects or addresses.
+//!
+//! # Limitations
+//! - Regions of types that are not known are kept whole in `extra`, but for their labels.
+//! - Tasks without an id are known by their data: each takes 12 bytes of memory.
+
+mod export;
+mod people;
+mod result;
+mod row;
+mod submission;
+mod task;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::collections::{BTreeSet, HashMap};
+
+use glossator_store::schema::{
+    ANNOTATIONS, ITEMS, REVIEWS, SOURCES, SUBMISSIONS, SourceRow, SourcesBuilder, Table,
+};
+use serde_json::{Map, Number, Value};
+
+use self::people::People;
+use self::task::Builders;
+use crate::json::{Event, Reader, Record, Top};
+use crate::{Error, ImportOptions, ImportReport, Importer, Input, Result, Sink};
+
+/// The longest id, in bytes.
+const ID_BYTES_MAX: usize = 1024;
+/// What a source begins with that is named after the tool's project.
+const SOURCE_PREFIX: &str = "label-studio:";
+/// How many rows are handed over at once.
+const BATCH_ROWS: usize = 8192;
+/// How many sources the report of an import names.
+const SOURCES_SHOWN_MAX: usize = 8;
+
+/// Label Studio JSON.
+#[derive(Debug)]
+pub struct LabelStudio;
+
+/// What is wrong with a task, by its path in the task.
+#[derive(Debug)]
+struct Fault {
+    path: String,
+    what: String,
+}
+
+impl Fault {
+    fn new(path: &str, what: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), what: what.into() }
+    }
+}
+
+/// Why a task was not read: it is bad, or the sink stopped.
+#[derive(Debug)]
+enum Stop {
+    Fault(Fault),
+    Error(Error),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Check<T, E = Fault> = Result<T, E>;
+
+impl Importer for LabelStudio {
+    fn name(&self) -> &'static str {
+        "label-studio"
+    }
+
+    fn detect(&self, file_name: &str, head: &[u8]) -> u8 {
+        let text = String::from_utf8_lossy(head);
+        let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        if !text.starts_with(['[', '{']) {
+            return 0;
+        }
+        let has = |member: &str| text.contains(&format!("\"{member}\""));
+        let lists = ["annotations", "predictions", "drafts"].map(has);
+        let some = lists.contains(&true);
+        if some && (has("result") || (has("data") && lists.iter().filter(|&&l| l).count() > 1)) {
+            return 2;
+        }
+        let name = file_name.strip_suffix(".gz").unwrap_or(file_name);
+        let cut_off = text.starts_with('[') && has("data") && name.ends_with(".json");
+        u8::from((some && has("data")) || cut_off)
+    }
+
+    fn import(
+        &self,
+        input: &Input,
+        options: &ImportOptions,
+        sink: &mut dyn Sink,
+    ) -> Result<ImportReport> {
+        let mut reader = Reader::open(input)?;
+        let mut import = Import {
+            stem: input.stem(),
+            stated: options.source.clone(),
+            list: reader.top() == Top::Array,
+            people: People::new(sink),
+            builders: Builders::default(),
+            sources: BTreeSet::new(),
+            unnamed: HashMap::new(),
+            records: 0,
+        };
+        if reader.top() == Top::Object {
+            let record = reader.whole()?;
+            import.record(&record)?;
+        } else {
+            while let Some(event) = reader.next()? {
+                if let Event::Record(record) = event {
+                    import.record(&record)?;
+                }
+            }
+        }
+        import.flush()?;
+        if import.sources.is_empty() {
+            import.sources.insert(import.source(None));
+        }
+        Ok(import.report())
+    }
+
+    fn volatile(&self, table: &Table) -> &'static [&'static str] {
+        match table.name {
+            "items" => &[
+                "agreement",
+                "annotations",
+                "avg_lead_time",
+                "cancelled_annotations",
+                "comment_authors",
+                "comment_count",
+                "created_ago",
+                "drafts",
+                "inner_id",
+                "last_comment_updated_at",
+                "predictions",
+                "total_annotations",
+                "total_predictions",
+                "unresolved_comment_count",
+                "updated_at",
+                "updated_by",
+            ],
+            "submissions" => &[
+                "completed_by",
+                "created_ago",
+                "created_username",
+                "result_count",
+                "reviews",
+                "user",
+            ],
+            "reviews" => &["created_by"],
+            "sources" => &[export::SHAPE],
+            _ => &[],
+        }
+    }
+}
+
+/// An import under way.
+struct Import<'s> {
+    stem: String,
+    stated: Option<String>,
+    list: bool,
+    people: People<'s>,
+    builders: Builders,
+    sources: BTreeSet<String>,
+    unnamed: HashMap<u64, u32>,
+    records: u64,
+}
+
+impl Import<'_> {
+    fn record(&mut self, record: &Record) -> Result<()> {
+        let seq = self.records;
+        self.records += 1;
+        let value = match record.value() {
+            Ok(value) => value,
+            Err(bad) => return self.people.sink().bad(bad),
+        };
+        let source = self.source(value.get("project"));
+        let unnamed = &mut self.unnamed;
+        let mut name = |data: &str| unnamed_id(unnamed, data);
+        let task = match task::read(&value, source, seq, &mut self.people, &mut name) {
+            Ok(task) => task,
+            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Fault(fault)) => {
+                return self.people.sink().bad(record.bad(&fault.path, fault.what));
+            }
+        };
+        for (kind, path) in task.submissions.iter().flat_map(|whole| &whole.odd) {
+            self.people.sink().warn(kind, &record.at(path));
+        }
+        if value.get("completions").is_some() {
+            let kind = "tasks with `completions`, which old versions of the tool wrote; kept unread";
+            self.people.sink().warn(kind, &record.at(".completions"));
+        }
+        if !self.sources.contains(&task.item.source) {
+            self.new_source(&task.item.source)?;
+        }
+        self.builders.push(&task);
+        if self.builders.annotations.len() + self.builders.items.len() >= BATCH_ROWS {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// The namespace of a task's ids.
+    fn source(&self, project: Option<&Value>) -> String {
+        if let Some(stated) = &self.stated {
+            return stated.clone();
+        }
+        match project {
+            Some(Value::Number(project)) => format!("{SOURCE_PREFIX}{project}"),
+            Some(Value::String(project)) if !project.is_empty() => {
+                format!("{SOURCE_PREFIX}{project}")
+            }
+            _ => format!("{SOURCE_PREFIX}{}", self.stem),
+        }
+    }
+
+    fn new_source(&mut self, source: &str) -> Result<()> {
+        self.sources.insert(source.to_owned());
+        let extra = (!self.list).then(|| format!("{{\"{}\":\"object\"}}", export::SHAPE));
+        let mut rows = SourcesBuilder::default();
+        let format = "label-studio";
+        rows.push(&SourceRow { source, format, data: None, extra: extra.as_deref() });
+        self.people.sink().rows(&SOURCES, rows.finish())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Self { builders, people, .. } = self;
+        let batches = [
+            (&ITEMS, builders.items.finish()),
+            (&SUBMISSIONS, builders.submissions.finish()),
+            (&ANNOTATIONS, builders.annotations.finish()),
+            (&REVIEWS, builders.reviews.finish()),
+        ];
+        for (table, rows) in batches {
+            if rows.num_rows() > 0 {
+                people.sink().rows(table, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(self) -> ImportReport {
+        let mut source: Vec<&str> =
+            self.sources.iter().take(SOURCES_SHOWN_MAX).map(String::as_str).collect();
+        if self.sources.len() > SOURCES_SHOWN_MAX {
+            source.push("…");
+        }
+        ImportReport { source: source.join(", "), records: self.records, ..ImportReport::default() }
+    }
+}
+
+/// Names a task without an id by its data, and further ones with the same data by their number.
+fn unnamed_id(seen: &mut HashMap<u64, u32>, data: &str) -> String {
+    let digest = blake3::hash(data.as_bytes());
+    let hex = digest.to_hex();
+    let short = hex.get(..16).unwrap_or_default();
+    let hash = u64::from_str_radix(short, 16).unwrap_or_default();
+    let count = seen.entry(hash).or_default();
+    *count += 1;
+    if *count == 1 { format!("@{short}") } else { format!("@{short}/{count}") }
+}
+
+/// An id as the file states it, as text; `None` where it states none.
+fn id_text(value: Option<&Value>, path: &str) -> Check<Option<String>> {
+    let id = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(id)) => id.to_string(),
+        Some(Value::String(id)) => id.clone(),
+        Some(other) => {
+            let found = crate::json::type_name(other);
+            return Err(Fault::new(path, format!("an id must be a number or a text, not {found}")));
+        }
+    };
+    if id.len() > ID_BYTES_MAX {
+        return Err(Fault::new(path, format!("an id is longer than 1 KiB ({} bytes)", id.len())));
+    }
+    Ok(Some(id))
+}
+
+/// An id as the tool writes it: a number where it reads like one.
+fn number_or_text(id: &str) -> Value {
+    let canonical = id.len() <= 19 && id.bytes().all(|b| b.is_ascii_digit());
+    match id.parse::<u64>() {
+        Ok(number) if canonical && number.to_string() == id => Value::from(number),
+        _ => Value::from(id),
+    }
+}
+
+/// A float as Python writes it: `2.0`.
+fn python_float(value: f64) -> Value {
+    if value.fract() != 0.0 || value.abs() >= 1e16 {
+        return crate::json::number(value);
+    }
+    let number = format!("{value:.1}").parse::<Number>();
+    number.map_or(Value::Null, Value::Number)
+}
+
+/// The width and height of the image that a result was drawn on.
+fn size_of(result: &Value) -> Option<(i64, i64)> {
+    let side = |member: &str| result.get(member)?.as_i64().filter(|&side| side > 0);
+    Some((side("original_width")?, side("original_height")?))
+}
+
+/// The object in an `extra` cell.
+fn extra_of(cell: Option<&str>) -> Map<String, Value> {
+    match cell.and_then(|text| crate::json::parse(text).ok()) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}

@@ -66,6 +66,18 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Appends the value of a column of this type as JSON; lists and bytes are not needed.
+    pub(super) fn write_json(&self, cell: CellType, out: &mut String) {
+        match self {
+            Self::Text(text) if cell == CellType::Json => out.push_str(text),
+            Self::Text(text) => json::quote(text, out),
+            Self::Int(value) => out.push_str(&value.to_string()),
+            Self::Float(value) => out.push_str(&format!("{value:?}")),
+            Self::Bool(value) => out.push_str(&value.to_string()),
+            Self::Null | Self::Floats(_) | Self::Texts(_) | Self::Bytes(_) => out.push_str("null"),
+        }
+    }
+
     /// A value of borrowed text.
     pub(super) fn str(text: &'a str) -> Self {
         Self::Text(Cow::Borrowed(text))
@@ -107,7 +119,7 @@ impl Times {
         value
             .checked_mul(times)
             .map(|v| v.div_euclid(divided))
-            .filter(|v| Timestamp::from_microsecond(*v).is_ok())
+            .filter(|v| is_time(*v))
             .ok_or_else(|| format!("the time {value} is out of range"))
     }
 
@@ -130,6 +142,11 @@ impl Times {
         self.cut += u64::from(nanos.rem_euclid(1_000) != 0);
         i64::try_from(nanos.div_euclid(1_000)).map_err(|_| format!("{text:?} is out of range"))
     }
+}
+
+/// Whether microseconds since 1970 are a time that RFC 3339 can write.
+pub(super) fn is_time(micros: i64) -> bool {
+    Timestamp::from_microsecond(micros).is_ok()
 }
 
 /// Writes microseconds since 1970 as RFC 3339 with six digits and `Z`.
@@ -232,7 +249,8 @@ impl<'a> Cell<'a> {
 
     fn time(self, times: &mut Times) -> Result<i64, String> {
         match self {
-            Self::Time(micros) => Ok(micros),
+            Self::Time(micros) if is_time(micros) => Ok(micros),
+            Self::Time(micros) => Err(format!("the time {micros} is out of range")),
             Self::Int(value) => times.integer(value),
             _ => {
                 let text = self.text()?;

@@ -7,7 +7,7 @@ use std::io::BufRead;
 
 use super::cell::Cell;
 use super::lines::{broken, is_utf16};
-use crate::{Error, Place, RECORD_BYTES_MAX, Result};
+use crate::{Error, Input, Place, RECORD_BYTES_MAX, Result};
 
 /// What the next record is.
 pub(super) enum Next {
@@ -46,6 +46,23 @@ enum State {
 }
 
 impl Delimited {
+    /// Opens a file.
+    pub(super) fn open(input: &Input, delimiter: u8) -> Result<Self> {
+        let reader = input.open().map_err(|error| match error {
+            Error::Io { file, source } => broken(&file, None, source),
+            other => other,
+        })?;
+        Self::new(reader, input.name(), delimiter)
+    }
+
+    /// The beginning of the last record, its cells joined again, for messages.
+    pub(super) fn raw(&self) -> String {
+        let cells = self.cells().into_iter().map(|cell| cell.text().unwrap_or_default());
+        let mut raw = cells.collect::<Vec<_>>().join(&char::from(self.delimiter).to_string());
+        raw.truncate(raw.floor_char_boundary(1 << 10));
+        raw
+    }
+
     /// Begins to read; a byte order mark is skipped.
     pub(super) fn new(mut reader: Box<dyn BufRead>, file: String, delimiter: u8) -> Result<Self> {
         let head = reader.fill_buf().map_err(|e| broken(&file, None, e))?;
@@ -155,7 +172,6 @@ impl Delimited {
 
     /// Reads the header.
     pub(super) fn header(&mut self) -> Result<Vec<String>> {
-        let place = |line| Place::line(&self.file, line);
         match self.next()? {
             Next::End => Err(Error::input(Place::file(&self.file), "the file is empty")
                 .hint("a table begins with a line of column names")),
@@ -170,7 +186,8 @@ impl Delimited {
                     None => Ok(names),
                     Some(name) => {
                         let what = format!("two columns are called `{name}`");
-                        Err(Error::input(place(line), what).hint("rename one of them"))
+                        Err(Error::input(Place::line(&self.file, line), what)
+                            .hint("rename one of them"))
                     }
                 }
             }

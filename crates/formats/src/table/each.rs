@@ -80,18 +80,24 @@ struct List<'a> {
 }
 
 /// Finds the lists at `path` below a value.
-fn lists<'a>(raw: &'a str, path: &[String], found: &mut Vec<List<'a>>, at: List<'a>) -> Result<(), Stop> {
+fn lists<'a>(
+    raw: &'a str,
+    path: &[String],
+    found: &mut Vec<List<'a>>,
+    at: List<'a>,
+) -> Result<(), Stop> {
     let Some((part, rest)) = path.split_first() else {
         if raw != "null" {
             found.push(List { raw: Cow::Borrowed(raw), ..at });
         }
         return Ok(());
     };
-    let members = json::members(raw)
-        .map_err(|_| Stop::cell(&at.path, format!("expected an object, found {}", json::excerpt(raw))))?;
+    let members = json::members(raw).map_err(|_| {
+        Stop::cell(&at.path, format!("expected an object, found {}", json::excerpt(raw)))
+    })?;
     for (name, value) in members {
         if part == "*" || *part == name {
-            let annotator = (part == "*").then(|| name.clone()).or_else(|| at.annotator.clone());
+            let annotator = if part == "*" { Some(name.clone()) } else { at.annotator.clone() };
             let next = List { path: format!("{}.{name}", at.path), annotator, raw: "".into() };
             lists(value, rest, found, next)?;
         }
@@ -325,18 +331,19 @@ impl<'a> Entry<'a> {
         let own_name = ANNOTATIONS.column(name).filter(|own| {
             ![own::ITEM, own::TEXT, own::EXTRA, own::LABEL, own::SUBMISSION].contains(own)
         });
-        let used = plan.mapping.explicit(name).unwrap_or_else(|| match (name, own_name) {
-            ("label" | "category" | "category_name" | "class" | "type" | "tag", _) => Use::Label,
-            (_, Some(own)) => Use::Own(own),
-            ("id", _) => Use::Own(own::REGION),
-            ("confidence", _) => Use::Own(own::SCORE),
-            ("bbox" | "box", _) => Use::Own(own::GEOMETRY),
-            ("x" | "start", _) => Use::Part(0),
-            ("y" | "end", _) => Use::Part(1),
-            ("w" | "width", _) => Use::Part(2),
-            ("h" | "height", _) => Use::Part(3),
+        let used = match (plan.mapping.explicit(name), name, own_name) {
+            (Some(used), _, _) => used,
+            (_, "label" | "category" | "category_name" | "class" | "type" | "tag", _) => Use::Label,
+            (_, _, Some(own)) => Use::Own(own),
+            (_, "id", _) => Use::Own(own::REGION),
+            (_, "confidence", _) => Use::Own(own::SCORE),
+            (_, "bbox" | "box", _) => Use::Own(own::GEOMETRY),
+            (_, "x" | "start", _) => Use::Part(0),
+            (_, "y" | "end", _) => Use::Part(1),
+            (_, "w" | "width", _) => Use::Part(2),
+            (_, "h" | "height", _) => Use::Part(3),
             _ => Use::Extra,
-        });
+        };
         if name == "points" && plan.mapping.explicit(name).is_none() {
             let points = json::entries(raw)?;
             return self.points(&points).map_err(|stop| match stop {
@@ -375,7 +382,8 @@ impl<'a> Entry<'a> {
 
     fn finish(mut self) -> Result<Vec<Value<'a>>, Stop> {
         let parts: Option<Vec<f64>> = self.parts.iter().copied().collect();
-        let parts = parts.ok_or_else(|| Stop::record("some numbers of the geometry are missing"))?;
+        let parts =
+            parts.ok_or_else(|| Stop::record("some numbers of the geometry are missing"))?;
         match (parts.is_empty(), self.numbers.is_empty()) {
             (false, true) => self.row[own::GEOMETRY] = Value::Floats(parts),
             (true, false) => {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, ErrorKind};
 
-use crate::{Error, Place, Result};
+use crate::{Error, Place};
 
 /// What of a record that is too long is kept for its message.
 const KEPT_BYTES: usize = 1 << 10;
@@ -80,73 +80,4 @@ pub(super) fn read_line(
         (true, true) => Line::TooLong,
         (true, false) => Line::Whole,
     })
-}
-
-/// Reads the next value of a JSON array that may stand on one line: `Whole` with its bytes in
-/// `value`, `End` after the array. The opening bracket must have been read.
-pub(super) fn read_entry(
-    reader: &mut dyn BufRead,
-    value: &mut Vec<u8>,
-    limit: usize,
-    at_line: &mut u64,
-) -> std::io::Result<Line> {
-    value.clear();
-    let (mut depth, mut quoted, mut escaped, mut too_long) = (0_i64, false, false, false);
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            // the caller finds that the value, or the array's end, is missing
-            return Ok(if too_long { Line::TooLong } else { Line::Whole });
-        }
-        let (mut used, mut ended) = (0, None);
-        for &byte in buffer {
-            if depth == 0 && !quoted && (byte == b',' || byte == b']') {
-                ended = Some(byte);
-                break;
-            }
-            used += 1;
-            *at_line += u64::from(byte == b'\n');
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = quoted,
-                b'"' => quoted = !quoted,
-                b'{' | b'[' if !quoted => depth += 1,
-                b'}' | b']' if !quoted => depth -= 1,
-                _ => {}
-            }
-            if value.len() < limit && !too_long {
-                value.push(byte);
-            } else {
-                too_long = true;
-                value.truncate(KEPT_BYTES);
-            }
-        }
-        // the comma or bracket stays: the caller reads it
-        reader.consume(used);
-        if ended.is_some() {
-            return Ok(if too_long { Line::TooLong } else { Line::Whole });
-        }
-    }
-}
-
-/// Reads past white space and returns the next byte without taking it.
-pub(super) fn peek(reader: &mut dyn BufRead, line: &mut u64) -> std::io::Result<Option<u8>> {
-    loop {
-        let buffer = reader.fill_buf()?;
-        let Some(&byte) = buffer.first() else { return Ok(None) };
-        if !byte.is_ascii_whitespace() {
-            return Ok(Some(byte));
-        }
-        *line += u64::from(byte == b'\n');
-        reader.consume(1);
-    }
-}
-
-/// Whether an error is about the file and not a single record.
-pub(super) fn checked<T>(
-    result: std::io::Result<T>,
-    file: &str,
-    line: u64,
-) -> Result<T> {
-    result.map_err(|e| broken(file, Some(line), e))
 }

@@ -107,15 +107,41 @@ const GUESSES: [(&str, &[&str]); 9] = [
     (
         "item_id",
         &[
-            "item", "question", "task", "image", "image_id", "doc", "document", "sentence",
-            "example", "file_name", "filename", "file", "uri", "url", "orig_id", "id",
+            "item",
+            "question",
+            "task",
+            "image",
+            "image_id",
+            "doc",
+            "document",
+            "sentence",
+            "example",
+            "file_name",
+            "filename",
+            "file",
+            "uri",
+            "url",
+            "orig_id",
+            "id",
         ],
     ),
     (
         "annotator_id",
         &[
-            "annotator", "worker", "user", "rater", "labeler", "labeller", "coder", "performer",
-            "worker_id", "workerid", "user_id", "rater_id", "amt_worker_ids", "email",
+            "annotator",
+            "worker",
+            "user",
+            "rater",
+            "labeler",
+            "labeller",
+            "coder",
+            "performer",
+            "worker_id",
+            "workerid",
+            "user_id",
+            "rater_id",
+            "amt_worker_ids",
+            "email",
         ],
     ),
     (
@@ -219,11 +245,8 @@ impl Mapping {
         mapping.ours = header.iter().any(|h| h == "item_id") && mapping.source_of(0).is_none();
         mapping.take_own_names(header);
         mapping.guess(header, nested);
-        mapping.labels = header
-            .iter()
-            .filter(|h| mapping.uses.get(*h) == Some(&Use::Label))
-            .cloned()
-            .collect();
+        mapping.labels =
+            header.iter().filter(|h| mapping.uses.get(*h) == Some(&Use::Label)).cloned().collect();
         if nested || mapping.labels.len() > 1 {
             mapping.submission_from_annotation();
         }
@@ -359,8 +382,7 @@ impl Mapping {
             if let Some(set) = GEOMETRY_GUESSES.iter().find(whole) {
                 for (i, wanted) in set.iter().enumerate() {
                     let Some(at) = free(self, wanted) else { continue };
-                    let used =
-                        if set.len() == 1 { Use::Own(own::GEOMETRY) } else { Use::Part(i) };
+                    let used = if set.len() == 1 { Use::Own(own::GEOMETRY) } else { Use::Part(i) };
                     self.uses.insert(header[at].clone(), used);
                 }
             }
@@ -394,7 +416,7 @@ impl Mapping {
         }
         let own = if self.ours { self.own_use(name) } else { None };
         own.unwrap_or_else(|| {
-            if is_identity(name) && !self.gold {
+            if is_identity(name) {
                 Use::Person
             } else if names_a_person(name) {
                 Use::ExtraPerson
@@ -414,7 +436,9 @@ impl Mapping {
         let ours = |target: &str| match used {
             Use::Own(own) => own_index(target) == Some(own),
             Use::Label => target == "label",
-            Use::Fact(_) | Use::FactText => own_index(target).is_none() && fact(target) == Some(used),
+            Use::Fact(_) | Use::FactText => {
+                own_index(target).is_none() && fact(target) == Some(used)
+            }
             _ => false,
         };
         self.words

@@ -237,6 +237,12 @@ impl<'s> Output<'s> {
         self.sink.warn(kind, &place);
     }
 
+    /// Says what is not kept.
+    pub(super) fn lost(&mut self, kind: &str, line: Option<u64>) {
+        let place = Place { line, ..Place::file(&self.file) };
+        self.sink.lost(kind, &place);
+    }
+
     /// Hands a bad record over.
     pub(super) fn bad(&mut self, place: Place, reason: String, raw: String) -> Result<()> {
         self.sink.bad(BadRecord { place, reason, raw })

@@ -7,17 +7,17 @@ use glossator_store::schema::{ANNOTATIONS, ITEMS};
 
 use super::cell::{Cell, Value};
 use super::each::{self, Each};
+use super::json;
 use super::mapping::{Mapping, Use, own};
 use super::output::{Output, Stop};
-use super::json;
 use crate::{ImportOptions, Place, Result};
 
 /// The longest item or annotation id, in bytes.
-const ID_BYTES_MAX: usize = 1 << 10;
+pub(super) const ID_BYTES_MAX: usize = 1 << 10;
 
-const STATUSES: [&str; 7] =
+pub(super) const STATUSES: [&str; 7] =
     ["draft", "submitted", "skipped", "superseded", "accepted", "rejected", "fixed"];
-const ORIGINS: [&str; 3] = ["human", "model", "rule"];
+pub(super) const ORIGINS: [&str; 3] = ["human", "model", "rule"];
 
 /// A record of any format: cells under the names of the columns.
 #[derive(Clone, Copy)]
@@ -88,6 +88,23 @@ impl Plan {
         self.names.push(name.to_owned());
     }
 
+    /// Whether rows are in our own columns, and no option changes whole rows.
+    pub(super) fn is_plain(&self) -> bool {
+        self.mapping.ours
+            && !(self.gold || self.source_forced || self.each.is_some())
+            && self.mapping.constants.is_empty()
+    }
+
+    /// The words of a column that `--value` maps.
+    pub(super) fn words(&self, column: usize) -> &HashMap<String, String> {
+        &self.words[column]
+    }
+
+    /// The field of rows that state none.
+    pub(super) fn field(&self) -> &str {
+        &self.field
+    }
+
     /// The field of the rows of a label column.
     fn field_of(&self, column: usize) -> &str {
         match (self.mapping.labels.len(), self.mapping.ours) {
@@ -115,7 +132,12 @@ pub(super) struct Draft<'a> {
 }
 
 /// Turns a record into rows, or hands it over as bad.
-pub(super) fn take(plan: &Plan, out: &mut Output<'_>, record: &Record<'_>, at: &Place) -> Result<()> {
+pub(super) fn take(
+    plan: &Plan,
+    out: &mut Output<'_>,
+    record: &Record<'_>,
+    at: &Place,
+) -> Result<()> {
     let done = draft(plan, out, record).and_then(|draft| match &plan.each {
         Some(each) => each::rows(plan, each, out, record, draft),
         None => flat(plan, out, record, draft),
@@ -150,11 +172,7 @@ fn as_json(plan: &Plan, record: &Record<'_>) -> String {
 }
 
 /// Converts the cells of a record and fills in what it does not state.
-fn draft<'a>(
-    plan: &'a Plan,
-    out: &mut Output<'_>,
-    record: &Record<'a>,
-) -> Result<Draft<'a>, Stop> {
+fn draft<'a>(plan: &'a Plan, out: &mut Output<'_>, record: &Record<'a>) -> Result<Draft<'a>, Stop> {
     let mut draft =
         Draft { values: vec![Value::Null; ANNOTATIONS.columns.len()], ..Draft::default() };
     for (i, cell) in record.cells.iter().enumerate() {
@@ -215,7 +233,9 @@ fn cell_in<'a>(
             let mut data = String::new();
             json::member(&mut data, "text");
             cell.write_json(&mut data)?;
-            draft.facts.push((ITEMS.column("data").unwrap_or_default(), Value::Text((data + "}").into())));
+            draft
+                .facts
+                .push((ITEMS.column("data").unwrap_or_default(), Value::Text((data + "}").into())));
         }
         Use::Person => {
             json::member(&mut draft.person, &plan.names[column]);
@@ -274,8 +294,10 @@ fn facts_in(
             ));
         }
     }
+    // with several submissions a record, what is left of it belongs to the item
     let wildcard = plan.each.as_ref().is_some_and(Each::has_wildcard);
-    if draft.facts.is_empty() && !(wildcard && !draft.extra.is_empty()) {
+    let left = wildcard && !draft.extra.is_empty();
+    if draft.facts.is_empty() && !left {
         return Ok(());
     }
     let mut values = vec![Value::Null; ITEMS.columns.len()];
@@ -286,11 +308,20 @@ fn facts_in(
     for (fact, value) in &draft.facts {
         values[*fact] = value.clone();
     }
-    if let (true, Some(extra)) = (wildcard && !draft.extra.is_empty(), ITEMS.column("extra")) {
+    if let (true, Some(extra)) = (left, ITEMS.column("extra")) {
         values[extra] = Value::Text(Cow::Owned(std::mem::take(&mut draft.extra) + "}"));
     }
     if !out.item(&values)? {
-        out.warn("facts of an item that differ from those first read", Some(record.line));
+        out.warn(
+            "facts of an item that differ from those first read, kept in `extra`",
+            Some(record.line),
+        );
+        for (column, value) in ITEMS.columns.iter().zip(&values).skip(1) {
+            if column.name != "source" && *value != Value::Null {
+                json::member(&mut draft.extra, &format!("item.{}", column.name));
+                value.write_json(column.cell, &mut draft.extra);
+            }
+        }
     }
     Ok(())
 }
@@ -316,11 +347,11 @@ fn closed_word(
 }
 
 /// Fills in what the record does not state.
-fn fill(
-    plan: &Plan,
+fn fill<'a>(
+    plan: &'a Plan,
     out: &mut Output<'_>,
     record: &Record<'_>,
-    draft: &mut Draft<'_>,
+    draft: &mut Draft<'a>,
 ) -> Result<(), Stop> {
     if !closed_word(draft, own::STATUS, &STATUSES, "submitted") {
         let kind = "status words that are none of ours, kept in `extra` \
@@ -334,6 +365,9 @@ fn fill(
     }
     let values = &mut draft.values;
     if plan.gold {
+        if !draft.person.is_empty() {
+            out.lost("identity facts of the people behind gold rows", Some(record.line));
+        }
         values[own::ANNOTATOR] = Value::str("gold");
         values[own::GOLD] = Value::Bool(true);
     } else {
@@ -349,13 +383,14 @@ fn fill(
         }
     }
     if plan.source_forced || values[own::SOURCE] == Value::Null {
-        values[own::SOURCE] = Value::Text(Cow::Owned(plan.source.clone()));
+        values[own::SOURCE] = Value::str(&plan.source);
     }
-    let bare = |id: &str| !["annotation/", "prediction/", "draft/"].iter().any(|p| id.starts_with(p));
-    if !plan.mapping.ours || plan.each.is_some() {
-        if let Some(id) = values[own::SUBMISSION].text().filter(|id| bare(id)) {
-            values[own::SUBMISSION] = Value::Text(Cow::Owned(format!("annotation/{id}")));
-        }
+    let bare =
+        |id: &str| !["annotation/", "prediction/", "draft/"].iter().any(|p| id.starts_with(p));
+    if (!plan.mapping.ours || plan.each.is_some())
+        && let Some(id) = values[own::SUBMISSION].text().filter(|id| bare(id))
+    {
+        values[own::SUBMISSION] = Value::Text(Cow::Owned(format!("annotation/{id}")));
     }
     if !draft.parts.is_empty() {
         let parts: Option<Vec<f64>> = draft.parts.iter().copied().collect();
@@ -378,7 +413,8 @@ pub(super) fn default_kind(values: &mut [Value<'_>]) -> Result<(), Stop> {
             4 => ("bbox", Some("px")),
             5 => ("rotated_bbox", Some("px")),
             n => {
-                let reason = format!("a geometry of {n} numbers needs a kind (`--map kind=COLUMN`)");
+                let reason =
+                    format!("a geometry of {n} numbers needs a kind (`--map kind=COLUMN`)");
                 return Err(Stop::cell("geometry", reason));
             }
         },
@@ -417,11 +453,11 @@ pub(super) fn close_extra(stated: &Value<'_>, left: &str) -> Result<Value<'stati
 }
 
 /// The rows of a record without nested lists: one, or one a label.
-fn flat(
-    plan: &Plan,
+fn flat<'a>(
+    plan: &'a Plan,
     out: &mut Output<'_>,
     record: &Record<'_>,
-    mut draft: Draft<'_>,
+    mut draft: Draft<'a>,
 ) -> Result<(), Stop> {
     draft.values[own::EXTRA] = close_extra(&draft.values[own::EXTRA], &draft.extra)?;
     let states_field = draft.values[own::FIELD] != Value::Null;
@@ -429,7 +465,7 @@ fn flat(
     let mut values = draft.values;
     if !states_field {
         let column = labels.first().map_or(usize::MAX, |(column, _)| *column);
-        values[own::FIELD] = Value::Text(Cow::Owned(plan.field_of(column).to_owned()));
+        values[own::FIELD] = Value::str(plan.field_of(column));
     }
     if plan.mapping.numbered && values[own::SEQ] == Value::Null {
         let number = i32::try_from(out.rows).ok();
@@ -439,7 +475,6 @@ fn flat(
     if let Some((_, label)) = labels.next() {
         values[own::LABEL] = Value::Text(label);
     }
-    let first_id = values[own::ANNOTATION].text().unwrap_or_default().to_owned();
     default_kind(&mut values)?;
     let empty = [own::LABEL, own::GEOMETRY, own::TEXT, own::NUMBER]
         .iter()
@@ -450,10 +485,14 @@ fn flat(
         out.warn(kind, Some(record.line));
     }
     out.annotation(&values)?;
+    let first_id = match labels.len() {
+        0 => String::new(),
+        _ => values[own::ANNOTATION].text().unwrap_or_default().to_owned(),
+    };
     for (n, (column, label)) in labels.enumerate() {
         [own::TEXT, own::NUMBER, own::EXTRA].iter().for_each(|c| values[*c] = Value::Null);
         if !states_field {
-            values[own::FIELD] = Value::Text(Cow::Owned(plan.field_of(column).to_owned()));
+            values[own::FIELD] = Value::str(plan.field_of(column));
         }
         if !first_id.is_empty() {
             values[own::ANNOTATION] = Value::Text(Cow::Owned(format!("{first_id}/{}", n + 2)));

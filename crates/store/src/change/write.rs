@@ -78,10 +78,8 @@ impl Segments {
     fn cut(&mut self) -> Result<()> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let Some(WrittenSegment { line, entries }) = writer.finish()? else { return Ok(()) };
-        if self.kind == SegmentKind::Rows {
-            let path = crate::index_path(&self.index_dir, &line.segment);
-            KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
-        }
+        let path = crate::index_path(&self.index_dir, &line.segment);
+        KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
         if self.table == &ITEMS && self.kind == SegmentKind::Rows {
             let path = crate::alias_path(&self.index_dir, &line.segment);
             let aliases = std::mem::take(&mut self.aliases);

@@ -72,10 +72,42 @@ pub trait Fs: Send + Sync + fmt::Debug {
     fn lock(&self, path: &Path, shared: bool) -> io::Result<Lock>;
 }
 
+/// Work done so far, counted where it happens: what tests hold costs against, rather than time.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Bytes written to files, caches included.
+    pub bytes_written: AtomicU64,
+    /// Bytes of segments read.
+    pub segment_bytes_read: AtomicU64,
+    /// Rows of segments handed out.
+    pub rows_read: AtomicU64,
+    /// Blocks of key indices read.
+    pub index_blocks_read: AtomicU64,
+}
+
+impl Work {
+    pub(crate) fn add(counter: &AtomicU64, amount: usize) {
+        counter.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    /// The counts now, in the order of the fields.
+    pub fn counts(&self) -> [u64; 4] {
+        [
+            &self.bytes_written,
+            &self.segment_bytes_read,
+            &self.rows_read,
+            &self.index_blocks_read,
+        ]
+        .map(|counter| counter.load(Ordering::Relaxed))
+    }
+}
+
 /// The store's operations on files, with paths in their errors.
 #[derive(Debug, Clone)]
 pub struct Disk {
     fs: Arc<dyn Fs>,
+    /// What was done through this disk and its clones.
+    pub work: Arc<Work>,
 }
 
 impl Default for Disk {
@@ -90,7 +122,7 @@ static TEMP_COUNTER: AtomicU64 = AtomicU64::new(0);
 impl Disk {
     /// Works on a file system.
     pub fn new(fs: Arc<dyn Fs>) -> Self {
-        Self { fs }
+        Self { fs, work: Arc::default() }
     }
 
     /// Reads a whole file.
@@ -261,7 +293,11 @@ impl TempFile {
 impl Write for TempFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.out {
-            Some(out) => out.write(bytes),
+            Some(out) => {
+                let written = out.write(bytes)?;
+                Work::add(&self.disk.work.bytes_written, written);
+                Ok(written)
+            }
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -305,4 +341,10 @@ pub fn output_file(path: &Path) -> Result<TempFile> {
         });
     }
     Disk::default().temp(dir)
+}
+
+/// Makes a temporary directory that stays.
+pub fn kept_temp_dir(prefix: &str) -> Result<PathBuf> {
+    let made = tempfile::Builder::new().prefix(prefix).tempdir();
+    Ok(made.at("make a directory in", std::env::temp_dir())?.keep())
 }

@@ -3,6 +3,7 @@
 //! gix encodes, reads, walks and parses revisions; every byte that reaches the disk is written by
 //! [`crate::fs`]: one pack a commit, refs, reflogs.
 
+mod identity;
 mod pack;
 mod refs;
 mod walk;
@@ -12,9 +13,11 @@ use std::path::{Path, PathBuf};
 use gix::bstr::{BString, ByteSlice};
 use gix::objs::tree::EntryKind;
 
+pub use identity::{code_commit, identities};
 pub use refs::{Expected, Head, RefName};
 pub(crate) use refs::{PublishLock, RefMove};
 pub use walk::{Commit, Identity};
+pub(crate) use walk::{GitFault, Root};
 
 use crate::error::{Error, Result};
 use crate::fs::Disk;

@@ -1,10 +1,14 @@
 //! Commits: reading one, and walking from one to its ancestors.
 
+use std::collections::HashSet;
+use std::io::Read;
+
 use gix::bstr::ByteSlice;
 
 use super::History;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::id::CommitId;
+use crate::limits::GIT_OBJECT_BYTES_MAX;
 
 /// Who, when: the author or committer of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,9 @@ impl Identity {
         format!("{} <{}> {} {zone}", signature.name, signature.email, self.seconds)
     }
 }
+
+/// Files of one commit's tree at most.
+const TREE_PATHS_MAX: usize = 100_000;
 
 /// A commit as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,44 +130,203 @@ impl History {
         Ok(self.commit(id)?.parents.first().copied())
     }
 
-    /// Checks the whole graph below a commit: every commit, tree and file reads and hashes to its
-    /// name. Calls `each` for every object.
+    /// Every place that names an object, unpeeled: refs, `HEAD` and the lines of reflogs, by name.
+    /// What does not read goes to `bad` with its path.
+    pub(crate) fn named_roots(&self, bad: &mut dyn FnMut(String, String)) -> Result<Vec<Root>> {
+        let list = |e: gix::Error| Error::git("cannot list refs", e);
+        let mut roots = Vec::new();
+        let platform = self.repo.references().map_err(list)?;
+        for reference in platform.all().map_err(list)? {
+            match reference {
+                Ok(reference) => {
+                    if let gix::refs::TargetRef::Object(id) = reference.target() {
+                        let name = reference.name().as_bstr().to_string();
+                        roots.push(Root { name, id: id.to_owned() });
+                    }
+                }
+                Err(e) => bad("refs".to_owned(), e.to_string()),
+            }
+        }
+        let branches = roots.iter().any(|root| root.name.starts_with("refs/heads/"));
+        match self.head() {
+            Err(e) => bad("HEAD".to_owned(), e.to_string()),
+            Ok(head) => match head.commit {
+                Some(commit) => roots.push(Root { name: "HEAD".to_owned(), id: commit.0 }),
+                None if branches => bad("HEAD".to_owned(), "its branch does not exist".to_owned()),
+                None => {}
+            },
+        }
+        self.logged_roots("logs", &mut roots, bad)?;
+        roots.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(roots)
+    }
+
+    fn logged_roots(
+        &self,
+        at: &str,
+        roots: &mut Vec<Root>,
+        bad: &mut dyn FnMut(String, String),
+    ) -> Result<()> {
+        for entry in self.disk.list(&self.dir.join(at))? {
+            let name = format!("{at}/{}", entry.name);
+            if entry.is_dir {
+                self.logged_roots(&name, roots, bad)?;
+                continue;
+            }
+            let bytes = self.disk.read(&self.dir.join(&name))?;
+            // What follows the last newline was being written when its owner died.
+            for line in bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n")) {
+                match line.get(41..81).map(gix::ObjectId::from_hex) {
+                    Some(Ok(id)) if id.is_null() => {}
+                    Some(Ok(id)) => roots.push(Root { name: name.clone(), id }),
+                    _ => bad(name.clone(), "a line is none of a reflog".to_owned()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that each pack and each pack index hashes to its trailer. Returns their number.
+    pub(crate) fn check_packs(&self, bad: &mut dyn FnMut(String, String)) -> Result<u64> {
+        let mut checked = 0;
+        for entry in self.disk.list(&self.dir.join("objects/pack"))? {
+            if entry.name.ends_with(".pack") || entry.name.ends_with(".idx") {
+                let name = format!("objects/pack/{}", entry.name);
+                checked += 1;
+                if !self.hashes_to_trailer(&name, entry.len)? {
+                    bad(name, "its bytes do not hash to its trailer".to_owned());
+                }
+            }
+        }
+        Ok(checked)
+    }
+
+    fn hashes_to_trailer(&self, name: &str, len: u64) -> Result<bool> {
+        let path = self.dir.join(name);
+        let trailer = gix::hash::Kind::Sha1.len_in_bytes();
+        let Some(mut left) = len.checked_sub(trailer as u64) else { return Ok(false) };
+        let mut file = self.disk.open(&path)?;
+        let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+        let mut buffer = vec![0; 64 << 10];
+        while left > 0 {
+            let part = &mut buffer[..left.min(64 << 10) as usize];
+            file.read_exact(part).at("read", &path)?;
+            hasher.update(part);
+            left -= part.len() as u64;
+        }
+        let stated = &mut buffer[..trailer];
+        file.read_exact(stated).at("read", &path)?;
+        Ok(hasher.try_finalize().is_ok_and(|found| found.as_bytes() == stated))
+    }
+
+    /// Checks the whole graph below roots: every commit, tree, file and tag reads and hashes to its
+    /// name. Calls `each` for every object that is not in `seen`, with the first that names it.
+    /// Returns the commits that read.
     pub(crate) fn check(
         &self,
-        seen: &mut std::collections::HashSet<gix::ObjectId>,
-        tip: CommitId,
-        each: &mut dyn FnMut(gix::ObjectId, std::result::Result<(), String>),
-    ) {
-        let mut stack = vec![tip.0];
-        while let Some(id) = stack.pop() {
+        seen: &mut HashSet<gix::ObjectId>,
+        roots: impl IntoIterator<Item = Root>,
+        each: &mut dyn FnMut(gix::ObjectId, &str, Result<(), GitFault>),
+    ) -> Vec<CommitId> {
+        let mut commits = Vec::new();
+        let mut stack: Vec<Root> = roots.into_iter().collect();
+        while let Some(Root { name, id }) = stack.pop() {
             if !seen.insert(id) {
                 continue;
             }
-            let object = match self.repo.find_object(id) {
-                Ok(object) => object,
-                Err(e) => {
-                    each(id, Err(e.to_string()));
-                    continue;
-                }
-            };
-            match gix::objs::compute_hash(id.kind(), object.kind, &object.data) {
-                Ok(found) if found == id => each(id, Ok(())),
-                _ => each(id, Err("its bytes do not hash to its name".to_owned())),
+            let checked = self.check_object(id, &name, &mut stack);
+            if let Ok(gix::objs::Kind::Commit) = checked {
+                commits.push(CommitId(id));
             }
-            match object.kind {
-                gix::objs::Kind::Commit => {
-                    if let Ok(commit) = gix::objs::CommitRef::from_bytes(&object.data, id.kind()) {
-                        stack.push(commit.tree());
-                        stack.extend(commit.parents());
-                    }
+            each(id, &name, checked.map(drop));
+        }
+        commits
+    }
+
+    /// Checks one object and puts what it names on the stack.
+    fn check_object(
+        &self,
+        id: gix::ObjectId,
+        name: &str,
+        below: &mut Vec<Root>,
+    ) -> Result<gix::objs::Kind, GitFault> {
+        let damaged = |what: &dyn std::fmt::Display| GitFault::Damaged(what.to_string());
+        // The length first: a damaged one may ask for any amount of memory.
+        let header = self.repo.try_find_header(id).map_err(|e| damaged(&e))?;
+        let header = header.ok_or(GitFault::Missing)?;
+        if header.size() > GIT_OBJECT_BYTES_MAX {
+            return Err(damaged(&format!("it has {} bytes", header.size())));
+        }
+        let object = self.repo.find_object(id).map_err(|e| damaged(&e))?;
+        let hash = id.kind();
+        if !gix::objs::compute_hash(hash, object.kind, &object.data).is_ok_and(|h| h == id) {
+            return Err(damaged(&"its bytes do not hash to its name"));
+        }
+        let mut put = |id: gix::ObjectId, name: String| below.push(Root { name, id });
+        match object.kind {
+            gix::objs::Kind::Commit => {
+                let commit = gix::objs::CommitRef::from_bytes(&object.data, hash);
+                let commit = commit.map_err(|e| damaged(&e))?;
+                commit.parents().for_each(|parent| put(parent, id.to_string()));
+                put(commit.tree(), format!("{id}:"));
+            }
+            gix::objs::Kind::Tree => {
+                let tree = gix::objs::TreeRef::from_bytes(&object.data, hash);
+                let slash = if name.ends_with(':') { "" } else { "/" };
+                for entry in tree.map_err(|e| damaged(&e))?.entries {
+                    put(entry.oid.to_owned(), format!("{name}{slash}{}", entry.filename));
                 }
-                gix::objs::Kind::Tree => {
-                    if let Ok(tree) = gix::objs::TreeRef::from_bytes(&object.data, id.kind()) {
-                        stack.extend(tree.entries.iter().map(|e| e.oid.to_owned()));
-                    }
+            }
+            gix::objs::Kind::Tag => {
+                let tag = gix::objs::TagRef::from_bytes(&object.data, hash);
+                put(tag.map_err(|e| damaged(&e))?.target(), id.to_string());
+            }
+            gix::objs::Kind::Blob => {}
+        }
+        Ok(object.kind)
+    }
+
+    /// The files of a commit's tree with whether each is a plain one, by path. A directory that is
+    /// deeper than any of a label tree stands as a file that is none.
+    pub(crate) fn paths(&self, commit: CommitId) -> Result<Vec<(String, bool)>> {
+        let read = |e: gix::Error| Error::git(format!("cannot read the tree of {commit}"), e);
+        let tree = self.repo.find_commit(commit.0).map_err(read)?.tree_id().map_err(read)?;
+        let mut paths = Vec::new();
+        let mut stack = vec![(String::new(), tree.detach())];
+        while let Some((dir, id)) = stack.pop() {
+            let tree = self.repo.find_tree(id).map_err(read)?;
+            for entry in tree.iter() {
+                let entry = entry.map_err(|e| Error::git("cannot read a tree", e.to_string()))?;
+                let path = format!("{dir}{}", entry.filename());
+                if paths.len() + stack.len() >= TREE_PATHS_MAX {
+                    return Err(Error::damaged(commit, "its tree has too many files"));
                 }
-                _ => {}
+                if entry.mode().is_tree() && dir.matches('/').count() < 2 {
+                    stack.push((format!("{path}/"), entry.oid().to_owned()));
+                } else {
+                    let plain = entry.mode().kind() == gix::objs::tree::EntryKind::Blob;
+                    paths.push((path, plain));
+                }
             }
         }
+        paths.sort_unstable();
+        Ok(paths)
     }
+}
+
+/// A place that names a git object.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    /// `refs/heads/main`, `logs/HEAD`.
+    pub(crate) name: String,
+    pub(crate) id: gix::ObjectId,
+}
+
+/// What is wrong with a git object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GitFault {
+    /// It is nowhere.
+    Missing,
+    /// It does not read, or is not what its name says.
+    Damaged(String),
 }

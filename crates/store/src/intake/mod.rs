@@ -11,11 +11,13 @@
 //! # Limitations
 //! - The rows of one item are held in memory together.
 
+mod edits;
 mod names;
 mod pair;
 mod settle;
 mod spool;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
@@ -27,6 +29,7 @@ use crate::limits::ID_BYTES_MAX;
 use crate::schema::{ANNOTATIONS, CellType, ColumnView, ITEMS, TABLES, Table};
 use crate::store::{Layer, Snapshot};
 use crate::transaction::Transaction;
+pub use edits::{Edit, Edits, Refused};
 use names::Names;
 use pair::Pairing;
 use settle::Settle;
@@ -58,6 +61,8 @@ pub struct Intaken {
     pub rows: BTreeMap<&'static str, u64>,
     /// Rows added, changed and removed, by table.
     pub counts: BTreeMap<&'static str, Counts>,
+    /// Items with a reference answer that nobody else answered.
+    pub gold_without_answers: u64,
 }
 
 /// Takes the rows of files against a snapshot.
@@ -95,6 +100,7 @@ impl<'s> Intake<'s> {
         let names = Names::decide(self.snapshot, self.spools.get_mut(ITEMS.name))?;
         let mut made = Intaken::default();
         let mut seen = settle::Seen::new(self.options.prune);
+        let unanswered = Cell::new(0);
         let mut transaction = Transaction::new(self.snapshot);
         for table in TABLES {
             let Some(spool) = self.spools.get_mut(table.name) else { continue };
@@ -103,13 +109,14 @@ impl<'s> Intake<'s> {
             let settle = Settle::new(self.snapshot.table(table)?, self.options, &mut seen);
             let deltas: DeltaStream<'_> = if table == &ANNOTATIONS {
                 let sorted = spool::sorted(named, table.arrow(), 1)?;
-                Box::new(Pairing::new(settle, sorted))
+                Box::new(Pairing::new(settle, sorted, &unanswered))
             } else {
                 let sorted = spool::sorted(named, table.arrow(), table.key_len)?;
                 settle.upserts(sorted)
             };
             made.counts.insert(table.name, transaction.apply(table, deltas)?);
         }
+        made.gold_without_answers = unanswered.get();
         let mut layer = transaction.finish()?;
         layer.meta.sources = self.sources;
         made.layers.push(layer);

@@ -6,6 +6,7 @@
 //! this order: equal region, field, frame and label; equal content; one left on each side of a
 //! field; best overlap of at least [`OVERLAP_MIN`] in a field. The rest is new, or gone.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -31,11 +32,17 @@ pub(super) struct Pairing<'a> {
     rows: BatchStream<'a>,
     waiting: VecDeque<RecordBatch>,
     done: bool,
+    /// Counts items with a reference answer that nobody else answered.
+    unanswered: &'a Cell<u64>,
 }
 
 impl<'a> Pairing<'a> {
-    pub(super) fn new(settle: Settle<'a>, rows: BatchStream<'a>) -> Self {
-        Self { settle, rows, waiting: VecDeque::new(), done: false }
+    pub(super) fn new(
+        settle: Settle<'a>,
+        rows: BatchStream<'a>,
+        unanswered: &'a Cell<u64>,
+    ) -> Self {
+        Self { settle, rows, waiting: VecDeque::new(), done: false, unanswered }
     }
 
     /// The rows of whole items, at least a batch of them unless the file ends.
@@ -107,7 +114,11 @@ impl<'a> Pairing<'a> {
                 live_digests: Rows::new(&ANNOTATIONS, &old_table)?,
                 append: self.settle.options.append,
             };
-            item.pair(window[0]..window[1], live_starts[at]..live_starts[at + 1], &mut assigned);
+            let (rows, lives) = (window[0]..window[1], live_starts[at]..live_starts[at + 1]);
+            let answered = rows.clone().any(|row| !new.gold(row))
+                || lives.clone().any(|row| !live.gold(row));
+            self.unanswered.set(self.unanswered.get() + u64::from(!answered));
+            item.pair(rows, lives, &mut assigned);
         }
         for (row, at) in located.iter().enumerate() {
             let paired = assigned.live.contains(&(row as u32));

@@ -56,7 +56,8 @@ impl Seen {
     /// Removes the live rows of the file's sources that the file did not have.
     pub(super) fn prune(mut self, snapshot: &Snapshot<'_>, layers: &[Layer]) -> Result<Layer> {
         self.rows.values_mut().for_each(|rows| rows.sort_unstable());
-        let above = snapshot.store().snapshot(snapshot.commit, layers)?;
+        let below: Vec<Layer> = snapshot.layers.iter().chain(layers).cloned().collect();
+        let above = snapshot.store().snapshot(snapshot.commit, &below)?;
         let mut transaction = Transaction::new(&above);
         for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS, &ITEMS] {
             let base = snapshot.table(table)?;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::interleave_record_batch;
 
 use crate::error::Result;
@@ -27,6 +27,19 @@ pub fn merge_sorted<'a>(streams: Vec<BatchStream<'a>>, key_len: usize) -> Result
         }
     }
     Ok(Box::new(merge))
+}
+
+/// Sorts the rows of one batch by their first `key_len` columns (text).
+pub fn sort_by_key(batch: &RecordBatch, key_len: usize) -> Result<RecordBatch> {
+    let keys: Vec<_> = (0..key_len).map(|c| batch.column(c).as_string::<i32>()).collect();
+    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
+    order.sort_by(|a, b| {
+        keys.iter()
+            .map(|key| key.value(*a as usize).cmp(key.value(*b as usize)))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    });
+    Ok(arrow::compute::take_record_batch(batch, &UInt32Array::from(order))?)
 }
 
 struct Cursor<'a> {

@@ -17,6 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
 use crate::error::{Error, IoContext, Result};
+use crate::fs::Work;
 use crate::id::Digest;
 use crate::limits::{BATCH_ROWS, OBJECT_BYTES_WHOLE_MAX};
 use crate::objects::Objects;
@@ -41,6 +42,7 @@ impl SegmentReader {
         line: &SegmentRef,
     ) -> Result<Self> {
         let source = if line.bytes <= OBJECT_BYTES_WHOLE_MAX {
+            Work::add(&objects.disk.work.segment_bytes_read, line.bytes as usize);
             Source::Bytes(objects.read(&line.segment)?.into())
         } else {
             let file = objects.open(&line.segment)?;
@@ -49,7 +51,7 @@ impl SegmentReader {
                 let what = format!("it has {len} bytes instead of {}", line.bytes);
                 return Err(Error::damaged(line.segment, what));
             }
-            Source::File(Arc::new(file), len)
+            Source::File(Arc::new(file), len, objects.disk.work.clone())
         };
         let damaged = |e: parquet::errors::ParquetError| Error::damaged(line.segment, e);
         let schema = segment_schema(table, kind);
@@ -113,7 +115,8 @@ impl SegmentReader {
             builder = builder.with_row_selection(selection);
         }
         let batches = builder.build().map_err(damaged)?;
-        Ok(Scan { segment: self.line.segment, schema: self.schema.clone(), batches })
+        let work = self.objects.disk.work.clone();
+        Ok(Scan { segment: self.line.segment, schema: self.schema.clone(), batches, work })
     }
 }
 
@@ -123,6 +126,7 @@ pub struct Scan {
     segment: Digest,
     schema: SchemaRef,
     batches: ParquetRecordBatchReader,
+    work: Arc<Work>,
 }
 
 impl Iterator for Scan {
@@ -133,6 +137,7 @@ impl Iterator for Scan {
             Ok(batch) => batch,
             Err(e) => return Some(Err(Error::damaged(self.segment, e))),
         };
+        Work::add(&self.work.rows_read, batch.num_rows());
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec());
         Some(batch.map_err(|e| Error::damaged(self.segment, e)))
     }
@@ -142,14 +147,14 @@ impl Iterator for Scan {
 #[derive(Debug, Clone)]
 enum Source {
     Bytes(bytes::Bytes),
-    File(Arc<File>, u64),
+    File(Arc<File>, u64, Arc<Work>),
 }
 
 impl Length for Source {
     fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File(_, len) => *len,
+            Self::File(_, len, _) => *len,
         }
     }
 }
@@ -160,19 +165,22 @@ impl ChunkReader for Source {
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         Ok(match self {
             Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
-            Self::File(file, _) => Box::new(io::BufReader::new(FileFrom(file.clone(), start))),
+            Self::File(file, _, work) => {
+                Box::new(io::BufReader::new(FileFrom(file.clone(), start, work.clone())))
+            }
         })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<bytes::Bytes> {
         match self {
             Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
-            Self::File(file, len) => {
+            Self::File(file, len, work) => {
                 if start.checked_add(length as u64).is_none_or(|end| end > *len) {
                     return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
                 let mut buffer = vec![0; length];
                 file.read_exact_at(&mut buffer, start)?;
+                Work::add(&work.segment_bytes_read, length);
                 Ok(buffer.into())
             }
         }
@@ -180,12 +188,13 @@ impl ChunkReader for Source {
 }
 
 /// Reads a shared file from an offset, without moving a cursor that others use.
-struct FileFrom(Arc<File>, u64);
+struct FileFrom(Arc<File>, u64, Arc<Work>);
 
 impl Read for FileFrom {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.0.read_at(buffer, self.1)?;
         self.1 += read as u64;
+        Work::add(&self.2.segment_bytes_read, read);
         Ok(read)
     }
 }

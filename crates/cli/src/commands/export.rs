@@ -1,0 +1,105 @@
+//! `gloss export`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use glossator_formats::{ExportOptions, exporters};
+use glossator_store::fs::output_file;
+
+use crate::context::{Context, snapshot};
+use crate::error::{CliError, Result};
+use crate::filter::Filters;
+use crate::render::number;
+use crate::view::SnapshotView;
+
+/// Which rows an export gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ViewName {
+    /// Every row
+    Rows,
+    /// One final answer an item and field, for training
+    Labels,
+}
+
+/// Write labels to a file of any format
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gloss export --format label-studio -o tasks.json\n  \
+    gloss export --format parquet --view labels --at v1 -o train.parquet\n\n\
+    `--view labels` leaves out predictions, drafts, skipped, superseded and rejected rows. Where \
+    several people answered, the answer that most gave is final; ties are listed and left out.")]
+pub(crate) struct ExportArgs {
+    /// The format: label-studio, coco, csv, tsv, jsonl, parquet
+    #[arg(long)]
+    format: String,
+    /// At this commit
+    #[arg(long, value_name = "REV")]
+    at: Option<String>,
+    /// Where to write; standard output where not given
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Which rows
+    #[arg(long, value_enum, default_value = "rows")]
+    view: ViewName,
+    /// Leave names and e-mail addresses of annotators out
+    #[arg(long)]
+    without_people: bool,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
+    let exporter = exporters().iter().find(|e| e.name() == args.format).ok_or_else(|| {
+        let names: Vec<&str> = exporters().iter().map(|e| e.name()).collect();
+        CliError::input(format!("there is no format `{}` to write", args.format))
+            .hint(format!("formats: {}", names.join(", ")))
+    })?;
+    let store = context.store()?;
+    let snapshot = snapshot(&store, args.at.as_deref())?;
+    let people = if args.without_people { None } else { Some(store.people()?) };
+    let view = SnapshotView {
+        snapshot: &snapshot,
+        filters: &args.filters,
+        people: people.as_ref(),
+        labels: args.view == ViewName::Labels,
+        left_out: Default::default(),
+    };
+    let options = ExportOptions {
+        without_people: args.without_people,
+        source: match &args.filters.source[..] {
+            [one] => Some(one.clone()),
+            _ => None,
+        },
+    };
+    let losses = match &args.output {
+        Some(path) => {
+            let path = context.path(path);
+            let mut file = output_file(&path)?;
+            let losses = exporter.export(&view, &options, &mut file)?;
+            file.persist(&path)?;
+            losses
+        }
+        None => exporter.export(&view, &options, context.out())?,
+    };
+    let mut report = String::new();
+    for loss in &losses {
+        report.push_str(&format!("not carried: {}: {}\n", loss.kind, number(loss.count)));
+    }
+    if view.labels {
+        report.push_str(&view.left_out.borrow().report());
+    }
+    if losses.is_empty() {
+        report.push_str("nothing was lost\n");
+    }
+    // A report is no result: the file or standard output is.
+    context.flush()?;
+    if context.json && args.output.is_some() {
+        let losses: std::collections::BTreeMap<&str, u64> =
+            losses.iter().map(|loss| (loss.kind.as_str(), loss.count)).collect();
+        let left_out = view.left_out.borrow().by_reason.clone();
+        context.json_line(&serde_json::json!({"losses": losses, "left_out": left_out}))?;
+    } else {
+        write!(std::io::stderr().lock(), "{report}")?;
+    }
+    Ok(0)
+}

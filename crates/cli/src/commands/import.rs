@@ -1,0 +1,350 @@
+//! `gloss import`
+
+mod keys;
+mod sink;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use glossator_formats::{ImportOptions, ImportReport, Importer, Input, importers};
+use glossator_store::change::SourceFile;
+use glossator_store::intake::{Intake, IntakeOptions, Intaken};
+use glossator_store::schema::{SOURCES, SourceRow, Sources, SourcesBuilder};
+use glossator_store::{Digest, Snapshot, Stage};
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::render::{counts, number};
+use sink::StoreSink;
+
+/// Read labels from files and stage them
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    gloss import export.json -m \"first round\"\n  \
+    gloss import answers.csv --map item=question --map annotator=worker --gold gold.csv\n  \
+    gloss import edited.parquet --update --base v1 -m \"fix boxes\"\n\n\
+    What an import means is decided by ids: rows that are there already are compared, and only \
+    what differs is staged. Importing a file twice changes nothing.")]
+pub(crate) struct ImportArgs {
+    /// Files, perhaps gzipped
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Format of the files, where it cannot be told: label-studio, coco, csv, tsv, jsonl, parquet
+    #[arg(long)]
+    format: Option<String>,
+    /// Namespace of the ids in the files
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Commit at once with this message; the stage is not touched
+    #[arg(short, long, value_name = "MSG")]
+    message: Option<String>,
+    /// Which column of a table is what: `item=question`, `geometry=x,y,w,h`
+    #[arg(long, value_name = "OURS=THEIRS")]
+    map: Vec<String>,
+    /// Make a row of each entry of this nested array
+    #[arg(long, value_name = "PATH")]
+    each: Option<String>,
+    /// Unit of integer times: s, ms, us or ns
+    #[arg(long, value_name = "UNIT")]
+    time_unit: Option<String>,
+    /// What a word of a column means: `status:approved=accepted`
+    #[arg(long, value_name = "COLUMN:FROM=TO")]
+    value: Vec<String>,
+    /// Reference answers to the same fields, as a table
+    #[arg(long, value_name = "FILE")]
+    gold: Option<PathBuf>,
+    /// Images and categories of COCO results
+    #[arg(long, value_name = "FILE")]
+    images: Option<PathBuf>,
+    /// Take answers of sources without submissions as further answers, not as new versions
+    #[arg(long)]
+    append: bool,
+    /// Also remove what complete files no longer have
+    #[arg(long)]
+    prune: bool,
+    /// Take the good records and write the bad ones, with reasons, to this file
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
+    /// Change only the columns that the files have, by item_id and annotation_id
+    #[arg(long, conflicts_with_all = ["gold", "append", "prune", "remove"])]
+    update: bool,
+    /// Remove the annotations whose keys the files have
+    #[arg(long, conflicts_with_all = ["gold", "append", "prune"])]
+    remove: bool,
+    /// The commit that the edited rows were exported from: later changes are not overwritten
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What an import made, as `--json` prints it.
+#[derive(Debug, serde::Serialize)]
+struct Report {
+    sources: Vec<String>,
+    rows: std::collections::BTreeMap<&'static str, u64>,
+    changes: std::collections::BTreeMap<&'static str, glossator_store::delta::Counts>,
+    warnings: std::collections::BTreeMap<String, u64>,
+    losses: std::collections::BTreeMap<String, u64>,
+    quarantined: u64,
+    commit: Option<String>,
+    staged: bool,
+}
+
+pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
+    let store = context.store()?;
+    let _writing = store.writing()?;
+    let direct = args.message.is_some();
+    let _stage_lock = if direct { None } else { Some(store.lock_stage()?) };
+    let mut stage = if direct {
+        Stage { base: store.history.head()?.commit, layers: Vec::new() }
+    } else {
+        store.stage()?
+    };
+    let snapshot = store.snapshot(stage.base, &stage.layers)?;
+    let mut made = if args.update || args.remove {
+        keys::edit(context, args, &snapshot)?
+    } else {
+        intake(context, args, &snapshot)?
+    };
+    drop(snapshot);
+    if args.dry_run {
+        return finish(context, &made.report, "nothing was staged (--dry-run)");
+    }
+    store.save_people(&mut made.people)?;
+    if made.intaken.layers.is_empty() {
+        return finish(context, &made.report, "nothing changed");
+    }
+    let layers = made.intaken.layers;
+    if let Some(message) = &args.message {
+        let commit = context.commit(&store, stage.base, &layers, message, "import")?;
+        made.report.commit = commit.map(|commit| commit.to_string());
+        let text = match commit {
+            Some(commit) => format!("committed {} on {}", commit.short(), store.branch()?),
+            None => "nothing changed".to_owned(),
+        };
+        return finish(context, &made.report, &text);
+    }
+    stage.layers.extend(layers);
+    store.write_stage(&stage)?;
+    made.report.staged = true;
+    finish(context, &made.report, "staged; commit with `gloss commit -m …`")
+}
+
+/// What was taken, before it is staged or committed.
+struct Made {
+    intaken: Intaken,
+    people: glossator_store::people::People,
+    report: Report,
+}
+
+fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
+    if context.json {
+        context.json_line(report)?;
+        return Ok(0);
+    }
+    let out = context.out();
+    for source in &report.sources {
+        writeln!(out, "source {source}")?;
+    }
+    for (table, change) in &report.changes {
+        let rows = report.rows.get(table).copied().unwrap_or_default();
+        writeln!(out, "{table:<12} {:>9} read   {}", number(rows), counts(change))?;
+    }
+    for (what, count) in &report.warnings {
+        writeln!(out, "warning: {what}: {}", number(*count))?;
+    }
+    for (what, count) in &report.losses {
+        writeln!(out, "not kept: {what}: {}", number(*count))?;
+    }
+    if report.losses.is_empty() && !report.rows.is_empty() {
+        writeln!(out, "nothing was lost")?;
+    }
+    if report.quarantined > 0 {
+        writeln!(out, "{} bad records were set aside", number(report.quarantined))?;
+    }
+    writeln!(out, "{text}")?;
+    Ok(0)
+}
+
+fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> Result<Made> {
+    let store = snapshot.store();
+    let mut options = options(context, args)?;
+    let inputs: Vec<(Input, &'static dyn Importer)> = args
+        .files
+        .iter()
+        .map(|file| {
+            let input = Input::new(context.path(file));
+            let importer = importer(&input, args.format.as_deref())?;
+            Ok((input, importer))
+        })
+        .collect::<Result<_>>()?;
+    let volatile = match inputs.iter().map(|(_, importer)| importer.name()).next() {
+        Some("label-studio") => |table: &_| volatile_of("label-studio", table),
+        Some("coco") => |table: &_| volatile_of("coco", table),
+        _ => |_: &_| &[][..],
+    };
+    let intake_options = IntakeOptions { append: args.append, prune: args.prune, volatile };
+    let quarantine = args.quarantine.as_ref().map(|path| context.path(path));
+    let mut sink = StoreSink::new(
+        Intake::new(snapshot, intake_options),
+        store.people()?,
+        quarantine,
+        context.interactive(),
+    )?;
+    let mut sources = Vec::new();
+    for (input, importer) in &inputs {
+        if is_table(*importer) && options.source.is_none() {
+            options.source = only_table_source(snapshot)?;
+        }
+        let report = importer.import(input, &options, &mut sink)?;
+        record(context, &mut sink, input, *importer, &report)?;
+        sources.push(report.source);
+    }
+    if let Some(gold) = &args.gold {
+        let input = Input::new(context.path(gold));
+        let importer = importer(&input, None)?;
+        let source = sources.first().cloned();
+        let options = ImportOptions { gold: true, source, ..options };
+        let report = importer.import(&input, &options, &mut sink)?;
+        record(context, &mut sink, &input, importer, &report)?;
+    }
+    sources.sort();
+    sources.dedup();
+    let (intaken, people, mut told) = sink.finish()?;
+    told.gold_without_answers(&intaken);
+    Ok(Made {
+        report: Report {
+            sources,
+            rows: intaken.rows.clone(),
+            changes: intaken.counts.clone(),
+            warnings: told.warnings,
+            losses: told.losses,
+            quarantined: told.quarantined,
+            commit: None,
+            staged: false,
+        },
+        intaken,
+        people,
+    })
+}
+
+fn volatile_of(
+    name: &str,
+    table: &glossator_store::schema::Table,
+) -> &'static [&'static str] {
+    importers().iter().find(|i| i.name() == name).map_or(&[][..], |i| i.volatile(table))
+}
+
+fn is_table(importer: &dyn Importer) -> bool {
+    matches!(importer.name(), "csv" | "tsv" | "jsonl" | "parquet")
+}
+
+/// The source that tables were given before, where there is just one.
+fn only_table_source(snapshot: &Snapshot<'_>) -> Result<Option<String>> {
+    let mut found = Vec::new();
+    for batch in snapshot.table(&SOURCES)?.scan()? {
+        let batch = batch?;
+        for row in Sources::new(&batch).iter().filter(|row| row.format == "table") {
+            found.push(row.source.to_owned());
+        }
+    }
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+/// Records the file, and the source of a table.
+fn record(
+    context: &mut Context,
+    sink: &mut StoreSink<'_>,
+    input: &Input,
+    importer: &dyn Importer,
+    report: &ImportReport,
+) -> Result<()> {
+    if !report.mapping.is_empty() && !context.json {
+        let pairs: Vec<String> =
+            report.mapping.iter().map(|(ours, theirs)| format!("{ours}={theirs}")).collect();
+        context.note(&format!("columns: {}", pairs.join(" ")))?;
+    }
+    if is_table(importer) {
+        let mut builder = SourcesBuilder::default();
+        builder.push(&SourceRow {
+            source: &report.source,
+            format: "table",
+            ..SourceRow::default()
+        });
+        sink.source(builder.finish())?;
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut file = input.open_raw()?;
+    std::io::copy(&mut file, &mut hasher)?;
+    let name = input.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    sink.file(SourceFile {
+        name,
+        digest: Digest::from(hasher.finalize()),
+        format: importer.name().to_owned(),
+        source: report.source.clone(),
+        records: report.records,
+    });
+    Ok(())
+}
+
+/// Bytes of a file that detection looks at.
+const HEAD_BYTES: u64 = 1 << 16;
+
+fn importer(input: &Input, format: Option<&str>) -> Result<&'static dyn Importer> {
+    let names: Vec<&str> = importers().iter().map(|i| i.name()).collect();
+    if let Some(format) = format {
+        return importers().iter().copied().find(|i| i.name() == format).ok_or_else(|| {
+            CliError::input(format!("there is no format `{format}`"))
+                .hint(format!("formats: {}", names.join(", ")))
+        });
+    }
+    let head = input.head(HEAD_BYTES)?;
+    if head.is_empty() {
+        return Err(CliError::input(format!("`{}` is empty", input.name()))
+            .hint("export it again from the labelling tool"));
+    }
+    let name = input.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let best = importers()
+        .iter()
+        .map(|importer| (importer.detect(&name, &head), *importer))
+        .filter(|(sure, _)| *sure > 0)
+        .max_by_key(|(sure, _)| *sure);
+    best.map(|(_, importer)| importer).ok_or_else(|| {
+        CliError::input(format!("the format of `{}` cannot be told", input.name()))
+            .hint(format!("name it with `--format`: {}", names.join(", ")))
+    })
+}
+
+fn options(context: &Context, args: &ImportArgs) -> Result<ImportOptions> {
+    let pair = |text: &str, what: &str| {
+        text.split_once('=')
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .ok_or_else(|| CliError::input(format!("`{text}` is not of the form {what}")))
+    };
+    let mut map = Vec::new();
+    for text in &args.map {
+        let (ours, theirs) = pair(text, "OURS=THEIRS")?;
+        map.push((ours, theirs.split(',').map(str::to_owned).collect()));
+    }
+    let mut values = Vec::new();
+    for text in &args.value {
+        let (left, to) = pair(text, "COLUMN:FROM=TO")?;
+        let (column, from) = left.split_once(':').ok_or_else(|| {
+            CliError::input(format!("`{text}` is not of the form COLUMN:FROM=TO"))
+        })?;
+        values.push((column.to_owned(), from.to_owned(), to));
+    }
+    Ok(ImportOptions {
+        source: args.source.clone(),
+        map,
+        each: args.each.clone(),
+        time_unit: args.time_unit.clone(),
+        values,
+        images: args.images.as_ref().map(|path| context.path(path)),
+        gold: false,
+    })
+}
+

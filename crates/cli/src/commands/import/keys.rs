@@ -1,0 +1,70 @@
+//! `gloss import --update` and `--remove`: rows by their keys.
+
+use glossator_formats::{Input, read_partial};
+use glossator_store::Snapshot;
+use glossator_store::intake::{Edit, Edits};
+use glossator_store::schema::ANNOTATIONS;
+
+use super::{ImportArgs, Made, Report};
+use crate::context::{Context, resolve};
+use crate::error::{CliError, Result};
+
+/// Keys that a message names, at most.
+const SHOWN_MAX: usize = 10;
+
+pub(super) fn edit(
+    context: &Context,
+    args: &ImportArgs,
+    snapshot: &Snapshot<'_>,
+) -> Result<Made> {
+    let store = snapshot.store();
+    let base = match &args.base {
+        Some(revision) => {
+            Some(store.snapshot(Some(resolve(store, Some(revision))?), &[])?)
+        }
+        None => None,
+    };
+    let edit = if args.remove { Edit::Remove } else { Edit::Update };
+    let mut edits = Edits::new(snapshot, base.as_ref(), edit);
+    let mut read = 0;
+    for file in &args.files {
+        let input = Input::new(context.path(file));
+        read_partial(&input, args.format.as_deref(), &mut |columns, batch| {
+            read += batch.num_rows() as u64;
+            Ok(edits.push(columns, batch)?)
+        })?;
+    }
+    let (intaken, refused) = edits.finish()?;
+    if !refused.missing.is_empty() {
+        return Err(listed("there is no annotation", &refused.missing)
+            .hint("`gloss ls` shows the keys; new rows come in without `--update`"));
+    }
+    let mut warnings = std::collections::BTreeMap::new();
+    if !refused.changed_since.is_empty() {
+        let shown: Vec<&str> =
+            refused.changed_since.iter().take(SHOWN_MAX).map(String::as_str).collect();
+        let text = format!("changed since the base, left alone: {}", shown.join(", "));
+        warnings.insert(text, refused.changed_since.len() as u64);
+    }
+    Ok(Made {
+        report: Report {
+            sources: Vec::new(),
+            rows: [(ANNOTATIONS.name, read)].into(),
+            changes: intaken.counts.clone(),
+            warnings,
+            losses: Default::default(),
+            quarantined: 0,
+            commit: None,
+            staged: false,
+        },
+        intaken,
+        people: store.people()?,
+    })
+}
+
+fn listed(what: &str, keys: &[String]) -> CliError {
+    let shown: Vec<&str> = keys.iter().take(SHOWN_MAX).map(String::as_str).collect();
+    let more = keys.len().saturating_sub(SHOWN_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    CliError::input(format!("{what}: {}{more}", shown.join(", ")))
+}

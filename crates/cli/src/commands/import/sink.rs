@@ -1,0 +1,127 @@
+//! Where importers hand their rows: the store's intake, the people file, the quarantine.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
+use glossator_formats::Sink;
+use glossator_store::change::SourceFile;
+use glossator_store::fs::{TempFile, output_file};
+use glossator_store::intake::{Intake, Intaken};
+use glossator_store::people::People;
+use glossator_store::schema::{ANNOTATIONS, SOURCES, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::Result;
+
+/// What importers said besides rows.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub warnings: BTreeMap<String, u64>,
+    pub losses: BTreeMap<String, u64>,
+    pub quarantined: u64,
+}
+
+impl Told {
+    /// Gold rows are kept whether or not anybody answered.
+    pub(super) fn gold_without_answers(&mut self, intaken: &Intaken) {
+        let count = intaken.gold_without_answers;
+        if count > 0 {
+            self.warnings.insert("items with gold that nobody answered".to_owned(), count);
+        }
+    }
+}
+
+/// A sink into the store.
+pub(super) struct StoreSink<'s> {
+    intake: Intake<'s>,
+    people: People,
+    told: Told,
+    quarantine: Option<(PathBuf, TempFile)>,
+    progress: ProgressBar,
+}
+
+impl<'s> StoreSink<'s> {
+    pub(super) fn new(
+        intake: Intake<'s>,
+        people: People,
+        quarantine: Option<PathBuf>,
+        interactive: bool,
+    ) -> Result<Self> {
+        let quarantine = match quarantine {
+            Some(path) => {
+                let file = output_file(&path)?;
+                Some((path, file))
+            }
+            None => None,
+        };
+        let progress = if interactive { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{spinner} {human_pos} rows read, {per_sec}");
+        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        progress.enable_steady_tick(Duration::from_millis(100));
+        Ok(Self { intake, people, told: Told::default(), quarantine, progress })
+    }
+
+    pub(super) fn source(&mut self, rows: RecordBatch) -> Result<()> {
+        Ok(self.intake.rows(&SOURCES, rows)?)
+    }
+
+    pub(super) fn file(&mut self, file: SourceFile) {
+        self.intake.source_file(file);
+    }
+
+    /// Ends the import: what it made, the people, and what was told.
+    pub(super) fn finish(self) -> Result<(Intaken, People, Told)> {
+        self.progress.finish_and_clear();
+        let intaken = self.intake.finish()?;
+        if let Some((path, file)) = self.quarantine {
+            file.persist(&path)?;
+        }
+        Ok((intaken, self.people, self.told))
+    }
+}
+
+impl Sink for StoreSink<'_> {
+    fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
+        if table == &ANNOTATIONS {
+            self.progress.inc(rows.num_rows() as u64);
+        }
+        Ok(self.intake.rows(table, rows)?)
+    }
+
+    fn person(&mut self, person: &Person<'_>) -> FormatResult<String> {
+        Ok(self.people.identify(person.id, person.email, person.facts))
+    }
+
+    fn bad(&mut self, record: BadRecord) -> FormatResult<()> {
+        let Some((path, file)) = &mut self.quarantine else {
+            return Err(FormatError::input(record.place, record.reason).hint(
+                "mend the record, or take the others with `--quarantine FILE`",
+            ));
+        };
+        let line = serde_json::json!({
+            "file": record.place.file,
+            "line": record.place.line,
+            "path": record.place.path,
+            "reason": record.reason,
+            "record": record.raw,
+        });
+        writeln!(file, "{line}").map_err(|source| FormatError::Io {
+            file: path.display().to_string(),
+            source,
+        })?;
+        self.told.quarantined += 1;
+        Ok(())
+    }
+
+    fn warn(&mut self, kind: &str, _place: &Place) {
+        *self.told.warnings.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    fn lost(&mut self, kind: &str, _place: &Place) {
+        *self.told.losses.entry(kind.to_owned()).or_default() += 1;
+    }
+}

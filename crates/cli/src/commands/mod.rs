@@ -1,0 +1,84 @@
+//! The commands, a file each.
+
+mod annotator;
+mod branch;
+mod commit;
+mod completions;
+mod demo;
+mod diff;
+mod export;
+mod gc;
+mod history;
+mod import;
+mod init;
+mod items;
+mod log;
+mod ls;
+mod restore;
+mod revert;
+mod rm;
+mod show;
+mod status;
+mod switch;
+mod tag;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::Result;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::InitArgs),
+    Import(import::ImportArgs),
+    Status(status::StatusArgs),
+    Commit(commit::CommitArgs),
+    Restore(restore::RestoreArgs),
+    Log(log::LogArgs),
+    Show(show::ShowArgs),
+    Diff(diff::DiffArgs),
+    Branch(branch::BranchArgs),
+    Switch(switch::SwitchArgs),
+    Tag(tag::TagArgs),
+    Revert(revert::RevertArgs),
+    History(history::HistoryArgs),
+    Ls(ls::LsArgs),
+    Items(items::ItemsArgs),
+    Rm(rm::RmArgs),
+    Export(export::ExportArgs),
+    Verify(verify::VerifyArgs),
+    Gc(gc::GcArgs),
+    Annotator(annotator::AnnotatorArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs a command and gives its exit code.
+pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
+    match command {
+        Command::Init(args) => init::run(context, args),
+        Command::Import(args) => import::run(context, args),
+        Command::Status(args) => status::run(context, args),
+        Command::Commit(args) => commit::run(context, args),
+        Command::Restore(args) => restore::run(context, args),
+        Command::Log(args) => log::run(context, args),
+        Command::Show(args) => show::run(context, args),
+        Command::Diff(args) => diff::run(context, args),
+        Command::Branch(args) => branch::run(context, args),
+        Command::Switch(args) => switch::run(context, args),
+        Command::Tag(args) => tag::run(context, args),
+        Command::Revert(args) => revert::run(context, args),
+        Command::History(args) => history::run(context, args),
+        Command::Ls(args) => ls::run(context, args),
+        Command::Items(args) => items::run(context, args),
+        Command::Rm(args) => rm::run(context, args),
+        Command::Export(args) => export::run(context, args),
+        Command::Verify(args) => verify::run(context, args),
+        Command::Gc(args) => gc::run(context, args),
+        Command::Annotator(args) => annotator::run(context, args),
+        Command::Demo(args) => demo::run(context, args),
+        Command::Completions(args) => completions::run(context, args),
+    }
+}

@@ -1,0 +1,63 @@
+//! `gloss revert`
+
+use std::io::Write;
+
+use clap::Args;
+use glossator_store::Transaction;
+use glossator_store::change::read_change;
+use glossator_store::delta::DeltaStream;
+use glossator_store::schema::Table;
+
+use crate::context::{Context, head, resolve};
+use crate::error::Result;
+use crate::render::counts;
+
+/// Undo a commit by a new one
+#[derive(Debug, Args)]
+#[command(after_help = "Example: gloss revert main~1\n\n\
+    Rows that were changed again since are not overwritten: the revert is refused and names them.")]
+pub(crate) struct RevertArgs {
+    /// The commit to undo
+    #[arg(value_name = "REV")]
+    revision: String,
+    /// The message
+    #[arg(short, long, value_name = "MSG")]
+    message: Option<String>,
+}
+
+pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
+    let store = context.store()?;
+    let _writing = store.writing()?;
+    let commit = resolve(&store, Some(&args.revision))?;
+    let base = head(&store)?;
+    let record = store.change(commit)?;
+    let snapshot = store.snapshot(Some(base), &[])?;
+    let mut transaction = Transaction::new(&snapshot);
+    for (name, change) in &record.tables {
+        let Some(table) = Table::by_name(name) else { continue };
+        let deltas = read_change(store.objects(), table, change)?;
+        let inverse: DeltaStream<'_> = Box::new(deltas.map(|delta| delta?.inverted()));
+        transaction.apply(table, inverse)?;
+    }
+    let layer = transaction.finish()?;
+    let title = store.history.commit(commit)?.title().to_owned();
+    let message = args
+        .message
+        .clone()
+        .unwrap_or_else(|| format!("Revert \"{title}\"\n\nThis undoes commit {commit}."));
+    let made = context.commit(&store, Some(base), &[layer], &message, "revert")?;
+    if context.json {
+        context.json_line(&serde_json::json!({ "commit": made, "reverted": commit }))?;
+        return Ok(0);
+    }
+    match made {
+        Some(made) => {
+            let change = store.change(made)?.counts("annotations");
+            let out = context.out();
+            writeln!(out, "reverted {} by {}", commit.short(), made.short())?;
+            writeln!(out, "  annotations: {}", counts(&change))?;
+        }
+        None => writeln!(context.out(), "nothing left to undo")?,
+    }
+    Ok(0)
+}

@@ -1,0 +1,80 @@
+//! `gloss rm`
+
+use std::io::Write;
+
+use clap::Args;
+use glossator_store::Transaction;
+use glossator_store::change::only_old;
+use glossator_store::schema::ANNOTATIONS;
+use glossator_store::Stage;
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::filter::Filters;
+use crate::render::counts;
+
+/// Remove the annotations that fit, and stage that
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gloss rm --where annotator=9 --where label=car\n  \
+    gloss rm --item img_01.jpg -m \"not ours to keep\"")]
+pub(crate) struct RmArgs {
+    /// Rows whose column has this value: item, label, annotator, policy, field, status, kind,
+    /// origin or source; values of one column are alternatives
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    conditions: Vec<String>,
+    /// Commit at once with this message; the stage is not touched
+    #[arg(short, long, value_name = "MSG")]
+    message: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+pub(crate) fn run(context: &mut Context, args: &RmArgs) -> Result<u8> {
+    let mut filters = args.filters.clone();
+    for condition in &args.conditions {
+        filters.add(condition)?;
+    }
+    if filters.is_empty() {
+        return Err(CliError::input("nothing says which annotations to remove")
+            .hint("give a filter: `gloss rm --where annotator=9`"));
+    }
+    let store = context.store()?;
+    let _writing = store.writing()?;
+    let direct = args.message.is_some();
+    let _stage_lock = if direct { None } else { Some(store.lock_stage()?) };
+    let mut stage = if direct {
+        Stage { base: store.history.head()?.commit, layers: Vec::new() }
+    } else {
+        store.stage()?
+    };
+    let layer = {
+        let snapshot = store.snapshot(stage.base, &stage.layers)?;
+        let gone = filters.rows(&snapshot, &ANNOTATIONS)?;
+        let mut transaction = Transaction::new(&snapshot);
+        transaction.apply(&ANNOTATIONS, only_old(&ANNOTATIONS, gone))?;
+        transaction.finish()?
+    };
+    let change = layer.tables.get(ANNOTATIONS.name).map(|t| t.counts).unwrap_or_default();
+    let mut made = None;
+    if !layer.is_empty() {
+        match &args.message {
+            Some(message) => made = context.commit(&store, stage.base, &[layer], message, "rm")?,
+            None => {
+                stage.layers.push(layer);
+                store.write_stage(&stage)?;
+            }
+        }
+    }
+    if context.json {
+        context.json_line(&serde_json::json!({"changes": change, "commit": made}))?;
+        return Ok(0);
+    }
+    let out = context.out();
+    writeln!(out, "annotations: {}", counts(&change))?;
+    match made {
+        Some(commit) => writeln!(out, "committed {}", commit.short())?,
+        None if change.is_empty() => writeln!(out, "nothing fits")?,
+        None => writeln!(out, "staged; commit with `gloss commit -m …`")?,
+    }
+    Ok(0)
+}

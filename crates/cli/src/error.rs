@@ -1,0 +1,167 @@
+//! The one place where errors become an exit code, a message and hints.
+
+use std::process::ExitCode;
+
+use glossator_formats::Error as FormatError;
+use glossator_store::Error as StoreError;
+
+/// A specialised result.
+pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
+
+/// What kind of failure it is: this fixes the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A check that the user asked for failed; conflicts.
+    Check = 1,
+    /// The user's input or arguments.
+    Input = 2,
+    /// The store is damaged.
+    Damaged = 3,
+    /// Something outside: the disk, the network.
+    Outside = 4,
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    kind: Kind,
+    message: String,
+    hints: Vec<String>,
+    /// Whoever reads our output left: no failure.
+    broken_pipe: bool,
+}
+
+impl CliError {
+    /// The user's input is at fault.
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Input, message: message.into(), hints: Vec::new(), broken_pipe: false }
+    }
+
+    /// Adds a next step.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            source = error.source();
+        }
+        Self { kind, message, hints: Vec::new(), broken_pipe: false }
+    }
+
+    /// The error as an exporter passes it through.
+    pub(crate) fn into_format(self) -> FormatError {
+        FormatError::Usage { what: self.message, hint: self.hints.into_iter().next() }
+    }
+
+    /// Prints the failure and gives its exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        use std::io::Write;
+        if self.broken_pipe {
+            return ExitCode::SUCCESS;
+        }
+        let mut text = format!("error: {}\n", self.message);
+        for hint in &self.hints {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        // Where stderr is gone there is nobody to tell.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        let broken_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self { broken_pipe, ..Self::of(Kind::Outside, &error) }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        use StoreError as E;
+        let kind = match &error {
+            E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Kind::Input,
+            E::Io { .. } | E::RefLocked(_) => Kind::Outside,
+            E::Damaged { .. } | E::Git { .. } => Kind::Damaged,
+            E::Conflict { .. } | E::RefMoved { .. } => Kind::Check,
+            _ => Kind::Input,
+        };
+        let made = Self::of(kind, &error);
+        match &error {
+            E::NoStore(_) => made.hint("make one with `gloss init`"),
+            E::StoreExists(_) => made.hint("nothing was changed"),
+            E::NewerFormat { .. } => made.hint("use a newer version of gloss"),
+            E::Damaged { .. } => made.hint("run `gloss verify` to see what else is damaged"),
+            E::NoCommit(_) => made.hint("`gloss log` and `gloss branch` list what there is"),
+            E::AmbiguousRevision(_) => made.hint("give more digits of the id"),
+            E::RefExists(_) => made.hint("choose another name, or delete that one with `-d` first"),
+            E::RefMoved { .. } => made.hint("run the command again"),
+            E::RefLocked(path) => made.hint(format!(
+                "wait for the other program; if none runs, remove `{}`",
+                path.display()
+            )),
+            E::NoIdentity => made
+                .hint("set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and \
+                       GIT_COMMITTER_EMAIL")
+                .hint("or run `git config --global user.name NAME` and `user.email ADDRESS`"),
+            E::Conflict { conflicts, .. } => {
+                let mut made = made;
+                for conflict in conflicts.iter().take(10) {
+                    let key = conflict.key.join("` `");
+                    made.message.push_str(&format!("\n  {} `{key}`", conflict.table));
+                }
+                if conflicts.len() > 10 {
+                    made.message.push_str(&format!("\n  and {} more", conflicts.len() - 10));
+                }
+                made.hint("import or edit again on top of the new head")
+            }
+            _ => made,
+        }
+    }
+}
+
+impl From<FormatError> for CliError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Store(error) => error.into(),
+            FormatError::Input { ref hint, .. } | FormatError::Usage { ref hint, .. } => {
+                let made = Self::of(Kind::Input, &error);
+                match hint {
+                    Some(hint) => made.hint(hint.clone()),
+                    None => made,
+                }
+            }
+            FormatError::Io { ref source, .. } => {
+                let missing = source.kind() == std::io::ErrorKind::NotFound
+                    || source.kind() == std::io::ErrorKind::IsADirectory
+                    || source.kind() == std::io::ErrorKind::InvalidData
+                    || source.kind() == std::io::ErrorKind::UnexpectedEof;
+                let broken_pipe = source.kind() == std::io::ErrorKind::BrokenPipe;
+                let kind = if missing { Kind::Input } else { Kind::Outside };
+                Self { broken_pipe, ..Self::of(kind, &error) }
+            }
+        }
+    }
+}
+
+impl From<arrow::error::ArrowError> for CliError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::of(Kind::Damaged, &error)
+    }
+}
+
+impl From<serde_json::Error> for CliError {
+    fn from(error: serde_json::Error) -> Self {
+        match error.io_error_kind() {
+            Some(kind) => std::io::Error::from(kind).into(),
+            None => Self::of(Kind::Damaged, &error),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What people read: numbers, rows, commits, differences.
+
+pub(crate) mod commit;
+pub(crate) mod diff;
+pub(crate) mod row;
+pub(crate) mod stat;
+
+use comfy_table::{ContentArrangement, Table};
+use glossator_store::delta::Counts;
+
+/// A number with thousands apart: `1,204`.
+pub(crate) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `+1,204 added, ~3 changed, -2 removed`, without the zeros; `no change`.
+pub(crate) fn counts(counts: &Counts) -> String {
+    let parts: Vec<String> = [
+        ("+", counts.added, "added"),
+        ("~", counts.changed, "changed"),
+        ("-", counts.removed, "removed"),
+    ]
+    .into_iter()
+    .filter(|(_, count, _)| *count > 0)
+    .map(|(sign, count, word)| format!("{sign}{} {word}", number(count)))
+    .collect();
+    if parts.is_empty() { "no change".to_owned() } else { parts.join(", ") }
+}
+
+/// A table without borders; the header underlined by space alone.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|h| h.to_uppercase()));
+    table
+}
+
+/// A table's lines without trailing space.
+pub(crate) fn lines(table: &Table) -> String {
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_end().trim_start_matches(' ')).collect();
+    lines.join("\n")
+}
+
+/// A text cut to a number of characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if clean.chars().count() <= most {
+        return clean;
+    }
+    let mut cut: String = clean.chars().take(most.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        for (value, text) in [(0, "0"), (999, "999"), (1_204, "1,204"), (1_000_000, "1,000,000")] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn counts_leave_out_zeros() {
+        let some = Counts { added: 1204, changed: 0, removed: 2 };
+        assert_eq!(counts(&some), "+1,204 added, -2 removed");
+        assert_eq!(counts(&Counts::default()), "no change");
+    }
+}

@@ -1,0 +1,113 @@
+//! Imports Parquet.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow::array::RecordBatch;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+
+use super::columnar;
+use super::each::Each;
+use super::output::BATCH_ROWS_MAX;
+use super::rows::{Record, take};
+use super::source::Source;
+use super::{Begun, begin, end, repeated};
+use crate::{Error, ImportOptions, ImportReport, Input, Place, Result, Sink};
+
+/// Reads the batches of a file.
+pub(super) struct Batches {
+    file: String,
+    reader: ParquetRecordBatchReader,
+    /// The names of the columns.
+    pub(super) header: Vec<String>,
+}
+
+/// Runs a piece of the decoder, which panics on some damaged files instead of returning an error.
+fn guarded<T, E: std::fmt::Display>(
+    file: &str,
+    read: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
+    let what = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(read)) => return Ok(read),
+        Ok(Err(error)) => format!("the Parquet file is damaged or cut off: {error}"),
+        Err(_) => "the Parquet file is damaged: its pages cannot be decoded".to_owned(),
+    };
+    Err(Error::input(Place::file(file), what).hint("write or copy the file again"))
+}
+
+impl Batches {
+    /// Opens a file.
+    pub(super) fn open(input: &Input) -> Result<Self> {
+        let (file, opened) = (input.name(), input.open_raw()?);
+        // the types of the writer's program are not needed, only those of Parquet
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let reader = guarded(&file, || {
+            ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options)?
+                .with_batch_size(BATCH_ROWS_MAX)
+                .build()
+        })?;
+        let schema = arrow::array::RecordBatchReader::schema(&reader);
+        let header: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+        if let Some(name) = repeated(&header) {
+            let what = format!("two columns are called `{name}`");
+            return Err(Error::input(Place::file(file), what).hint("rename one of them"));
+        }
+        Ok(Self { file, reader, header })
+    }
+
+    /// The next batch.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>> {
+        guarded(&self.file, || self.reader.next().transpose())
+    }
+}
+
+/// Imports a Parquet file.
+pub(super) fn import(
+    input: &Input,
+    options: &ImportOptions,
+    sink: &mut dyn Sink,
+) -> Result<ImportReport> {
+    let mut batches = Batches::open(input)?;
+    let header = batches.header.clone();
+    let each = options.each.as_deref().map(Each::parse).transpose()?;
+    let Begun { plan, mut out, length } = begin(input, options, &header, true, each, sink)?;
+    let plain = columnar::is_plain(&plan);
+    let mut records = 0;
+    while let Some(batch) = batches.next()? {
+        if let Some(rows) = plain.then(|| columnar::rows(&plan, &batch)).flatten() {
+            records += rows.num_rows() as u64;
+            out.batch(rows)?;
+            continue;
+        }
+        let sources = columns(input, &batch, &mut out.times)?;
+        for row in 0..batch.num_rows() {
+            records += 1;
+            let cells: Vec<_> = sources.iter().map(|source| source.cell(row)).collect();
+            let place = Place::path(input.name(), format!("row {records}"));
+            let record = Record { cells: &cells, line: records, raw: None };
+            take(&plan, &mut out, &record, &place)?;
+        }
+    }
+    out.finish()?;
+    end(input, length, &plan, records)
+}
+
+/// The columns of a batch as sources of cells.
+pub(super) fn columns(
+    input: &Input,
+    batch: &RecordBatch,
+    times: &mut super::cell::Times,
+) -> Result<Vec<Source>> {
+    let schema = batch.schema();
+    let named = batch.columns().iter().zip(schema.fields());
+    named
+        .map(|(array, field)| {
+            Source::new(array, times).map_err(|reason| {
+                let what = format!("the column `{}` cannot be read: {reason}", field.name());
+                Error::input(Place::file(input.name()), what)
+                    .hint("leave it out, or write it as text or numbers")
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,320 @@
+//! Final answers: one answer an item and field, for training.
+//!
+//! Only what somebody stands by counts: predictions, rules, drafts, skipped, superseded and rejected
+//! rows are left out. The answer of a person is all their rows of one submission to one field and
+//! target. A gold answer is final; else the answer that most people gave; a tie has no final answer.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use glossator_store::Result;
+use glossator_store::canonical::Rows;
+use glossator_store::limits::BATCH_ROWS;
+use glossator_store::schema::{ANNOTATIONS, Annotations};
+use glossator_store::segment::BatchStream;
+
+/// How many ties are listed.
+const TIES_SHOWN_MAX: usize = 20;
+
+/// What a view of final answers left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Rows by reason.
+    pub by_reason: BTreeMap<&'static str, u64>,
+    /// Items and fields without a final answer, the first of them.
+    pub ties: Vec<(String, String)>,
+    /// How many ties there are.
+    pub tie_count: u64,
+}
+
+impl LeftOut {
+    /// Adds another batch's.
+    pub fn add(&mut self, other: Self) {
+        for (reason, count) in other.by_reason {
+            *self.by_reason.entry(reason).or_default() += count;
+        }
+        self.tie_count += other.tie_count;
+        let room = TIES_SHOWN_MAX.saturating_sub(self.ties.len());
+        self.ties.extend(other.ties.into_iter().take(room));
+    }
+
+    fn count(&mut self, reason: &'static str, rows: u64) {
+        *self.by_reason.entry(reason).or_default() += rows;
+    }
+
+    /// Lines for people.
+    pub fn report(&self) -> String {
+        let mut text = String::new();
+        for (reason, count) in &self.by_reason {
+            text.push_str(&format!("left out: {reason}: {count}\n"));
+        }
+        for (item, field) in &self.ties {
+            text.push_str(&format!("tie: {item} {field}\n"));
+        }
+        let more = self.tie_count.saturating_sub(self.ties.len() as u64);
+        if more > 0 {
+            text.push_str(&format!("and {more} more ties\n"));
+        }
+        text
+    }
+}
+
+/// Reduces annotations sorted by item to final answers.
+pub struct FinalAnswers<'a> {
+    rows: BatchStream<'a>,
+    waiting: Vec<RecordBatch>,
+    done: bool,
+}
+
+impl std::fmt::Debug for FinalAnswers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FinalAnswers").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+impl<'a> FinalAnswers<'a> {
+    /// Reads batches of `annotations` in key order.
+    pub fn new(rows: BatchStream<'a>) -> Self {
+        Self { rows, waiting: Vec::new(), done: false }
+    }
+
+    /// Rows of whole items.
+    fn next_items(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let held: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
+            if held >= BATCH_ROWS || (self.done && held > 0) {
+                let all = concat_batches(&ANNOTATIONS.arrow(), &self.waiting)?;
+                let ids = Annotations::new(&all);
+                let last = ids.item_id(held - 1);
+                let cut = if self.done {
+                    held
+                } else {
+                    (0..held).rev().find(|&r| ids.item_id(r) != last).map_or(0, |r| r + 1)
+                };
+                if cut > 0 {
+                    self.waiting.clear();
+                    self.waiting.push(all.slice(cut, held - cut));
+                    return Ok(Some(all.slice(0, cut)));
+                }
+            }
+            if self.done {
+                return Ok(None);
+            }
+            match self.rows.next() {
+                Some(batch) => self.waiting.push(batch?),
+                None => self.done = true,
+            }
+        }
+    }
+}
+
+impl Iterator for FinalAnswers<'_> {
+    type Item = Result<(RecordBatch, LeftOut)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.next_items() {
+            Ok(batch) => batch?,
+            Err(e) => return Some(Err(e)),
+        };
+        Some(reduce(&batch))
+    }
+}
+
+/// Why a row is no answer that counts.
+fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
+    match (rows.origin(row), rows.status(row)) {
+        ("model", _) => Some("prediction"),
+        ("rule", _) => Some("rule"),
+        (_, "draft") => Some("draft"),
+        (_, "skipped") => Some("skipped"),
+        (_, "superseded") => Some("superseded"),
+        (_, "rejected") => Some("rejected"),
+        _ => None,
+    }
+}
+
+/// The question: item, field, target.
+type Question<'a> = (&'a str, &'a str, Option<&'a str>);
+/// Who answered it: the submission, or the source and annotator; `gold` answers apart.
+type Answerer<'a> = (Option<&'a str>, &'a str, &'a str);
+
+fn reduce(batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
+    let rows = Annotations::new(batch);
+    let mut left_out = LeftOut::default();
+    let mut order: Vec<Question<'_>> = Vec::new();
+    let mut questions: HashMap<Question<'_>, BTreeMap<Answerer<'_>, Vec<usize>>> = HashMap::new();
+    for row in 0..rows.len() {
+        if let Some(reason) = reason(&rows, row) {
+            left_out.count(reason, 1);
+            continue;
+        }
+        let question = (rows.item_id(row), rows.field(row), rows.target(row));
+        let answers = questions.entry(question).or_insert_with(|| {
+            order.push(question);
+            BTreeMap::new()
+        });
+        let answerer = (rows.submission_id(row), rows.source(row), rows.annotator_id(row));
+        answers.entry(answerer).or_default().push(row);
+    }
+    let canonical = Rows::new(&ANNOTATIONS, batch)?;
+    let mut keep: HashSet<usize> = HashSet::new();
+    for question in order {
+        let Some(answers) = questions.remove(&question) else { continue };
+        let answers: Vec<Vec<usize>> = answers.into_values().collect();
+        let total: u64 = answers.iter().map(|a| a.len() as u64).sum();
+        let is_gold = |answer: &Vec<usize>| answer.iter().all(|&row| rows.gold(row));
+        let winner = match answers.iter().find(|a| is_gold(a)) {
+            Some(gold) => Some(gold),
+            None => majority(&answers, &canonical),
+        };
+        match winner {
+            Some(winner) => {
+                keep.extend(winner);
+                let others = total - winner.len() as u64;
+                if others > 0 {
+                    left_out.count("not the final answer", others);
+                }
+            }
+            None => {
+                left_out.count("tie", total);
+                left_out.tie_count += 1;
+                if left_out.ties.len() < TIES_SHOWN_MAX {
+                    left_out.ties.push((question.0.to_owned(), question.1.to_owned()));
+                }
+            }
+        }
+    }
+    let mut keep: Vec<u32> = keep.into_iter().map(|row| row as u32).collect();
+    keep.sort_unstable();
+    Ok((take_record_batch(batch, &UInt32Array::from(keep))?, left_out))
+}
+
+/// Columns in which equal answers may differ.
+const WHO_AND_WHEN: [&str; 18] = [
+    "annotation_id",
+    "source",
+    "submission_id",
+    "region_id",
+    "annotator_id",
+    "origin",
+    "seq",
+    "score",
+    "policy",
+    "status",
+    "gold",
+    "parent_id",
+    "created_at",
+    "updated_at",
+    "lead_time",
+    "extra",
+    "item_id",
+    "field",
+];
+
+/// The first of the answers that most people gave; none where two are given equally often.
+fn majority<'v>(answers: &'v [Vec<usize>], rows: &Rows<'_>) -> Option<&'v Vec<usize>> {
+    let mut votes: HashMap<Vec<Vec<u8>>, (usize, usize)> = HashMap::new();
+    for (at, answer) in answers.iter().enumerate() {
+        let mut content: Vec<Vec<u8>> = answer.iter().map(|&row| content(rows, row)).collect();
+        content.sort_unstable();
+        votes.entry(content).or_insert((0, at)).0 += 1;
+    }
+    let most = votes.values().map(|(count, _)| *count).max()?;
+    let mut leaders = votes.values().filter(|(count, _)| *count == most);
+    let leader = leaders.next()?;
+    if leaders.next().is_some() { None } else { answers.get(leader.1) }
+}
+
+/// What a row says, whoever said it.
+fn content(rows: &Rows<'_>, row: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    rows.encode_columns(row, &mut out, |column| !WHO_AND_WHEN.contains(&column.name));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glossator_store::schema::{AnnotationRow, AnnotationsBuilder};
+
+    fn row<'a>(item: &'a str, id: &'a str, who: &'a str, label: &'a str) -> AnnotationRow<'a> {
+        AnnotationRow {
+            item_id: item,
+            annotation_id: id,
+            source: "table",
+            annotator_id: who,
+            origin: "human",
+            field: "label",
+            kind: "choice",
+            label: Some(label),
+            status: "submitted",
+            ..AnnotationRow::default()
+        }
+    }
+
+    fn reduced(rows: &[AnnotationRow<'_>]) -> (Vec<(String, String)>, LeftOut) {
+        let mut builder = AnnotationsBuilder::default();
+        rows.iter().for_each(|row| builder.push(row));
+        let batch = builder.finish();
+        let stream: BatchStream<'_> = Box::new(std::iter::once(Ok(batch)));
+        let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
+        for part in FinalAnswers::new(stream) {
+            let (batch, out) = part.unwrap();
+            left_out.add(out);
+            for row in Annotations::new(&batch).iter() {
+                found.push((row.item_id.to_owned(), row.label.unwrap().to_owned()));
+            }
+        }
+        (found, left_out)
+    }
+
+    #[test]
+    fn the_majority_is_final_and_a_tie_is_listed() {
+        let (found, left_out) = reduced(&[
+            row("a", "1", "x", "cat"),
+            row("a", "2", "y", "cat"),
+            row("a", "3", "z", "dog"),
+            row("b", "1", "x", "cat"),
+            row("b", "2", "y", "dog"),
+        ]);
+        assert_eq!(found, [("a".to_owned(), "cat".to_owned())]);
+        assert_eq!(left_out.ties, [("b".to_owned(), "label".to_owned())]);
+        assert_eq!(left_out.by_reason["tie"], 2);
+        assert_eq!(left_out.by_reason["not the final answer"], 2);
+    }
+
+    #[test]
+    fn gold_is_final_and_what_nobody_stands_by_is_left_out() {
+        let (found, left_out) = reduced(&[
+            row("a", "1", "x", "cat"),
+            row("a", "2", "y", "cat"),
+            AnnotationRow { gold: true, ..row("a", "3", "gold", "dog") },
+            AnnotationRow { origin: "model", ..row("b", "1", "m", "cat") },
+            AnnotationRow { status: "rejected", ..row("b", "2", "x", "cat") },
+            row("b", "3", "y", "dog"),
+        ]);
+        let labels: Vec<&str> = found.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(labels, ["dog", "dog"]);
+        assert_eq!(left_out.by_reason["prediction"], 1);
+        assert_eq!(left_out.by_reason["rejected"], 1);
+    }
+
+    #[test]
+    fn a_set_of_labels_is_one_answer() {
+        let set = |id, who, label, submission| AnnotationRow {
+            submission_id: Some(submission),
+            ..row("a", id, who, label)
+        };
+        let (found, left_out) = reduced(&[
+            set("1", "x", "cat", "annotation/1"),
+            set("2", "x", "dog", "annotation/1"),
+            set("3", "y", "dog", "annotation/2"),
+            set("4", "y", "cat", "annotation/2"),
+            set("5", "z", "cat", "annotation/3"),
+        ]);
+        let labels: Vec<&str> = found.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(labels, ["cat", "dog"]);
+        assert_eq!(left_out.by_reason["not the final answer"], 3);
+    }
+}

@@ -1,0 +1,184 @@
+//! Removes what nothing names: objects, caches of segments that are gone, and files that a dead
+//! process was writing.
+//!
+//! # Guarantees
+//! - What a ref, a reflog or the stage reaches stays. Where any of them cannot be read, nothing is
+//!   removed.
+//! - Nothing is removed while a process writes objects that nothing names yet: such a process
+//!   holds [`Store::writing`]. What a plan names is removed only if it is still unreachable then.
+//! - No clock is asked.
+//!
+//! # Limitations
+//! - Commits that nothing reaches stay in their packs; they are small.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::id::Digest;
+use crate::store::Store;
+use crate::verify::{FindingKind, Verifier};
+
+/// A file that would go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct GcFile {
+    /// Its path inside the store.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// An object that would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct GcObject {
+    /// Its digest.
+    pub object: Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// What would go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct GcPlan {
+    /// Objects that nothing reaches.
+    pub objects: Vec<GcObject>,
+    /// Caches of segments that nothing reaches.
+    pub caches: Vec<GcFile>,
+    /// Files that a dead process was writing.
+    pub leftovers: Vec<GcFile>,
+}
+
+impl GcPlan {
+    /// Whether there is nothing to remove.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.caches.is_empty() && self.leftovers.is_empty()
+    }
+
+    /// The bytes of everything that would go.
+    pub fn bytes(&self) -> u64 {
+        let files = self.caches.iter().chain(&self.leftovers).map(|file| file.bytes);
+        self.objects.iter().map(|object| object.bytes).chain(files).sum()
+    }
+}
+
+/// What went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GcReport {
+    /// Objects.
+    pub objects: u64,
+    /// Caches and leftovers.
+    pub files: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Finds what nothing reaches. Waits for processes that write objects.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where something that names objects cannot be read.
+    pub fn plan_gc(&self) -> Result<GcPlan> {
+        let _writers = self.no_writers()?;
+        self.unreachable()
+    }
+
+    /// Removes what a plan names and is still unreachable.
+    ///
+    /// # Errors
+    /// As [`Store::plan_gc`]; a file that cannot be removed ends it, and it can be run again.
+    pub fn run_gc(&self, plan: GcPlan) -> Result<GcReport> {
+        let _writers = self.no_writers()?;
+        let _refs = self.history.lock(&self.lock_path())?;
+        let now = self.unreachable()?;
+        let mut report = GcReport::default();
+        let mut dirs = HashSet::new();
+        // Caches first: one without its segment would be asked for by nobody, and stay.
+        for (planned, now) in [(plan.caches, now.caches), (plan.leftovers, now.leftovers)] {
+            let now: HashSet<GcFile> = now.into_iter().collect();
+            for file in planned.into_iter().filter(|file| now.contains(file)) {
+                let path = self.root().join(&file.path);
+                self.disk().remove_file(&path)?;
+                dirs.extend(path.parent().map(Path::to_owned));
+                report.files += 1;
+                report.bytes += file.bytes;
+            }
+        }
+        let now: HashSet<GcObject> = now.objects.into_iter().collect();
+        for object in plan.objects.into_iter().filter(|object| now.contains(object)) {
+            self.objects().remove(&object.object)?;
+            dirs.extend(self.objects().path(&object.object).parent().map(Path::to_owned));
+            report.objects += 1;
+            report.bytes += object.bytes;
+        }
+        // After an unsynced removal a file may be back: no harm, but the numbers would be wrong.
+        dirs.iter().try_for_each(|dir| self.disk().sync_dir(dir))?;
+        Ok(report)
+    }
+
+    fn unreachable(&self) -> Result<GcPlan> {
+        let mut verifier = Verifier::new(self);
+        let named = verifier.gather()?;
+        let doubt = verifier.findings().iter().find(|finding| {
+            use FindingKind::{Damaged, Malformed, Missing};
+            matches!(finding.kind, Damaged | Malformed | Missing)
+        });
+        if let Some(finding) = doubt {
+            let what = format!("{}; nothing was removed", finding.detail);
+            return Err(Error::damaged(&finding.object, what));
+        }
+        let reached: HashSet<Digest> = named.objects().into_keys().collect();
+        let (stored, _) = self.objects().list()?;
+        let mut plan = GcPlan::default();
+        plan.objects = stored
+            .into_iter()
+            .filter(|(object, _)| !reached.contains(object))
+            .map(|(object, bytes)| GcObject { object, bytes })
+            .collect();
+        let mut caches = Vec::new();
+        self.list_files("cache/index", false, &mut caches)?;
+        plan.caches = caches
+            .into_iter()
+            .filter(|file| indexed_segment(&file.path).is_some_and(|s| !reached.contains(&s)))
+            .collect();
+        let dirs = ["", "objects", "stage", "private", "cache/index"];
+        for dir in dirs {
+            self.list_files(dir, false, &mut plan.leftovers)?;
+        }
+        self.list_files("git", true, &mut plan.leftovers)?;
+        plan.leftovers.retain(|file| is_leftover(&file.path));
+        Ok(plan)
+    }
+
+    /// Files of a directory, with those below it if `deep`.
+    fn list_files(&self, dir: &str, deep: bool, files: &mut Vec<GcFile>) -> Result<()> {
+        for entry in self.disk().list(&self.root().join(dir))? {
+            let path = Path::new(dir).join(&entry.name);
+            match path.to_str() {
+                Some(below) if entry.is_dir && deep => self.list_files(below, deep, files)?,
+                _ if entry.is_dir => {}
+                _ => files.push(GcFile { path, bytes: entry.len }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The segment that an index file is of.
+fn indexed_segment(path: &Path) -> Option<Digest> {
+    let (stem, extension) = path.file_name()?.to_str()?.split_once('.')?;
+    ["idx", "aliases"].contains(&extension).then(|| stem.parse().ok())?
+}
+
+/// Whether a file is a temporary one, `tmp-<process>-…`, whose process is gone. On systems without
+/// `/proc` every process counts as gone: the locks that are held keep objects and refs safe, and a
+/// process whose cache file is taken away fails and can be run again.
+fn is_leftover(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let process = name.strip_prefix("tmp-").and_then(|rest| rest.split_once('-'));
+    process.is_some_and(|(process, _)| {
+        process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
+    })
+}

@@ -1,0 +1,171 @@
+//! Edits by key: annotations whose columns are set, or that are removed.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::datatypes::SchemaRef;
+
+use super::settle::{Seen, Settle, repeated};
+use super::spool::{Spool, sorted};
+use super::{IntakeOptions, Intaken, check_rows};
+use crate::change::only_old;
+use crate::delta::{DeltaBatch, DeltaStream};
+use crate::error::Result;
+use crate::schema::{ANNOTATIONS, ColumnView};
+use crate::segment::BatchStream;
+use crate::snapshot::{Located, TableSnapshot};
+use crate::store::Snapshot;
+use crate::transaction::Transaction;
+
+/// What is done to the rows with the given keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// The columns that are given are set.
+    Update,
+    /// The rows are removed.
+    Remove,
+}
+
+/// Keys that were not edited.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// There is no such annotation: `item annotation`.
+    pub missing: Vec<String>,
+    /// The row changed since the base.
+    pub changed_since: Vec<String>,
+}
+
+/// Takes edits of annotations by key.
+#[derive(Debug)]
+pub struct Edits<'s> {
+    snapshot: &'s Snapshot<'s>,
+    base: Option<&'s Snapshot<'s>>,
+    edit: Edit,
+    spools: BTreeMap<Vec<usize>, (SchemaRef, Spool)>,
+}
+
+impl<'s> Edits<'s> {
+    /// Starts with no edit. With a base, rows that differ between it and the snapshot are left
+    /// alone.
+    pub fn new(snapshot: &'s Snapshot<'s>, base: Option<&'s Snapshot<'s>>, edit: Edit) -> Self {
+        Self { snapshot, base, edit, spools: BTreeMap::new() }
+    }
+
+    /// Takes rows of some columns of `annotations`; the first two are the key.
+    pub fn push(&mut self, columns: &[usize], rows: RecordBatch) -> Result<()> {
+        let schema = rows.schema();
+        let entry = self
+            .spools
+            .entry(columns.to_vec())
+            .or_insert_with(|| (schema.clone(), Spool::new(schema)));
+        entry.1.push(rows)
+    }
+
+    /// Ends the edits: what they changed, and which could not be made. Where a key is missing,
+    /// nothing should be staged.
+    pub fn finish(mut self) -> Result<(Intaken, Refused)> {
+        let mut made = Intaken::default();
+        let mut refused = Refused::default();
+        for (columns, (schema, mut spool)) in std::mem::take(&mut self.spools) {
+            let above = self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            let mut transaction = Transaction::new(&above);
+            let rows = sorted(spool.read()?, schema, ANNOTATIONS.key_len)?;
+            let mut seen = Seen::new(false);
+            let table = above.table(&ANNOTATIONS)?;
+            let step = Step {
+                settle: Settle::new(table, IntakeOptions::default(), &mut seen),
+                base: self.base.map(|base| base.table(&ANNOTATIONS)).transpose()?,
+                edit: self.edit,
+                columns,
+                last: None,
+            };
+            let counts = transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
+            *made.counts.entry(ANNOTATIONS.name).or_default() += counts;
+            made.layers.push(transaction.finish()?);
+        }
+        made.layers.retain(|layer| !layer.is_empty());
+        Ok((made, refused))
+    }
+
+    fn layers(&self, made: &Intaken) -> Vec<crate::store::Layer> {
+        self.snapshot.layers.iter().chain(&made.layers).cloned().collect()
+    }
+}
+
+/// Edits of one set of columns.
+struct Step<'a> {
+    settle: Settle<'a>,
+    base: Option<&'a TableSnapshot>,
+    edit: Edit,
+    columns: Vec<usize>,
+    last: Option<(String, String)>,
+}
+
+impl<'a> Step<'a> {
+    fn deltas(mut self, rows: BatchStream<'a>, refused: &'a mut Refused) -> DeltaStream<'a> {
+        Box::new(rows.map(move |batch| self.edit(batch?, refused)))
+    }
+
+    fn edit(&mut self, rows: RecordBatch, refused: &mut Refused) -> Result<DeltaBatch> {
+        let keys = self.keys(&rows)?;
+        let key = |row: usize| keys[row];
+        let found = self.settle.base.locate((0..rows.num_rows()).map(key))?;
+        let then = match self.base {
+            Some(base) => Some(base.locate((0..rows.num_rows()).map(key))?),
+            None => None,
+        };
+        let (mut edited, mut located): (Vec<u32>, Vec<Located>) = Default::default();
+        for (row, at) in found.iter().enumerate() {
+            let name = || format!("`{}` `{}`", key(row).0, key(row).1);
+            let Some(at) = at else {
+                refused.missing.push(name());
+                continue;
+            };
+            let was = then.as_ref().map(|then| then[row].map(|at| at.digest));
+            if was.is_some_and(|was| was != Some(at.digest)) {
+                refused.changed_since.push(name());
+                continue;
+            }
+            edited.push(row as u32);
+            located.push(*at);
+        }
+        let old = self.settle.base.fetch(&located)?;
+        if self.edit == Edit::Remove {
+            let one: BatchStream<'_> = Box::new(std::iter::once(Ok(old)));
+            let mut removed = only_old(&ANNOTATIONS, one);
+            return removed.next().unwrap_or_else(|| Ok(no_change()));
+        }
+        let rows = arrow::compute::take_record_batch(&rows, &UInt32Array::from(edited))?;
+        let mut columns: Vec<ArrayRef> = old.columns()[..ANNOTATIONS.columns.len()].to_vec();
+        for (given, &index) in rows.columns().iter().zip(&self.columns) {
+            columns[index] = given.clone();
+        }
+        let new = RecordBatch::try_new(ANNOTATIONS.arrow(), columns)?;
+        check_rows(&ANNOTATIONS, &new)?;
+        let olds: Vec<Option<u32>> = (0..new.num_rows() as u32).map(Some).collect();
+        let equal = vec![false; new.num_rows()];
+        self.settle.settle(new, &old, &olds, &equal, &[])
+    }
+
+    /// The keys, which may not repeat.
+    fn keys<'b>(&mut self, rows: &'b RecordBatch) -> Result<Vec<(&'b str, &'b str)>> {
+        let part = |column: usize| ColumnView::new(rows.column(column));
+        let (items, ids) = (part(0), part(1));
+        let text = |view: &Option<ColumnView<'b>>, row| {
+            view.as_ref().and_then(|view| view.text(row)).unwrap_or_default()
+        };
+        let keys: Vec<(&str, &str)> =
+            (0..rows.num_rows()).map(|row| (text(&items, row), text(&ids, row))).collect();
+        for (item, id) in &keys {
+            if self.last.as_ref().is_some_and(|(i, k)| i == item && k == id) {
+                return Err(repeated(&ANNOTATIONS, item, id));
+            }
+            self.last = Some(((*item).to_owned(), (*id).to_owned()));
+        }
+        Ok(keys)
+    }
+}
+
+fn no_change() -> DeltaBatch {
+    DeltaBatch::added(&ANNOTATIONS, RecordBatch::new_empty(ANNOTATIONS.arrow()))
+}

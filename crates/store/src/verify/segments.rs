@@ -1,0 +1,222 @@
+//! The second and third pass: the bytes of every object, and what segments and removals hold.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+
+use super::named::{Named, SegmentUse};
+use super::rows::RowCheck;
+use super::{Tally, VerifyProgress, Verifier, explain, rule};
+use crate::canonical::{RootBuilder, Rows, Salts, leaf};
+use crate::error::{Error, IoContext, Result};
+use crate::id::Digest;
+use crate::key_index::{KeyHasher, KeyIndex};
+use crate::removal::Removal;
+use crate::schema::{ITEMS, Table};
+use crate::segment::{RowEntry, SegmentKind, SegmentReader};
+use crate::snapshot::{EntryBuilder, short};
+
+impl Verifier<'_> {
+    /// Hashes every object file and looks for those that are named and missing.
+    pub(super) fn check_objects(
+        &mut self,
+        named: &Named,
+        progress: &mut dyn FnMut(VerifyProgress),
+    ) -> Result<()> {
+        let objects = self.store.objects();
+        let named_by = named.objects();
+        let (stored, _) = objects.list()?;
+        let total = stored.len() as u64;
+        for (at, (digest, _)) in stored.iter().enumerate() {
+            progress(VerifyProgress { phase: "objects", done: at as u64, total });
+            if let Err(error) = objects.check(digest) {
+                let by = named_by.get(digest).cloned().unwrap_or_default();
+                self.find(rule::OBJECT_BYTES, digest, reason(&error), by);
+            }
+        }
+        self.report.objects += total;
+        let stored: HashMap<Digest, u64> = stored.into_iter().collect();
+        let mut missing: Vec<_> =
+            named_by.into_iter().filter(|(digest, _)| !stored.contains_key(digest)).collect();
+        missing.sort_unstable();
+        for (digest, by) in missing {
+            self.find(rule::OBJECT_EXISTS, digest, "it is missing", by);
+        }
+        for (named, by) in &named.segments {
+            let line = &named.line;
+            let len = stored.get(&line.segment).filter(|_| !self.is_bad(line.segment));
+            if let Some(len) = len.filter(|len| **len != line.bytes) {
+                let what = format!("it has {len} bytes instead of {}", line.bytes);
+                self.find(rule::SEGMENT, line.segment, what, by.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every segment, one at a time, batch by batch.
+    pub(super) fn check_segments(
+        &mut self,
+        named: &Named,
+        progress: &mut dyn FnMut(VerifyProgress),
+    ) -> Result<()> {
+        let mut all: Vec<_> = named.segments.iter().collect();
+        all.sort_by_key(|(named, _)| (named.line.segment, named.table, named.before));
+        let total = all.len() as u64;
+        for (at, (named, by)) in all.into_iter().enumerate() {
+            progress(VerifyProgress { phase: "segments", done: at as u64, total });
+            let Some(table) = Table::by_name(named.table) else { continue };
+            if self.is_bad(named.line.segment) {
+                continue;
+            }
+            match self.check_segment(table, named, by) {
+                // Errors of the disk on caches end the check; all others are of the segment.
+                Err(error @ Error::Io { .. }) => return Err(error),
+                Err(error) => {
+                    self.find(rule::SEGMENT, named.line.segment, reason(&error), by.clone());
+                }
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_segment(&mut self, table: &'static Table, named: &SegmentUse, by: &[String]) -> Result<()> {
+        let line = &named.line;
+        let kind = if named.before { SegmentKind::Before } else { SegmentKind::Rows };
+        let reader = SegmentReader::open(self.store.objects(), table, kind, line)?;
+        let mut scan = SegmentScan::new(table, kind, &reader.seed()?);
+        for batch in reader.scan()? {
+            scan.push(&batch?)?;
+        }
+        let mut find = |rule, tally: Tally| {
+            if let Some(detail) = tally.detail() {
+                self.find(rule, line.segment, detail, by.to_vec());
+            }
+        };
+        find(rule::SORTED, scan.unsorted);
+        find(rule::ROWS, scan.check.rows);
+        find(rule::SYSTEM_COLUMNS, scan.check.system);
+        let root = scan.root.finish();
+        if root != line.root {
+            let what = format!("its rows have the root {root} instead of {}", line.root);
+            self.find(rule::ROOT, line.segment, what, by.to_vec());
+        }
+        if self.is_bad(line.segment) {
+            return Ok(());
+        }
+        let dir = self.store.index_dir();
+        self.check_cache(&crate::index_path(&dir, &line.segment), line.segment, scan.keys)?;
+        if table == &ITEMS && !named.before {
+            let path = crate::alias_path(&dir, &line.segment);
+            self.check_cache(&path, line.segment, scan.aliases)?;
+        }
+        Ok(())
+    }
+
+    /// Compares an index with the one that the rows give. A bad one is replaced, since the checks
+    /// of commits look rows up in it.
+    fn check_cache(
+        &mut self,
+        path: &std::path::Path,
+        segment: Digest,
+        entries: Vec<RowEntry>,
+    ) -> Result<()> {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+        if !path.is_file() {
+            return Ok(());
+        }
+        let disk = self.store.disk();
+        let fresh = path.with_file_name(format!("tmp-{}-{name}", std::process::id()));
+        KeyIndex::write(disk, &fresh, &segment, entries)?;
+        let hash = |path: &std::path::Path| -> Result<Digest> {
+            let mut hasher = blake3::Hasher::new();
+            std::io::copy(&mut disk.open(path)?, &mut hasher).at("read", path)?;
+            Ok(hasher.finalize().into())
+        };
+        if hash(path)? == hash(&fresh)? {
+            return disk.remove_file(&fresh);
+        }
+        disk.rename(&fresh, path)?;
+        let object = format!("cache/index/{name}");
+        self.find(rule::CACHE, object, "it was bad and has been built again", Vec::new());
+        Ok(())
+    }
+
+    /// Decodes every removal object.
+    pub(super) fn check_removals(&mut self, named: &Named) {
+        let mut all: Vec<_> = named.removals.iter().collect();
+        all.sort_by_key(|(line, _)| (line.removed, line.count));
+        for (line, by) in all {
+            if self.is_bad(line.removed) {
+                continue;
+            }
+            if let Err(error) = Removal::read(self.store.objects(), line) {
+                self.find(rule::REMOVAL, line.removed, reason(&error), by.clone());
+            }
+        }
+    }
+}
+
+/// What is wrong with an object that is named beside it.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Damaged { what, .. } => what.clone(),
+        other => explain(other),
+    }
+}
+
+/// The rows of one segment as they pass.
+struct SegmentScan {
+    table: &'static Table,
+    salts: Salts,
+    root: RootBuilder,
+    hasher: KeyHasher,
+    alias_builder: EntryBuilder,
+    scratch: Vec<u8>,
+    last: Option<(String, String)>,
+    unsorted: Tally,
+    check: RowCheck,
+    keys: Vec<RowEntry>,
+    aliases: Vec<RowEntry>,
+}
+
+impl SegmentScan {
+    fn new(table: &'static Table, kind: SegmentKind, seed: &[u8; 32]) -> Self {
+        Self {
+            table,
+            salts: Salts::new(seed),
+            root: RootBuilder::default(),
+            hasher: KeyHasher::default(),
+            alias_builder: EntryBuilder::default(),
+            scratch: Vec::new(),
+            last: None,
+            unsorted: Tally::default(),
+            check: RowCheck::new(table, kind),
+            keys: Vec::new(),
+            aliases: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let rows = Rows::new(self.table, batch)?;
+        self.check.push(batch, &rows, self.keys.len());
+        for row in 0..rows.len() {
+            let key = rows.key(row);
+            let number = self.keys.len() as u32;
+            if self.last.as_ref().is_some_and(|(item, second)| (&**item, &**second) >= key) {
+                self.unsorted.note(|| format!("row {number} does not follow in order: {key:?}"));
+            }
+            let last = self.last.get_or_insert_default();
+            key.0.clone_into(&mut last.0);
+            key.1.clone_into(&mut last.1);
+            let digest = rows.digest(row, &mut self.scratch);
+            self.root.push(leaf(&self.salts.next_salt(), &digest));
+            let (item, key) = self.hasher.hash(key.0, key.1);
+            self.keys.push(RowEntry { item, key, row: number, digest: short(&digest) });
+        }
+        if self.table == &ITEMS {
+            self.alias_builder.aliases(&rows, &mut self.aliases);
+        }
+        Ok(())
+    }
+}
