@@ -28,6 +28,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    quiet_guarded_panics();
     let mut context = Context::new(args.directory, args.json);
     let done = commands::run(&mut context, &args.command);
     let flushed = context.flush();
@@ -35,4 +36,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => error.report(),
     }
+}
+
+/// Panics that are caught and become errors are not reported as panics.
+fn quiet_guarded_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !glossator_store::guard::is_guarded() {
+            report(info);
+        }
+    }));
 }

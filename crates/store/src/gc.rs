@@ -137,32 +137,23 @@ impl Store {
             .filter(|(object, _)| !reached.contains(object))
             .map(|(object, bytes)| GcObject { object, bytes })
             .collect();
-        let mut caches = Vec::new();
-        self.list_files("cache/index", false, &mut caches)?;
-        plan.caches = caches
-            .into_iter()
-            .filter(|file| indexed_segment(&file.path).is_some_and(|s| !reached.contains(&s)))
-            .collect();
-        let dirs = ["", "objects", "stage", "private", "cache/index"];
-        for dir in dirs {
-            self.list_files(dir, false, &mut plan.leftovers)?;
+        plan.caches = self.files("cache/index")?;
+        plan.caches.retain(|file| indexed_segment(&file.path).is_some_and(|s| !reached.contains(&s)));
+        // Not below `git/refs`: there a name that looks temporary is a branch.
+        for dir in ["", "objects", "stage", "private", "cache/index", "git", "git/objects/pack"] {
+            plan.leftovers.extend(self.files(dir)?);
         }
-        self.list_files("git", true, &mut plan.leftovers)?;
         plan.leftovers.retain(|file| is_leftover(&file.path));
         Ok(plan)
     }
 
-    /// Files of a directory, with those below it if `deep`.
-    fn list_files(&self, dir: &str, deep: bool, files: &mut Vec<GcFile>) -> Result<()> {
-        for entry in self.disk().list(&self.root().join(dir))? {
-            let path = Path::new(dir).join(&entry.name);
-            match path.to_str() {
-                Some(below) if entry.is_dir && deep => self.list_files(below, deep, files)?,
-                _ if entry.is_dir => {}
-                _ => files.push(GcFile { path, bytes: entry.len }),
-            }
-        }
-        Ok(())
+    /// The files of a directory of the store.
+    fn files(&self, dir: &str) -> Result<Vec<GcFile>> {
+        let entries = self.disk().list(&self.root().join(dir))?;
+        let files = entries.into_iter().filter(|entry| !entry.is_dir);
+        Ok(files
+            .map(|entry| GcFile { path: Path::new(dir).join(entry.name), bytes: entry.len })
+            .collect())
     }
 }
 

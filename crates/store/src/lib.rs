@@ -6,6 +6,7 @@ pub mod delta;
 pub mod fs;
 pub mod gc;
 pub mod geometry;
+pub mod guard;
 pub mod history;
 pub mod id;
 pub mod intake;

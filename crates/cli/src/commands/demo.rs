@@ -82,6 +82,10 @@ const END: &[Step] = &[
         "csv",
         "--view",
         "labels",
+        "--source",
+        "SOURCE",
+        "--kind",
+        "choice",
         "-o",
         "train.csv",
     ]),
@@ -162,6 +166,7 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 fn corrected() -> Result<(Vec<u8>, String, String)> {
     let mut tasks: Value = serde_json::from_slice(TEXTS)?;
     let mut corrected = None;
+    let mut moved = false;
     for (at, task) in tasks.as_array_mut().into_iter().flatten().enumerate().take(6) {
         let source = format!("label-studio:{}", task["project"]);
         let item = format!("{source}/{}", task["id"]);
@@ -170,10 +175,11 @@ fn corrected() -> Result<(Vec<u8>, String, String)> {
                 if result["value"]["choices"] == serde_json::json!(["negative"]) {
                     result["value"]["choices"] = serde_json::json!(["neutral"]);
                     corrected = Some((source.clone(), item.clone()));
-                } else if at == 0 && result["type"] == "labels" {
-                    if let Some(end) = result["value"]["end"].as_i64() {
-                        result["value"]["end"] = (end + 1).into();
-                    }
+                } else if at == 0 && !moved && result["type"] == "labels" {
+                    // "Ada Lovelace" becomes "Lovelace".
+                    moved = true;
+                    result["value"]["start"] = 4.into();
+                    result["value"]["text"] = "Lovelace".into();
                 }
             }
         }

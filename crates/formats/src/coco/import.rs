@@ -188,10 +188,7 @@ impl<'a> Images<'a> {
                         return Err(Error::input(place, "expected an array"));
                     }
                     let empty = if list && !streamed { json!([]) } else { Value::Null };
-                    if data.insert(section.clone(), empty).is_some() {
-                        let what = "the file has two members of this name";
-                        return Err(Error::input(place, what).hint("join them into one"));
-                    }
+                    data.insert(section.clone(), empty);
                 }
                 Event::Record(record) => match section.as_str() {
                     "annotations" => {}

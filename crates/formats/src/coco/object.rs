@@ -19,11 +19,17 @@ const DECIMALS_MAX: usize = 12;
 /// Member of `extra`: the members whose whole numbers are written the other way (`2.0` for `2`).
 pub const NUMBERS: &str = "~numbers";
 
+/// Member of `extra`: the computed members that the file does without.
+pub const ABSENT: &str = "~absent";
+
 /// Member of `extra`: the mask was a list of runs, not compressed text.
 pub const COUNTS: &str = "~counts";
 
 /// The members whose numbers have a way of writing.
 const NUMBER_MEMBERS: [&str; 4] = ["bbox", "segmentation", "area", "keypoints"];
+
+/// The members that are computed where no row holds them.
+const COMPUTED_MEMBERS: [&str; 5] = ["bbox", "segmentation", "area", "iscrowd", "num_keypoints"];
 
 /// Which sort of file the object stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +80,10 @@ pub struct Names {
 /// How an object is written, where the numbers alone do not say.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Style {
-    /// Bit `i`: the whole numbers of `NUMBER_MEMBERS[i]` are written the other way.
-    flipped: u8,
+    /// Of [`NUMBER_MEMBERS`]: their whole numbers are written the other way.
+    flipped: Vec<&'static str>,
+    /// Of [`COMPUTED_MEMBERS`]: they are left out.
+    absent: Vec<&'static str>,
     /// Runs are a list of numbers.
     counts: bool,
 }
@@ -83,36 +91,35 @@ pub struct Style {
 impl Style {
     /// Takes the style out of a residual.
     pub fn take(residual: &mut Map<String, Value>) -> Self {
-        let counts = residual.shift_remove(COUNTS).is_some();
-        let names = residual.shift_remove(NUMBERS);
-        let mut flipped = 0;
-        for name in names.iter().filter_map(Value::as_array).flatten() {
-            if let Some(i) = NUMBER_MEMBERS.iter().position(|m| name.as_str() == Some(m)) {
-                flipped |= 1 << i;
-            }
-        }
-        Self { flipped, counts }
+        let mut names = |member, known: &[&'static str]| {
+            let names = residual.shift_remove(member).unwrap_or_default();
+            let has = |name: &&&str| names.as_array().is_some_and(|a| a.contains(&(**name).into()));
+            known.iter().filter(has).copied().collect()
+        };
+        let flipped = names(NUMBERS, &NUMBER_MEMBERS);
+        let absent = names(ABSENT, &COMPUTED_MEMBERS);
+        Self { flipped, absent, counts: residual.shift_remove(COUNTS).is_some() }
     }
 
     fn put(&self, residual: &mut Map<String, Value>) {
+        for (member, names) in [(NUMBERS, &self.flipped), (ABSENT, &self.absent)] {
+            if !names.is_empty() {
+                residual.insert(member.to_owned(), names.as_slice().into());
+            }
+        }
         if self.counts {
             residual.insert(COUNTS.to_owned(), "list".into());
         }
-        let members: Vec<Value> = (0..NUMBER_MEMBERS.len())
-            .filter(|i| self.flipped & (1 << i) != 0)
-            .map(|i| NUMBER_MEMBERS[i].into())
-            .collect();
-        if !members.is_empty() {
-            residual.insert(NUMBERS.to_owned(), Value::Array(members));
-        }
+    }
+
+    /// Whether a computed member is written.
+    fn has(&self, member: &str) -> bool {
+        !self.absent.contains(&member)
     }
 
     /// Writes a number of a member whose whole numbers have a point by default, or not.
     fn number(&self, member: &str, point: bool, value: f64) -> Value {
-        let flipped = NUMBER_MEMBERS
-            .iter()
-            .position(|m| *m == member)
-            .is_some_and(|i| self.flipped & (1 << i) != 0);
+        let flipped = self.flipped.contains(&member);
         if point != flipped && value.fract() == 0.0 && value.abs() < 1e15 {
             if let Ok(number) = format!("{value:.1}").parse::<Number>() {
                 return Value::Number(number);
@@ -138,7 +145,7 @@ pub fn render(shape: Shape, names: &Names, parts: &Parts, style: &Style) -> Valu
     if let Some(points) = &parts.keypoints {
         let numbers = points.iter().map(|&v| style.number("keypoints", false, v)).collect();
         out.insert("keypoints".to_owned(), Value::Array(numbers));
-        if shape != Shape::Detection {
+        if shape != Shape::Detection && style.has("num_keypoints") {
             let labelled = points.iter().skip(2).step_by(3).filter(|&&v| v > 0.0).count();
             out.insert("num_keypoints".to_owned(), labelled.into());
         }
@@ -167,19 +174,21 @@ fn render_shape(out: &mut Map<String, Value>, shape: Shape, parts: &Parts, style
     };
     if let Some(segmentation) = &parts.segmentation {
         out.insert("segmentation".to_owned(), render_segmentation(segmentation, style));
-    } else if shape == Shape::Annotation {
+    } else if shape == Shape::Annotation && style.has("segmentation") {
         out.insert("segmentation".to_owned(), Value::Array(Vec::new()));
     }
     // Boxes around masks, panoptic boxes and detections are mostly whole numbers.
     let point = shape == Shape::Annotation && !(masked && parts.bbox.is_none());
-    if shape != Shape::Detection {
+    if shape != Shape::Detection && style.has("area") {
         let area = parts.segmentation.as_ref().map_or_else(|| box_area(bbox), area);
         let number = style.number("area", shape == Shape::Annotation && !masked, area);
         out.insert("area".to_owned(), number);
     }
-    let numbers = bbox.iter().map(|&v| style.number("bbox", point, v)).collect();
-    out.insert("bbox".to_owned(), Value::Array(numbers));
-    if shape != Shape::Detection {
+    if parts.bbox.is_some() || style.has("bbox") {
+        let numbers = bbox.iter().map(|&v| style.number("bbox", point, v)).collect();
+        out.insert("bbox".to_owned(), Value::Array(numbers));
+    }
+    if shape != Shape::Detection && style.has("iscrowd") {
         out.insert("iscrowd".to_owned(), 0.into());
     }
 }
@@ -215,20 +224,24 @@ pub fn extra(
     counts: bool,
     source: &Value,
 ) -> Option<String> {
-    let mut style = Style { flipped: 0, counts };
-    let rendered = render(shape, names, parts, &style);
-    let Some(Value::Object(mut left)) = json::residual(&rendered, source) else {
-        let mut left = Map::new();
-        style.put(&mut left);
-        return (!left.is_empty()).then(|| Value::Object(left).to_string());
+    let mut style = Style { counts, ..Style::default() };
+    let mut rendered = render(shape, names, parts, &style);
+    let absent = |name: &&str| rendered.get(*name).is_some() && source.get(*name).is_none();
+    style.absent = COMPUTED_MEMBERS.into_iter().filter(absent).collect();
+    if !style.absent.is_empty() {
+        rendered = render(shape, names, parts, &style);
+    }
+    let mut left = match json::residual(&rendered, source) {
+        Some(Value::Object(left)) => left,
+        _ => Map::new(),
     };
     // A way of writing is cheaper than a list of number texts.
-    for (i, member) in NUMBER_MEMBERS.into_iter().enumerate() {
+    for member in NUMBER_MEMBERS {
         let texts = |entry: &&Value| entry.get("~n").or(entry.get("~a")).is_some();
         let Some(entry) = left.get(member).filter(texts) else { continue };
-        let other = Style { flipped: style.flipped | 1 << i, counts };
-        let flipped = render(shape, names, parts, &other);
-        let again = json::residual(&flipped, source);
+        let mut other = style.clone();
+        other.flipped.push(member);
+        let again = json::residual(&render(shape, names, parts, &other), source);
         let again = again.as_ref().and_then(|again| again.get(member));
         let cost = again.map_or(0, |again| again.to_string().len()) + member.len();
         if cost < entry.to_string().len() {
@@ -240,7 +253,7 @@ pub fn extra(
         }
     }
     style.put(&mut left);
-    Some(Value::Object(left).to_string())
+    (!left.is_empty()).then(|| Value::Object(left).to_string())
 }
 
 /// Whether a box says no more than the shape.

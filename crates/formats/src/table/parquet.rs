@@ -1,7 +1,5 @@
 //! Imports Parquet.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -28,10 +26,10 @@ fn guarded<T, E: std::fmt::Display>(
     file: &str,
     read: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
-    let what = match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Ok(read)) => return Ok(read),
-        Ok(Err(error)) => format!("the Parquet file is damaged or cut off: {error}"),
-        Err(_) => "the Parquet file is damaged: its pages cannot be decoded".to_owned(),
+    let what = match glossator_store::guard::guarded(read) {
+        Some(Ok(read)) => return Ok(read),
+        Some(Err(error)) => format!("the Parquet file is damaged or cut off: {error}"),
+        None => "the Parquet file is damaged: its pages cannot be decoded".to_owned(),
     };
     Err(Error::input(Place::file(file), what).hint("write or copy the file again"))
 }

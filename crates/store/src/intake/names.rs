@@ -9,7 +9,7 @@ use super::spool::Spool;
 use crate::error::Result;
 use crate::schema::{ITEMS, Items, SOURCES, ANNOTATORS, Table};
 use crate::segment::BatchStream;
-use crate::snapshot::TableSnapshot;
+use crate::snapshot::{Located, TableSnapshot};
 use crate::store::Snapshot;
 
 /// Final ids by provisional id, where they differ.
@@ -31,7 +31,7 @@ impl Names {
         let mut twice: HashSet<u64> = HashSet::new();
         for batch in spool.read()? {
             let batch = batch?;
-            for row in Items::new(&batch).iter().filter(|row| is_provisional(row)) {
+            for row in Items::new(&batch).iter().filter(is_provisional) {
                 let hash = row.uri.map(hash);
                 if let Some(hash) = hash.filter(|hash| !once.insert(*hash)) {
                     twice.insert(hash);
@@ -42,25 +42,44 @@ impl Names {
         let stored = snapshot.table(&ITEMS)?;
         for batch in spool.read()? {
             let batch = batch?;
-            for row in Items::new(&batch).iter().filter(|row| is_provisional(row)) {
-                let uri = row.uri.filter(|uri| !uri.is_empty() && !twice.contains(&hash(uri)));
-                let name = match stored_as(stored, row.item_id)? {
-                    Some(name) => Some(name),
-                    None => match uri {
-                        Some(uri) => {
-                            Some(stored_as(stored, uri)?.unwrap_or_else(|| uri.to_owned()))
-                        }
-                        None => None,
-                    },
-                };
-                if let Some(name) = name.filter(|name| {
-                    name != row.item_id && name.len() <= crate::limits::ID_BYTES_MAX
-                }) {
-                    names.renamed.insert(row.item_id.to_owned(), name);
-                }
-            }
+            names.decide_batch(stored, &batch, &twice)?;
         }
         Ok(names)
+    }
+
+    fn decide_batch(
+        &mut self,
+        stored: &TableSnapshot,
+        batch: &RecordBatch,
+        twice: &HashSet<u64>,
+    ) -> Result<()> {
+        let mut undecided = Vec::new();
+        let mut located = Vec::new();
+        for row in Items::new(batch).iter().filter(is_provisional) {
+            let uri = row.uri.filter(|uri| !uri.is_empty() && !twice.contains(&hash(uri)));
+            // What is stored under the provisional id comes first, then under the URI.
+            let mut found = stored_as(stored, row.item_id)?;
+            if found.is_none() {
+                if let Some(uri) = uri {
+                    found = stored_as(stored, uri)?;
+                }
+            }
+            undecided.push((row.item_id.to_owned(), uri.map(str::to_owned), found.is_some()));
+            located.extend(found);
+        }
+        // One read for all of them: rows lie close together.
+        let names = stored.fetch(&located)?;
+        let mut names = names.column(0).as_string::<i32>().iter();
+        for (provisional, uri, is_stored) in undecided {
+            let name = if is_stored { names.next().flatten().map(str::to_owned) } else { uri };
+            let name = name.filter(|name| {
+                *name != provisional && name.len() <= crate::limits::ID_BYTES_MAX
+            });
+            if let Some(name) = name {
+                self.renamed.insert(provisional, name);
+            }
+        }
+        Ok(())
     }
 
     /// Puts final ids in place of provisional ones.
@@ -95,15 +114,11 @@ fn hash(text: &str) -> u64 {
     crate::key_index::KeyHasher::default().item(text)
 }
 
-/// The id of the one stored item with that id or alias; none where there are several.
-fn stored_as(stored: &TableSnapshot, alias: &str) -> Result<Option<String>> {
+/// The one stored item with that id or alias; none where there are several.
+fn stored_as(stored: &TableSnapshot, alias: &str) -> Result<Option<Located>> {
     let mut found = stored.locate_item(alias)?;
     if found.is_empty() {
         found = stored.locate_alias(alias)?;
     }
-    if found.len() != 1 {
-        return Ok(None);
-    }
-    let batch = stored.fetch(&found)?;
-    Ok(Some(batch.column(0).as_string::<i32>().value(0).to_owned()))
+    Ok(if found.len() == 1 { found.pop() } else { None })
 }

@@ -18,10 +18,14 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
 use crate::error::{Error, IoContext, Result};
 use crate::fs::Work;
+use crate::guard::guarded;
 use crate::id::Digest;
 use crate::limits::{BATCH_ROWS, OBJECT_BYTES_WHOLE_MAX};
 use crate::objects::Objects;
 use crate::schema::Table;
+
+/// What is said of bytes that the decoder cannot take.
+const UNREADABLE: &str = "its bytes are no readable Parquet";
 
 /// An open segment.
 #[derive(Debug, Clone)]
@@ -58,7 +62,9 @@ impl SegmentReader {
         let options = ArrowReaderOptions::new()
             .with_schema(schema.clone())
             .with_offset_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&source, options).map_err(damaged)?;
+        let metadata = guarded(|| ArrowReaderMetadata::load(&source, options))
+            .ok_or_else(|| Error::damaged(line.segment, UNREADABLE))?
+            .map_err(damaged)?;
         let file = metadata.metadata().file_metadata();
         if file.num_rows() != i64::from(line.rows) {
             let what = format!("it has {} rows instead of {}", file.num_rows(), line.rows);
@@ -114,9 +120,11 @@ impl SegmentReader {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        let batches = builder.build().map_err(damaged)?;
+        let batches = guarded(|| builder.build())
+            .ok_or_else(|| Error::damaged(self.line.segment, UNREADABLE))?
+            .map_err(damaged)?;
         let work = self.objects.disk.work.clone();
-        Ok(Scan { segment: self.line.segment, schema: self.schema.clone(), batches, work })
+        Ok(Scan { segment: self.line.segment, schema: self.schema.clone(), batches, work, failed: false })
     }
 }
 
@@ -127,15 +135,27 @@ pub struct Scan {
     schema: SchemaRef,
     batches: ParquetRecordBatchReader,
     work: Arc<Work>,
+    failed: bool,
 }
 
 impl Iterator for Scan {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.batches.next()? {
-            Ok(batch) => batch,
-            Err(e) => return Some(Err(Error::damaged(self.segment, e))),
+        if self.failed {
+            return None;
+        }
+        let batch = match guarded(|| self.batches.next()) {
+            Some(None) => return None,
+            Some(Some(Ok(batch))) => batch,
+            Some(Some(Err(e))) => {
+                self.failed = true;
+                return Some(Err(Error::damaged(self.segment, e)));
+            }
+            None => {
+                self.failed = true;
+                return Some(Err(Error::damaged(self.segment, UNREADABLE)));
+            }
         };
         Work::add(&self.work.rows_read, batch.num_rows());
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec());

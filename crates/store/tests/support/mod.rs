@@ -36,15 +36,14 @@ pub fn who() -> Identity {
     }
 }
 
-fn annotation<'a>(item: &'a str, id: &'a str, label: &'a str) -> AnnotationRow<'a> {
+fn annotation<'a>(item: &'a str, field: &'a str, label: &'a str) -> AnnotationRow<'a> {
     AnnotationRow {
         item_id: item,
-        annotation_id: id,
         source: "s",
         submission_id: Some("annotation/1"),
         annotator_id: "ann",
         origin: "human",
-        field: "class",
+        field,
         kind: "choice",
         label: Some(label),
         policy: Some("vehicles@3"),
@@ -53,9 +52,10 @@ fn annotation<'a>(item: &'a str, id: &'a str, label: &'a str) -> AnnotationRow<'
     }
 }
 
+/// Answers by item, field and label, all of one submission an item.
 pub fn annotations(rows: &[(&str, &str, &str)]) -> RecordBatch {
     let mut builder = AnnotationsBuilder::default();
-    rows.iter().for_each(|(item, id, label)| builder.push(&annotation(item, id, label)));
+    rows.iter().for_each(|(item, field, label)| builder.push(&annotation(item, field, label)));
     builder.finish()
 }
 
@@ -94,12 +94,12 @@ impl Bench {
     pub fn new() -> Self {
         let mut bench = Self::empty();
         bench.commit(&[
-            (&ANNOTATIONS, annotations(&[("a", "1", "car"), ("a", "2", "bus"), ("b", "1", "car")])),
+            (&ANNOTATIONS, annotations(&[("a", "class", "car"), ("a", "more", "bus"), ("b", "class", "car")])),
             (&SUBMISSIONS, submissions(false)),
             (&ITEMS, items(&[("a", 10), ("b", 20)])),
         ]);
         bench.commit(&[
-            (&ANNOTATIONS, annotations(&[("a", "1", "truck"), ("c", "1", "car")])),
+            (&ANNOTATIONS, annotations(&[("a", "class", "truck"), ("c", "class", "car")])),
             (&ITEMS, items(&[("c", 30)])),
         ]);
         bench
@@ -135,6 +135,8 @@ impl Bench {
         };
         let base = self.commits.last().copied();
         self.commits.push(self.store.commit(base, &layers, &options).unwrap().unwrap());
+        // Each command is a process of its own.
+        self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
     }
 
     /// The files of `HEAD`'s tree.
