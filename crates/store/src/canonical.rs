@@ -236,7 +236,9 @@ fn join(left: &Digest, right: &Digest) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{ITEMS, ItemRow, ItemsBuilder};
+    use crate::schema::{
+        ANNOTATIONS, AnnotationRow, AnnotationsBuilder, ITEMS, ItemRow, ItemsBuilder,
+    };
 
     #[test]
     fn a_canonical_row_is_the_bytes_that_the_format_says() {
@@ -256,6 +258,50 @@ mod tests {
         expected.push(9);
         expected.extend_from_slice(&[0; 8]);
         assert_eq!(out, expected);
+    }
+
+    /// The example of `schemas/format-v1.md`; its values were computed by another program.
+    #[test]
+    fn the_worked_example_of_the_format_holds() {
+        let mut builder = AnnotationsBuilder::default();
+        let row = AnnotationRow {
+            item_id: "img-1.jpg",
+            annotation_id: "s/ann/r1/box",
+            source: "s",
+            annotator_id: "ann",
+            origin: "human",
+            field: "box",
+            kind: "bbox",
+            label: Some("Größe"),
+            geometry: Some(&[1.5, -0.0, 10.0, 20.0]),
+            unit: Some("px"),
+            seq: Some(3),
+            refs: Some(vec!["a", ""]),
+            status: "submitted",
+            gold: true,
+            created_at: Some(1_700_000_000_000_000),
+            extra: Some(r#"{"z":1.0,"a":[]}"#),
+            ..AnnotationRow::default()
+        };
+        builder.push(&row);
+        let batch = builder.finish();
+        let rows = Rows::new(&ANNOTATIONS, &batch).unwrap();
+        let mut out = Vec::new();
+        let digest = rows.digest(0, &mut out);
+        let hex: String = out.iter().map(|b| format!("{b:02x}")).collect();
+        let expected = "0109696d672d312e6a7067020c732f616e6e2f72312f626f780301730603616e\
+                        6e070568756d616e0803626f780a0462626f780b074772c3b6c39f650c000d04\
+                        000000000000f83f000000000000000000000000000024400000000000003440\
+                        0e027078100300000000000000110201610017097375626d697474656418011a\
+                        00401e18240a06001d107b227a223a312e302c2261223a5b5d7d";
+        assert_eq!(hex, expected);
+        let digests = "c4b9859b6fb78c049315dd7a36f44ab8c3f5f5dc8734486518765cfa07b8c67d";
+        assert_eq!(digest.to_string(), digests);
+        let mut salts = Salts::new(&std::array::from_fn(|i| i as u8));
+        let mut root = RootBuilder::default();
+        (0..3).for_each(|_| root.push(leaf(&salts.next_salt(), &digest)));
+        let root_of_three = "4cf4bf64fe193f94f6d709bce077cf1e3f6bbdadaac1a8c912f0be77e7e9ec35";
+        assert_eq!(root.finish().to_string(), root_of_three);
     }
 
     #[test]

@@ -25,6 +25,12 @@ struct Person {
     facts: Option<Box<RawValue>>,
 }
 
+impl Person {
+    fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), emails: Vec::new(), facts: None }
+    }
+}
+
 /// The people of a store.
 #[derive(Debug)]
 pub struct People {
@@ -108,20 +114,24 @@ impl People {
         };
         let email = email.map(str::to_lowercase);
         let known = email.as_ref().and_then(|email| self.by_email.get(email)).cloned();
-        let id = match (id, known, &email) {
+        let id = match (id, &known, &email) {
             (Some(id), ..) => id.to_owned(),
-            (None, Some(known), _) => known,
+            (None, Some(known), _) => known.clone(),
             (None, None, Some(email)) => self.pseudonym(email),
             (None, None, None) => return "unknown".to_owned(),
         };
         if email.is_none() && facts.is_none() {
             return id;
         }
-        let person = self.by_id.entry(id.clone()).or_insert_with(|| {
-            self.changed = true;
-            Person { id: id.clone(), emails: Vec::new(), facts: None }
-        });
+        self.changed |= !self.by_id.contains_key(&id);
         if let Some(email) = email {
+            // An address belongs to one person: the pseudonym made of it gives way to the id.
+            if let Some(before) = known.filter(|before| *before != id) {
+                if let Some(before) = self.by_id.get_mut(&before) {
+                    before.emails.retain(|e| *e != email);
+                }
+            }
+            let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
             if !person.emails.contains(&email) {
                 person.emails.push(email.clone());
                 self.changed = true;
@@ -129,6 +139,7 @@ impl People {
             self.by_email.insert(email, id.clone());
         }
         if let Some(facts) = facts {
+            let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
             if person.facts.as_ref().is_none_or(|old| old.get() != facts) {
                 if let Ok(facts) = RawValue::from_string(facts.to_owned()) {
                     person.facts = Some(facts);

@@ -19,6 +19,9 @@ use crate::json::restore;
 use crate::spool::Spool;
 use crate::{Error, ExportOptions, Loss, Result, View};
 
+/// An item holds one order and one rest of members, those of the source that named it first.
+const OTHERS_IMAGES: &str = "order and members of images that another source named first";
+
 /// Writes what the view holds of one source.
 pub fn export(
     view: &dyn View,
@@ -115,7 +118,7 @@ impl Export {
     }
 
     /// An image as its item says, with a null id where it has none in this file.
-    fn image(&self, row: &ItemRow<'_>) -> Result<Image> {
+    fn image(&mut self, row: &ItemRow<'_>) -> Result<Image> {
         let size = row.width.zip(row.height).map(|(w, h)| [w as f64, h as f64]);
         let mut aliases = row.aliases.clone().unwrap_or_default();
         aliases.push(row.item_id);
@@ -131,9 +134,13 @@ impl Export {
             let piece = render_image(&Value::Null, uri, row.width, row.height);
             return Ok(Image { id: Value::Null, wanted: false, piece, seq: None, size });
         };
-        let rendered = render_image(&id_value(id), row.uri, row.width, row.height);
-        let extra = Value::Object(object(row.item_id, row.extra)?);
-        let piece = restore(rendered, &extra);
+        let mut piece = render_image(&id_value(id), row.uri, row.width, row.height);
+        if row.source.is_some_and(|source| native.kin.contains(source)) {
+            piece = restore(piece, &Value::Object(object(row.item_id, row.extra)?));
+        }
+        if row.source.is_some_and(|source| source != native.images) && !native.results {
+            *self.losses.entry(OTHERS_IMAGES.to_owned()).or_default() += 1;
+        }
         let id = piece.get("id").cloned().unwrap_or_else(|| id_value(id));
         Ok(Image { id, wanted: true, piece, seq: row.seq, size })
     }

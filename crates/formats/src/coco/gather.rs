@@ -220,9 +220,9 @@ fn part(row: &AnnotationRow<'_>, native: bool, size: Option<[f64; 2]>) -> Result
             Ok(Part::Keypoints(points))
         }
         "mask" => {
-            let size: [f64; 2] = geometry()?.try_into().map_err(|_| broken())?;
             let runs = row.mask.filter(|runs| rle::decode(runs).is_some());
             let runs = runs.ok_or("masks in another encoding than COCO's")?;
+            let size: [f64; 2] = geometry()?.try_into().map_err(|_| broken())?;
             Ok(Part::Segmentation(Segmentation::Mask(size, runs.to_vec())))
         }
         kind => Err(format!("kind `{kind}`")),

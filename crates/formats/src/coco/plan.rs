@@ -19,6 +19,8 @@ pub struct Native {
     pub images: String,
     /// It was a results file.
     pub results: bool,
+    /// Every COCO source of the store: what their items have left over is in COCO's words.
+    pub kin: BTreeSet<String>,
 }
 
 /// What an export holds.
@@ -174,21 +176,20 @@ fn native(
     view: &dyn View,
     options: &ExportOptions,
 ) -> Result<(Option<Native>, Map<String, Value>)> {
-    let (mut found, mut names) = (None, BTreeSet::new());
+    let (mut found, mut names, mut kin) = (None, BTreeSet::new(), BTreeSet::new());
     for batch in view.rows(&SOURCES)? {
         let batch = batch?;
         let sources = Sources::new(&batch);
         for row in sources.iter().filter(|row| row.format == "coco") {
+            let extra = object(row.source, row.extra)?;
+            let results = extra.get("results");
+            let images = results.and_then(|r| r.get("images")).and_then(Value::as_str);
+            let images = images.unwrap_or(row.source).to_owned();
+            kin.extend([row.source.to_owned(), images.clone()]);
             if options.source.as_deref().is_none_or(|source| source == row.source) {
-                let extra = object(row.source, row.extra)?;
-                let results = extra.get("results");
-                let images = results.and_then(|r| r.get("images")).and_then(Value::as_str);
-                let native = Native {
-                    source: row.source.to_owned(),
-                    images: images.unwrap_or(row.source).to_owned(),
-                    results: results.is_some(),
-                };
-                names.insert(row.source.to_owned());
+                let (source, results) = (row.source.to_owned(), results.is_some());
+                names.insert(source.clone());
+                let native = Native { source, images, results, kin: BTreeSet::new() };
                 found = Some((native, object(row.source, row.data)?));
             }
         }
@@ -196,7 +197,10 @@ fn native(
     if names.len() > 1 {
         return Err(several(&names));
     }
-    Ok(found.map_or((None, Map::new()), |(native, data)| (Some(native), data)))
+    Ok(match found {
+        Some((native, data)) => (Some(Native { kin, ..native }), data),
+        None => (None, Map::new()),
+    })
 }
 
 /// A JSON cell that is an object; `name` is what the row is called in messages.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use glossator_store::schema::{
-    ANNOTATIONS, AnnotationRow, Annotations, AnnotationsBuilder, ITEMS, Items, SOURCES,
-    SUBMISSIONS, Table,
+    ANNOTATIONS, AnnotationRow, Annotations, AnnotationsBuilder, ITEMS, ItemRow, Items,
+    ItemsBuilder, SOURCES, SUBMISSIONS, Sources, Table,
 };
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ fn read_json(path: &Path) -> Value {
 /// The JSON files below a folder.
 fn files_under(path: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).unwrap() {
+    for entry in path.read_dir().unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(files_under(&path));
@@ -255,7 +255,7 @@ fn images_become_items_and_the_rest_the_source() {
     assert_eq!(items[1].extra, Some(r#"{"width":{"~n":640.0}}"#));
     assert_eq!((items[2].item_id, items[2].uri, items[2].width), ("set/3", None, None));
     let batch = view.table(&SOURCES);
-    let sources = glossator_store::schema::Sources::new(&batch);
+    let sources = Sources::new(&batch);
     let data = parse(sources.row(0).data.unwrap()).unwrap();
     assert_eq!((sources.row(0).source, sources.row(0).format), ("set", "coco"));
     let names: Vec<_> = data.as_object().unwrap().keys().map(String::as_str).collect();
@@ -468,10 +468,10 @@ fn rows_that_coco_cannot_carry_are_counted() {
 
 #[test]
 fn a_store_of_another_format_exports() {
-    let mut items = glossator_store::schema::ItemsBuilder::default();
+    let mut items = ItemsBuilder::default();
     for (item_id, uri) in [("b.png", None), ("a", Some("s3://x/a.png"))] {
         let (width, height) = (Some(200), Some(100));
-        items.push(&glossator_store::schema::ItemRow {
+        items.push(&ItemRow {
             item_id,
             uri,
             width,
@@ -566,6 +566,25 @@ fn one_source_a_file() {
         &mut Vec::new(),
     );
     assert!(error.unwrap_err().to_string().contains("`set`, `table`"));
+}
+
+#[test]
+fn members_of_another_formats_items_stay_out_of_images() {
+    let view = sample("captions.json");
+    let batch = view.table(&ITEMS);
+    let row = Items::new(&batch).row(0);
+    let mut items = ItemsBuilder::default();
+    let extra = Some(r#"{"inner_id":3}"#);
+    items.push(&ItemRow { source: Some("label-studio:1"), extra, ..row });
+    let mut merged = Collected::default();
+    put(&mut merged, &ITEMS, items.finish());
+    for table in [&ANNOTATIONS, &SOURCES] {
+        put(&mut merged, table, view.table(table));
+    }
+    let (file, losses) = exported_with_losses(&merged);
+    assert_eq!(file, read_json(&own("captions.json")));
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(losses[0].kind.contains("another source"));
 }
 
 /// A dataset with one image and one category around one annotation.
@@ -787,24 +806,5 @@ fn damaged_files_never_panic() {
                 Coco.export(&sink, &ExportOptions::default(), &mut Vec::new()).unwrap();
             }
         }
-    }
-}
-
-#[test]
-fn zz_by_hand() {
-    let root = shared().unwrap();
-    for (name, path) in [("tiny", root.join("COCO_Tiny/annotations/instances_val2017.json.gz")), ("rle", root.join("labelbox-python/coco/rle.json")), ("kp", own("keypoints.json")), ("inst", own("instances.json"))] {
-        let view = collect(&path, &given(None)).unwrap();
-        let mut out = Vec::new();
-        Coco.export(&view, &ExportOptions::default(), &mut out).unwrap();
-        glossator_store::fs::anonymous_temp_file().unwrap();
-        std::fs::write(format!("/tmp/x_{name}.json"), &out).unwrap();
-        let plain = edited(&view, |row| { row.extra = None; row.region_id = None; row.source = "o"; true });
-        let mut bare = Collected::default();
-        put(&mut bare, &ITEMS, plain.table(&ITEMS));
-        put(&mut bare, &ANNOTATIONS, plain.table(&ANNOTATIONS));
-        let mut out = Vec::new();
-        println!("{:?}", Coco.export(&bare, &ExportOptions::default(), &mut out).unwrap());
-        std::fs::write(format!("/tmp/x_{name}_foreign.json"), &out).unwrap();
     }
 }

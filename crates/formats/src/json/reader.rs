@@ -129,7 +129,9 @@ impl Reader {
                 reader.state = State::Object { first: true };
             }
             None => {
-                return Err(reader.error("the file is empty").hint("export it again from the tool"));
+                return Err(reader
+                    .error("the file is empty")
+                    .hint("export it again from the tool"));
             }
             Some(byte) => {
                 let found = char::from(byte).escape_default();

@@ -208,7 +208,8 @@ impl Import<'_> {
             self.people.sink().warn(kind, &record.at(path));
         }
         if value.get("completions").is_some() {
-            let kind = "tasks with `completions`, which old versions of the tool wrote; kept unread";
+            let kind =
+                "tasks with `completions`, which old versions of the tool wrote; kept unread";
             self.people.sink().warn(kind, &record.at(".completions"));
         }
         if !self.sources.contains(&task.item.source) {

@@ -129,9 +129,8 @@ pub(super) fn read(
         return stub(sort, entry, index, &path, people);
     };
     let id = id_text(map.get("id"), &format!("{path}.id"))?.unwrap_or(format!("@{index}"));
-    let results = list(map, "result", &path)?.ok_or_else(|| {
-        Fault::new(&format!("{path}.result"), "`result` is missing")
-    })?;
+    let results = list(map, "result", &path)?
+        .ok_or_else(|| Fault::new(&format!("{path}.result"), "`result` is missing"))?;
     let shell = people.hide(&shell_of(map))?;
     let mut head = columns(sort, id, map, people)?;
     head.seq = i32::try_from(index).ok();
@@ -182,8 +181,7 @@ fn stub(
     if let Some(Value::Object(rest)) = js::residual(&json!({"id": number_or_text(&id)}), &source) {
         extra.extend(rest);
     }
-    let annotator =
-        if sort == Sort::Prediction { MODEL.to_owned() } else { people.nobody()? };
+    let annotator = if sort == Sort::Prediction { MODEL.to_owned() } else { people.nobody()? };
     let mut head = Submission::new(sort, &id, annotator);
     head.seq = i32::try_from(index).ok();
     head.extra = extra;
@@ -239,11 +237,7 @@ fn columns(
 }
 
 /// The rows of a submission's results, and how many distinct region ids there are.
-fn read_results(
-    results: &[Value],
-    scene: &mut Scene,
-    path: &str,
-) -> Check<(Vec<Row>, usize)> {
+fn read_results(results: &[Value], scene: &mut Scene, path: &str) -> Check<(Vec<Row>, usize)> {
     for result in results.iter().filter_map(Value::as_object) {
         if let Some((region, place)) = result::place(result) {
             scene.regions.entry(region).or_insert(place);
@@ -321,14 +315,18 @@ impl Submission {
             id: id.unwrap_or_default().to_owned(),
             origin: origin.to_owned(),
             state: state.to_owned(),
-            extra: [BARE, SIZED].map(|flag| (flag.to_owned(), Value::Bool(true))).into_iter().collect(),
+            extra: [BARE, SIZED]
+                .map(|flag| (flag.to_owned(), Value::Bool(true)))
+                .into_iter()
+                .collect(),
             ..Self::new(sort, "", annotator.to_owned())
         }
     }
 
     /// What the stored row says now.
     pub fn stored(row: &SubmissionRow<'_>) -> Self {
-        let implied = Self::implied(Some(row.submission_id), row.annotator_id, row.origin, row.state);
+        let implied =
+            Self::implied(Some(row.submission_id), row.annotator_id, row.origin, row.state);
         Self {
             gold: row.gold,
             created: row.created_at,
@@ -501,7 +499,9 @@ fn read_review(
     };
     let decision = match map.get("accepted") {
         Some(Value::Bool(false)) => "rejected",
-        Some(Value::Bool(true)) if map.get("fixed_annotation_history").is_some_and(is_set) => "fixed",
+        Some(Value::Bool(true)) if map.get("fixed_annotation_history").is_some_and(is_set) => {
+            "fixed"
+        }
         Some(Value::Bool(true)) => "accepted",
         _ => {
             let what = "`accepted` must be true or false";

@@ -22,9 +22,8 @@ const MEDIA: [&str; 24] = [
     "ogg", "opus", "pdf", "png", "svg", "tif", "tiff", "wav", "webm", "webp", "csv",
 ];
 /// Those of them that play.
-const PLAYING: [&str; 13] = [
-    "aac", "avi", "flac", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "ogg", "opus", "wav", "webm",
-];
+const PLAYING: [&str; 13] =
+    ["aac", "avi", "flac", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "ogg", "opus", "wav", "webm"];
 
 /// The item of a task: what is needed to write its members.
 #[derive(Debug, Default)]
@@ -83,9 +82,9 @@ pub(super) fn read(
     }
     let task = id_text(map.get("id"), ".id")?;
     let data = map.get("data").cloned();
-    let part = task.clone().unwrap_or_else(|| {
-        name(&data.as_ref().map(Value::to_string).unwrap_or_default())
-    });
+    let part = task
+        .clone()
+        .unwrap_or_else(|| name(&data.as_ref().map(Value::to_string).unwrap_or_default()));
     let lists = [
         list(map, Sort::Annotation.member(), "")?.unwrap_or_default(),
         list(map, Sort::Draft.member(), "")?.unwrap_or_default(),
@@ -272,9 +271,8 @@ fn is_media(text: &str) -> bool {
 
 fn ends_with(text: &str, endings: &[&str]) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit_once('.').is_some_and(|(_, end)| {
-        endings.iter().any(|known| known.eq_ignore_ascii_case(end))
-    })
+    path.rsplit_once('.')
+        .is_some_and(|(_, end)| endings.iter().any(|known| known.eq_ignore_ascii_case(end)))
 }
 
 /// The one address in a task's data, where there is exactly one.

@@ -21,6 +21,7 @@ pub(super) struct Spool {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     bytes: usize,
+    limit: usize,
     spilled: Option<StreamWriter<BufWriter<File>>>,
     pub(super) rows: u64,
 }
@@ -33,14 +34,15 @@ impl std::fmt::Debug for Spool {
 
 impl Spool {
     pub(super) fn new(schema: SchemaRef) -> Self {
-        Self { schema, batches: Vec::new(), bytes: 0, spilled: None, rows: 0 }
+        let limit = SORT_BYTES_MAX;
+        Self { schema, batches: Vec::new(), bytes: 0, limit, spilled: None, rows: 0 }
     }
 
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         self.bytes += batch.get_array_memory_size();
         self.batches.push(batch);
-        if self.bytes > SORT_BYTES_MAX {
+        if self.bytes > self.limit {
             let writer = match &mut self.spilled {
                 Some(writer) => writer,
                 none => none.insert(writer(&self.schema)?),
@@ -94,13 +96,22 @@ pub(super) fn sorted(
     schema: SchemaRef,
     key_len: usize,
 ) -> Result<BatchStream<'static>> {
+    sorted_within(SORT_BYTES_MAX, batches, schema, key_len)
+}
+
+fn sorted_within(
+    limit: usize,
+    batches: BatchStream<'_>,
+    schema: SchemaRef,
+    key_len: usize,
+) -> Result<BatchStream<'static>> {
     let mut runs: Vec<BatchStream<'static>> = Vec::new();
     let (mut pending, mut bytes) = (Vec::new(), 0);
     for batch in batches {
         let batch = batch?;
         bytes += batch.get_array_memory_size();
         pending.push(batch);
-        if bytes > SORT_BYTES_MAX {
+        if bytes > limit {
             let run = sorted_run(&schema, &pending, key_len)?;
             pending.clear();
             bytes = 0;
@@ -151,4 +162,65 @@ fn spill(run: &RecordBatch) -> Result<BatchStream<'static>> {
     file.rewind().at("read", TEMP)?;
     let batches = StreamReader::try_new(BufReader::new(file), None)?;
     Ok(Box::new(batches.map(|batch| Ok(batch?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{ANNOTATIONS, AnnotationRow, Annotations, AnnotationsBuilder};
+
+    /// Batches of rows whose items count down; labels differ, so that dictionaries do too.
+    fn batches() -> Vec<RecordBatch> {
+        let mut builder = AnnotationsBuilder::default();
+        (0..10_u32)
+            .map(|batch| {
+                for row in 0..50_u32 {
+                    let item = format!("{:04}", (batch * 50 + row) * 7919 % 250);
+                    let label = format!("label-{}", batch * 3 + row % 5);
+                    builder.push(&AnnotationRow {
+                        item_id: &item,
+                        label: Some(&label),
+                        seq: Some((batch * 50 + row) as i32),
+                        ..AnnotationRow::default()
+                    });
+                }
+                builder.finish()
+            })
+            .collect()
+    }
+
+    fn facts(stream: BatchStream<'_>) -> Vec<(String, i32, String)> {
+        let mut found = Vec::new();
+        for batch in stream {
+            for row in Annotations::new(&batch.unwrap()).iter() {
+                let label = row.label.unwrap().to_owned();
+                found.push((row.item_id.to_owned(), row.seq.unwrap(), label));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn spilled_batches_come_back_in_order_more_than_once() {
+        let mut spool = Spool { limit: 20_000, ..Spool::new(ANNOTATIONS.arrow()) };
+        for batch in batches() {
+            spool.push(batch).unwrap();
+        }
+        assert!(spool.spilled.is_some(), "the limit makes it spill");
+        let expected = facts(Box::new(batches().into_iter().map(Ok)));
+        assert_eq!(facts(spool.read().unwrap()), expected);
+        assert_eq!(facts(spool.read().unwrap()), expected);
+    }
+
+    #[test]
+    fn a_sort_over_spilled_runs_equals_one_in_memory() {
+        let mut expected = facts(Box::new(batches().into_iter().map(Ok)));
+        // The order within an item is that of the input: seq rises in it.
+        expected.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        for limit in [0, 20_000, usize::MAX] {
+            let input: BatchStream<'_> = Box::new(batches().into_iter().map(Ok));
+            let sorted = sorted_within(limit, input, ANNOTATIONS.arrow(), 1).unwrap();
+            assert_eq!(facts(sorted), expected, "limit {limit}");
+        }
+    }
 }

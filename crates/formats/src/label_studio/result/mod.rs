@@ -106,8 +106,15 @@ fn fits(type_name: &str, kind: &str) -> bool {
         "keypoint" | "keypointlabels" => &["keypoints"],
         "brush" | "brushlabels" => &["mask"],
         "labels" => &[
-            "span", "time_span", "bbox", "rotated_bbox", "ellipse", "polygon", "polyline",
-            "keypoints", "mask",
+            "span",
+            "time_span",
+            "bbox",
+            "rotated_bbox",
+            "ellipse",
+            "polygon",
+            "polyline",
+            "keypoints",
+            "mask",
         ],
         "choices" | "taxonomy" => &["choice"],
         "textarea" => &["text"],
@@ -141,7 +148,8 @@ pub(super) fn read(result: &Value, scene: &mut Scene, path: &str) -> Check<Vec<R
     let map = result
         .as_object()
         .ok_or_else(|| Fault::new(path, format!("a result is {}", json::type_name(result))))?;
-    let type_name = text(map, "type", path)?.ok_or_else(|| Fault::new(path, "`type` is missing"))?;
+    let type_name =
+        text(map, "type", path)?.ok_or_else(|| Fault::new(path, "`type` is missing"))?;
     let base = Row {
         region: id_text(map.get("id"), &format!("{path}.id"))?,
         field: text(map, "from_name", path)?.unwrap_or(type_name).to_owned(),
@@ -194,9 +202,8 @@ fn keep_rest(rows: &mut [Row], source: &Map<String, Value>, type_name: &str, sce
 
 /// Writes results in order: regions first, because per-region answers repeat their place.
 pub(super) fn write_all(groups: &[Vec<&Row>], scene: &mut Scene) -> Vec<Value> {
-    let answers = |rows: &[&Row]| {
-        rows.first().is_some_and(|row| family(default_type(row)) == Family::Answer)
-    };
+    let answers =
+        |rows: &[&Row]| rows.first().is_some_and(|row| family(default_type(row)) == Family::Answer);
     let mut out = vec![Value::Null; groups.len()];
     for pass in [false, true] {
         for (slot, rows) in out.iter_mut().zip(groups) {

@@ -11,9 +11,7 @@ fn task(results: &str) -> String {
 
 /// A result of a type with that value.
 fn result(type_name: &str, value: &str) -> String {
-    task(&format!(
-        r#"[{{"from_name":"f","to_name":"t","type":"{type_name}","value":{value}}}]"#
-    ))
+    task(&format!(r#"[{{"from_name":"f","to_name":"t","type":"{type_name}","value":{value}}}]"#))
 }
 
 fn refusal(text: &str) -> String {
@@ -36,9 +34,17 @@ fn broken_tasks_are_refused_with_file_and_path() {
         (r#"[{"id":1,"ner":[]}]"#.to_owned(), "[0]", "this is no task"),
         (r#"[{"id":[],"data":{}}]"#.to_owned(), "[0].id", "an id must be a number or a text"),
         (format!(r#"[{{"id":{long},"data":{{}}}}]"#), "[0].id", "longer than 1 KiB"),
-        (r#"[{"id":1,"annotations":{}}]"#.to_owned(), "[0].annotations", "is an object, not a list"),
+        (
+            r#"[{"id":1,"annotations":{}}]"#.to_owned(),
+            "[0].annotations",
+            "is an object, not a list",
+        ),
         (r#"[{"id":1,"annotations":[7]}]"#.to_owned(), "[0].annotations[0]", "expected an object"),
-        (r#"[{"id":1,"annotations":[{"id":1}]}]"#.to_owned(), "[0].annotations[0].result", "missing"),
+        (
+            r#"[{"id":1,"annotations":[{"id":1}]}]"#.to_owned(),
+            "[0].annotations[0].result",
+            "missing",
+        ),
         (r#"[{"id":1,"predictions":[true]}]"#.to_owned(), "[0].predictions[0]", "a boolean"),
         (
             r#"[{"id":1,"annotations":[{"id":1,"result":[]},{"id":1,"result":[]}]}]"#.to_owned(),
@@ -50,8 +56,16 @@ fn broken_tasks_are_refused_with_file_and_path() {
         (task("[{}]"), "[0].annotations[0].result[0]", "`type` is missing"),
         (task(r#"[{"type":"choices"}]"#), "[0].annotations[0].result[0]", "`value` is missing"),
         (task(r#"[{"type":3}]"#), "[0].annotations[0].result[0].type", "expected a text"),
-        (task(r#"[{"type":"choices","value":3}]"#), "[0].annotations[0].result[0]", "not an object"),
-        (task(r#"[{"type":"relation","from_id":"a"}]"#), "[0].annotations[0].result[0].to_id", "missing"),
+        (
+            task(r#"[{"type":"choices","value":3}]"#),
+            "[0].annotations[0].result[0]",
+            "not an object",
+        ),
+        (
+            task(r#"[{"type":"relation","from_id":"a"}]"#),
+            "[0].annotations[0].result[0].to_id",
+            "missing",
+        ),
         (result("choices", r#"{"choices":[1]}"#), &format!("{value}.choices[0]"), "a number"),
         (result("rectanglelabels", r#"{"x":"1"}"#), &format!("{value}.x"), "found a string"),
         (result("rectangle", r#"{"x":1,"y":1}"#), &format!("{value}.width"), "missing"),
@@ -60,9 +74,19 @@ fn broken_tasks_are_refused_with_file_and_path() {
         (result("polygon", r#"{"points":[[1]]}"#), &format!("{value}.points[0]"), "a point"),
         (result("labels", r#"{"end":1}"#), &format!("{value}.start"), "missing"),
         (result("rating", r#"{"rating":"5"}"#), &format!("{value}.rating"), "found a string"),
-        (result("videorectangle", r#"{"sequence":[{"frame":1.5,"x":1,"y":1,"width":1,"height":1}]}"#),
-         &format!("{value}.sequence[0].frame"), "whole number"),
-        (result("ranker", r#"{"ranker":{"a":[1]}}"#), &format!("{value}.ranker.a"), "list of texts"),
+        (
+            result(
+                "videorectangle",
+                r#"{"sequence":[{"frame":1.5,"x":1,"y":1,"width":1,"height":1}]}"#,
+            ),
+            &format!("{value}.sequence[0].frame"),
+            "whole number",
+        ),
+        (
+            result("ranker", r#"{"ranker":{"a":[1]}}"#),
+            &format!("{value}.ranker.a"),
+            "list of texts",
+        ),
         (r#"[{"id":1,"id":2,"data":{}}]"#.to_owned(), "[0]", "two members named \"id\""),
     ] {
         let found = refusal(&text);

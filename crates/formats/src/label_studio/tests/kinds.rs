@@ -128,16 +128,40 @@ fn video_sound_and_series() {
 fn types_of_the_tools_test_suites() {
     let Some(folder) = suites() else { return };
     for (name, expected) in [
-        ("frontend/image_ellipses/annotations/1.json", "tag: ellipse on img #CPnIaS1e7v =Planet [50.4, 50.76307363927428, 13.333333333333334, 10.672358591248665, 0.0] percent"),
+        (
+            "frontend/image_ellipses/annotations/1.json",
+            "tag: ellipse on img #CPnIaS1e7v =Planet [50.4, 50.76307363927428, 13.333333333333334, 10.672358591248665, 0.0] percent",
+        ),
         ("frontend/pairwise/annotations/1.json", "pw: pairwise on pw #Dx_aB91ISN =right"),
-        ("frontend/ranker/annotations/1.json", "rank: ranking on search #beFiQTT1cU 1234>123>12345>123456>1234567"),
-        ("frontend/named_entity/annotations/1.json", "ner: span on text #beFiQTT1cU =Date [343.0, 354.0] codepoint \"February 22\""),
-        ("frontend/timeseries/annotations/1.json", "label: time_span on ts #9TxbkzPXdp =Voice [1602708145233.0, 1602708375312.0] value"),
-        ("frontend/transcribe_audio/annotations/1.json", "answer: text on answer #oMvLrMj8WP \"Mario\""),
+        (
+            "frontend/ranker/annotations/1.json",
+            "rank: ranking on search #beFiQTT1cU 1234>123>12345>123456>1234567",
+        ),
+        (
+            "frontend/named_entity/annotations/1.json",
+            "ner: span on text #beFiQTT1cU =Date [343.0, 354.0] codepoint \"February 22\"",
+        ),
+        (
+            "frontend/timeseries/annotations/1.json",
+            "label: time_span on ts #9TxbkzPXdp =Voice [1602708145233.0, 1602708375312.0] value",
+        ),
+        (
+            "frontend/transcribe_audio/annotations/1.json",
+            "answer: text on answer #oMvLrMj8WP \"Mario\"",
+        ),
         ("frontend/taxonomy/annotations/0.json", "tax: choice on text #1qI949lEoK =One"),
-        ("frontend/rich_text_html/annotations/1.json", "ner: span on text #Umb_V5CIey =Date [81.0, 105.0] codepoint \"Vincent: Look, Mr. Wolfe\""),
-        ("frontend/image_segmentation/annotations/1.json.gz", "tag: mask on img #lOA7F7sUZJ =Planet 1069747 bytes"),
-        ("frontend/image_polygons/annotations/0.json", "tag: polygon on img #XSMXwwsaTa =Hello [1.0, 4.0, 27.2, 41.24629080118694, 25.73333333333333, 70.62314540059347, 48.13333333333333, 62.61127596439169, 48.13333333333333, 32.93768545994065] percent"),
+        (
+            "frontend/rich_text_html/annotations/1.json",
+            "ner: span on text #Umb_V5CIey =Date [81.0, 105.0] codepoint \"Vincent: Look, Mr. Wolfe\"",
+        ),
+        (
+            "frontend/image_segmentation/annotations/1.json.gz",
+            "tag: mask on img #lOA7F7sUZJ =Planet 1069747 bytes",
+        ),
+        (
+            "frontend/image_polygons/annotations/0.json",
+            "tag: polygon on img #XSMXwwsaTa =Hello [1.0, 4.0, 27.2, 41.24629080118694, 25.73333333333333, 70.62314540059347, 48.13333333333333, 62.61127596439169, 48.13333333333333, 32.93768545994065] percent",
+        ),
     ] {
         assert_eq!(rows_of(&import(&folder.join(name)))[0], expected, "{name}");
     }
@@ -162,7 +186,13 @@ fn files_are_told_from_others() {
             assert_eq!(detect(path.clone()), 2, "{}", path.display());
         }
     }
-    for name in ["text/export/JSON_MIN.json", "text/export/CSV.csv", "image/export/JSON_MIN.json", "image/formats.json", "text/project.json"] {
+    for name in [
+        "text/export/JSON_MIN.json",
+        "text/export/CSV.csv",
+        "image/export/JSON_MIN.json",
+        "image/formats.json",
+        "text/project.json",
+    ] {
         assert_eq!(detect(live().join(name)), 0, "{name}");
     }
     let coco = br#"{"images": [], "annotations": [{"id": 1}], "categories": []}"#;
