@@ -102,6 +102,11 @@ impl From<StoreError> for CliError {
             E::NoCommit(_) => made.hint("`gloss log` and `gloss branch` list what there is"),
             E::AmbiguousRevision(_) => made.hint("give more digits of the id"),
             E::RefExists(_) => made.hint("choose another name, or delete that one with `-d` first"),
+            E::OtherSource { name, .. } => made
+                .hint(format!("if it is a new version of that file, add `--source {name}`"))
+                .hint("if it is another source, name it with `--source`"),
+            E::OtherProject { .. } => made
+                .hint("the file is of another project with equal numbers: name it with `--source`"),
             E::RefMoved { .. } => made.hint("run the command again"),
             E::RefLocked(path) => made.hint(format!(
                 "wait for the other program; if none runs, remove `{}`",

@@ -134,6 +134,12 @@ pub trait Importer: Sync {
         sink: &mut dyn Sink,
     ) -> Result<ImportReport>;
 
+    /// The member of a table's `extra` that no two rows of the world share, by which a file of
+    /// another project with the same numbers is told.
+    fn unique(&self, _table: &Table) -> Option<&'static str> {
+        None
+    }
+
     /// Members of a table's `extra` that the tool changes by itself: kept as first read, never a
     /// change.
     fn volatile(&self, _table: &Table) -> &'static [&'static str] {

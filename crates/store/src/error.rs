@@ -99,6 +99,31 @@ pub enum Error {
         /// What is wrong, with the row's key.
         what: String,
     },
+    /// Most items of a file stand under another source of its format.
+    #[error("{items} item(s) of this file stand under the source `{name}` already")]
+    OtherSource {
+        /// That source.
+        name: String,
+        /// How many items.
+        items: u64,
+    },
+    /// A submission has the id of a stored one, and is another.
+    #[error(
+        "submission `{submission}` of item `{item}` is another one than the one stored under \
+         that id: {member} {theirs} instead of {ours}"
+    )]
+    OtherProject {
+        /// The item.
+        item: String,
+        /// The submission.
+        submission: String,
+        /// The member that tells.
+        member: &'static str,
+        /// What is stored.
+        ours: String,
+        /// What the file says.
+        theirs: String,
+    },
     /// The stage does not fit what was asked.
     #[error("{0}")]
     Stage(String),

@@ -181,15 +181,14 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
             Ok((input, importer))
         })
         .collect::<Result<_>>()?;
-    let volatile = match inputs.iter().map(|(_, importer)| importer.name()).next() {
-        Some("label-studio") => |table: &_| volatile_of("label-studio", table),
-        Some("coco") => |table: &_| volatile_of("coco", table),
-        _ => |_: &_| &[][..],
-    };
-    let intake_options = IntakeOptions { append: args.append, prune: args.prune, volatile };
+    let intake_options = intake_options(args, inputs.first().map(|(_, importer)| *importer));
     let quarantine = args.quarantine.as_ref().map(|path| context.path(path));
+    let mut intake = Intake::new(snapshot, intake_options);
+    if args.source.is_none() && args.images.is_none() {
+        intake.refuse_items_of(other_coco_sources(snapshot, &inputs)?);
+    }
     let mut sink = StoreSink::new(
-        Intake::new(snapshot, intake_options),
+        intake,
         store.people()?,
         quarantine,
         context.interactive(),
@@ -231,11 +230,45 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
     })
 }
 
-fn volatile_of(
-    name: &str,
-    table: &glossator_store::schema::Table,
-) -> &'static [&'static str] {
-    importers().iter().find(|i| i.name() == name).map_or(&[][..], |i| i.volatile(table))
+/// What the format knows of the tool's own members; files of one import are of one format.
+fn intake_options(args: &ImportArgs, importer: Option<&'static dyn Importer>) -> IntakeOptions {
+    let known = IntakeOptions { append: args.append, prune: args.prune, ..Default::default() };
+    match importer.map(Importer::name) {
+        Some("label-studio") => IntakeOptions {
+            volatile: |table| find("label-studio").map_or(&[][..], |i| i.volatile(table)),
+            unique: |table| find("label-studio").and_then(|i| i.unique(table)),
+            ..known
+        },
+        Some("coco") => IntakeOptions {
+            volatile: |table| find("coco").map_or(&[][..], |i| i.volatile(table)),
+            ..known
+        },
+        _ => known,
+    }
+}
+
+fn find(name: &str) -> Option<&'static dyn Importer> {
+    importers().iter().copied().find(|importer| importer.name() == name)
+}
+
+/// COCO sources that are not named as one of the files.
+fn other_coco_sources(
+    snapshot: &Snapshot<'_>,
+    inputs: &[(Input, &'static dyn Importer)],
+) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    if inputs.iter().all(|(_, importer)| importer.name() != "coco") {
+        return Ok(found);
+    }
+    for batch in snapshot.table(&SOURCES)?.scan()? {
+        let batch = batch?.project(&(0..SOURCES.columns.len()).collect::<Vec<_>>())?;
+        for row in Sources::new(&batch).iter().filter(|row| row.format == "coco") {
+            if !inputs.iter().any(|(input, _)| input.stem() == row.source) {
+                found.push(row.source.to_owned());
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn is_table(importer: &dyn Importer) -> bool {

@@ -61,6 +61,11 @@ impl Record {
         })
     }
 
+    /// How many bytes of text the record is, at most those that are held.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// A report that this record cannot be taken; `path` continues the record's own.
     pub fn bad(&self, path: &str, reason: impl Into<String>) -> BadRecord {
         let raw = self.text.get(..RAW_BYTES_MAX).unwrap_or(&self.text);

@@ -5,8 +5,8 @@ use std::io::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use glossator_store::schema::{
-    ANNOTATIONS, Annotations, ITEMS, ItemRow, Items, REVIEWS, Reviews, SOURCES, SUBMISSIONS,
-    Sources, Submissions, Table,
+    ANNOTATIONS, AnnotationRow, Annotations, ITEMS, ItemRow, Items, REVIEWS, Reviews, SOURCES,
+    SUBMISSIONS, Sources, Submissions, Table,
 };
 use serde_json::Value;
 
@@ -179,6 +179,17 @@ struct Export<'v> {
     losses: BTreeMap<String, u64>,
 }
 
+/// Why a row has no result that says it.
+fn unsayable(row: &AnnotationRow<'_>) -> Option<&'static str> {
+    let foreign = row.submission_id.is_none();
+    match (row.kind, row.geometry) {
+        _ if row.negative => Some("rows that say a label is absent (`negative`)"),
+        ("mask", _) if foreign => Some("masks of other formats, whose run lengths differ"),
+        ("keypoints", Some(points)) if points.len() != 3 => Some("skeletons of key points"),
+        _ => None,
+    }
+}
+
 /// A submission with the rows that it has now, by their place.
 struct Answers {
     head: Submission,
@@ -249,8 +260,8 @@ impl Export<'_> {
                 if !self.wanted(row.source) {
                     continue;
                 }
-                if row.negative {
-                    self.lose("rows that say a label is absent (`negative`)");
+                if let Some(kind) = unsayable(&row) {
+                    self.lose(kind);
                     continue;
                 }
                 // Formats without submissions: what one annotator answered is one annotation.

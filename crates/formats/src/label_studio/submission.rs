@@ -22,6 +22,10 @@ const SIZED: &str = "~sized";
 /// The annotator of predictions that name no model.
 const MODEL: &str = "model";
 
+/// The states that the tool names as a last action.
+const ACTIONS: [(&str, &str); 3] =
+    [("accepted", "accepted"), ("rejected", "rejected"), ("fixed", "fixed_and_accepted")];
+
 /// The three lists of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sort {
@@ -134,11 +138,12 @@ pub(super) fn read(
     let shell = people.hide(&shell_of(map))?;
     let mut head = columns(sort, id, map, people)?;
     head.seq = i32::try_from(index).ok();
+    if head.id.len() > super::ID_BYTES_MAX {
+        return Err(Fault::new(&format!("{path}.id"), "the id is longer than 1 KiB").into());
+    }
     let reviews = read_reviews(map, &head.id, &path, people)?;
-    if let Some(last) = reviews.iter().max_by_key(|review| review.round)
-        && head.state == "submitted"
-    {
-        head.state = last.decision.clone();
+    if head.state == "submitted" {
+        head.state = reviewed(map, &reviews).to_owned();
     }
     if !sort.is_full(map) {
         head.extra.insert(BARE.to_owned(), Value::Bool(true));
@@ -157,6 +162,21 @@ pub(super) fn read(
         head.extra.extend(rest);
     }
     Ok(Whole { head, rows, reviews, odd: scene.odd })
+}
+
+/// The state that reviews left a submission in. One that was updated since is submitted again:
+/// then the tool's last action is none of a review.
+fn reviewed<'a>(map: &Map<String, Value>, reviews: &'a [Review]) -> &'a str {
+    match map.get("last_action").and_then(Value::as_str) {
+        Some(action) => ACTIONS
+            .iter()
+            .find(|(_, known)| *known == action)
+            .map_or("submitted", |(state, _)| *state),
+        None => {
+            let last = reviews.iter().max_by_key(|review| review.round);
+            last.map_or("submitted", |review| review.decision.as_str())
+        }
+    }
 }
 
 /// A bare id where a body could stand.
@@ -238,11 +258,8 @@ fn columns(
 
 /// The rows of a submission's results, and how many distinct region ids there are.
 fn read_results(results: &[Value], scene: &mut Scene, path: &str) -> Check<(Vec<Row>, usize)> {
-    for result in results.iter().filter_map(Value::as_object) {
-        if let Some((region, place)) = result::place(result) {
-            scene.regions.entry(region).or_insert(place);
-        }
-    }
+    scene.share(results.iter().filter_map(|result| result.get("id")?.as_str()));
+    results.iter().for_each(|result| scene.learn_place(result));
     let mut rows = Vec::new();
     let mut apart = Results::default();
     for (i, result) in results.iter().enumerate() {
@@ -360,7 +377,7 @@ impl Submission {
 
     pub fn scene(&self, owner: &Owner) -> Scene {
         let size = owner.size.filter(|_| self.has(SIZED));
-        Scene { size, plays: owner.plays, ..Scene::default() }
+        Scene::new(size, owner.plays)
     }
 
     /// What the columns alone say; lists are empty.
@@ -410,11 +427,12 @@ impl Submission {
 
     /// The members that the tool's own exports always have.
     fn render_full(&self, owner: &Owner, regions: usize, out: &mut Map<String, Value>) {
+        let action = ACTIONS.iter().find(|(state, _)| *state == self.state);
         let defaults = match self.sort {
             Sort::Annotation => json!({
                 "was_cancelled": false, "ground_truth": false, "draft_created_at": null,
                 "lead_time": null, "prediction": {}, "result_count": regions, "import_id": null,
-                "last_action": null, "bulk_created": false,
+                "last_action": action.map(|(_, action)| *action), "bulk_created": false,
                 "updated_by": by_annotator(&self.annotator),
                 "parent_prediction": null, "parent_annotation": null, "last_created_by": null,
             }),

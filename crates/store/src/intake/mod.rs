@@ -44,11 +44,13 @@ pub struct IntakeOptions {
     pub prune: bool,
     /// Members of a table's `extra` that the tool changes by itself.
     pub volatile: fn(&Table) -> &'static [&'static str],
+    /// The member of a table's `extra` that no two rows of the world share.
+    pub unique: fn(&Table) -> Option<&'static str>,
 }
 
 impl Default for IntakeOptions {
     fn default() -> Self {
-        Self { append: false, prune: false, volatile: |_| &[] }
+        Self { append: false, prune: false, volatile: |_| &[], unique: |_| None }
     }
 }
 
@@ -72,12 +74,25 @@ pub struct Intake<'s> {
     options: IntakeOptions,
     spools: BTreeMap<&'static str, Spool>,
     sources: Vec<SourceFile>,
+    other_sources: Vec<String>,
 }
 
 impl<'s> Intake<'s> {
     /// Starts with no rows.
     pub fn new(snapshot: &'s Snapshot<'s>, options: IntakeOptions) -> Self {
-        Self { snapshot, options, spools: BTreeMap::new(), sources: Vec::new() }
+        Self {
+            snapshot,
+            options,
+            spools: BTreeMap::new(),
+            sources: Vec::new(),
+            other_sources: Vec::new(),
+        }
+    }
+
+    /// Refuses a file most of whose items stand under one of these sources already: it is more
+    /// likely a new version of that source's file than another source.
+    pub fn refuse_items_of(&mut self, sources: Vec<String>) {
+        self.other_sources = sources;
     }
 
     /// Takes rows of one table, in any order.
@@ -97,7 +112,11 @@ impl<'s> Intake<'s> {
 
     /// Ends the file: names items, pairs rows, and stores what changed.
     pub fn finish(mut self) -> Result<Intaken> {
-        let names = Names::decide(self.snapshot, self.spools.get_mut(ITEMS.name))?;
+        let names = Names::decide(
+            self.snapshot,
+            self.spools.get_mut(ITEMS.name),
+            &self.other_sources,
+        )?;
         let mut made = Intaken::default();
         let mut seen = settle::Seen::new(self.options.prune);
         let unanswered = Cell::new(0);

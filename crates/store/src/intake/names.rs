@@ -1,12 +1,12 @@
 //! Item ids: what people call an item where that is unique, else the tool's own number.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 
 use super::spool::Spool;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::{ITEMS, Items, SOURCES, ANNOTATORS, Table};
 use crate::segment::BatchStream;
 use crate::snapshot::{Located, TableSnapshot};
@@ -16,6 +16,9 @@ use crate::store::Snapshot;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     renamed: HashMap<String, String>,
+    /// Items with provisional ids, and how many of them are stored by which other source.
+    items: u64,
+    elsewhere: BTreeMap<String, u64>,
 }
 
 impl Names {
@@ -24,7 +27,11 @@ impl Names {
     /// An item that carries a provisional id takes, in this order: the id under which that
     /// provisional id is stored as an alias; its URI, where no other item of the file has it and it
     /// is stored as nothing or as the one item that has it as its alias; its provisional id.
-    pub(super) fn decide(snapshot: &Snapshot<'_>, items: Option<&mut Spool>) -> Result<Self> {
+    pub(super) fn decide(
+        snapshot: &Snapshot<'_>,
+        items: Option<&mut Spool>,
+        other_sources: &[String],
+    ) -> Result<Self> {
         let mut names = Self::default();
         let Some(spool) = items else { return Ok(names) };
         let mut once: HashSet<u64> = HashSet::new();
@@ -43,6 +50,11 @@ impl Names {
         for batch in spool.read()? {
             let batch = batch?;
             names.decide_batch(stored, &batch, &twice)?;
+        }
+        for (source, count) in &names.elsewhere {
+            if other_sources.contains(source) && count * 2 > names.items {
+                return Err(Error::OtherSource { name: source.clone(), items: *count });
+            }
         }
         Ok(names)
     }
@@ -68,8 +80,15 @@ impl Names {
             located.extend(found);
         }
         // One read for all of them: rows lie close together.
-        let names = stored.fetch(&located)?;
-        let mut names = names.column(0).as_string::<i32>().iter();
+        self.items += undecided.len() as u64;
+        let known = stored.fetch(&located)?;
+        let known = known.project(&(0..ITEMS.columns.len()).collect::<Vec<_>>())?;
+        for row in Items::new(&known).iter() {
+            if let Some(source) = row.source {
+                *self.elsewhere.entry(source.to_owned()).or_default() += 1;
+            }
+        }
+        let mut names = known.column(0).as_string::<i32>().iter();
         for (provisional, uri, is_stored) in undecided {
             let name = if is_stored { names.next().flatten().map(str::to_owned) } else { uri };
             let name = name.filter(|name| {

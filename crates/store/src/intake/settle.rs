@@ -197,6 +197,9 @@ impl<'a> Settle<'a> {
             match olds[row] {
                 None => changes.push(RowChange { old: None, new: Some(row as u32) }),
                 Some(was) if merged.differs(row, was as usize) => {
+                    if let Some(member) = (self.options.unique)(table) {
+                        merged.check_unique(row, was as usize, member)?;
+                    }
                     changes.push(RowChange { old: Some(was), new: Some(row as u32) });
                 }
                 Some(_) => {}
@@ -323,6 +326,30 @@ impl<'b> Merged<'b> {
                 }
                 fills
             });
+        }
+    }
+
+    /// Two rows with one key and different unique ids are of different projects.
+    fn check_unique(&self, row: usize, was: usize, member: &'static str) -> Result<()> {
+        let Some(extra) = self.extra else { return Ok(()) };
+        let unique = |text: Option<&str>| -> Option<Value> {
+            let extra: Map<String, Value> = serde_json::from_str(text?).ok()?;
+            extra.get(member).filter(|value| value.is_string()).cloned()
+        };
+        let ours = unique(self.old.column(extra).text(was));
+        let theirs = unique(self.new.column(extra).text(row));
+        match (ours, theirs) {
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                let (item, submission) = self.new.key(row);
+                Err(Error::OtherProject {
+                    item: item.to_owned(),
+                    submission: submission.to_owned(),
+                    member,
+                    ours: ours.to_string(),
+                    theirs: theirs.to_string(),
+                })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Tally, Verifier, rule};
 use crate::change::{TableChange, read_change};
 use crate::error::Result;
 use crate::schema::{ANNOTATIONS, Annotations, SUBMISSIONS, Submissions, Table};
+use crate::segment::BatchStream;
 use crate::store::Snapshot;
 
 impl Verifier<'_> {
@@ -18,40 +19,47 @@ impl Verifier<'_> {
         after: &Snapshot<'_>,
         tables: &BTreeMap<String, TableChange>,
     ) -> Result<()> {
-        let touched = [&ANNOTATIONS, &SUBMISSIONS].map(|table| tables.get(table.name));
-        let lines = [&ANNOTATIONS, &SUBMISSIONS].map(|table| after.state(table));
-        let unread = lines.iter().any(|state| {
+        let unread = [&ANNOTATIONS, &SUBMISSIONS].map(|table| after.state(table)).iter().any(|state| {
             state.segments.iter().any(|line| self.is_bad(line.segment))
                 || state.removals.iter().any(|line| self.is_bad(line.removed))
         });
-        if unread || self.is_bad(name) || lines[1].segments.is_empty() {
+        if unread || self.is_bad(name) {
             return Ok(());
         }
-        let mut wrong = Tally::default();
-        if let Some(change) = touched[0] {
-            for rows in self.new_rows(&ANNOTATIONS, change)? {
-                annotations_fit(after, &rows?, &mut wrong)?;
-            }
-        }
-        if let Some(change) = touched[1] {
-            for rows in self.new_rows(&SUBMISSIONS, change)? {
-                submissions_fit(after, &rows?, &mut wrong)?;
-            }
-        }
-        if let Some(detail) = wrong.detail() {
+        if let Some(detail) = copies_fault(after, tables)? {
             self.find(rule::COPIES, name, detail, Vec::new());
         }
         Ok(())
     }
+}
 
-    fn new_rows(
-        &self,
-        table: &'static Table,
-        change: &TableChange,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let deltas = read_change(self.store.objects(), table, change)?;
-        Ok(deltas.map(move |delta| own_columns(table, &delta?.new)))
+/// Where annotations and submissions that a change touched disagree in the state after it.
+pub(crate) fn copies_fault(
+    after: &Snapshot<'_>,
+    tables: &BTreeMap<String, TableChange>,
+) -> Result<Option<String>> {
+    if after.state(&SUBMISSIONS).segments.is_empty() {
+        return Ok(None);
     }
+    let mut wrong = Tally::default();
+    for rows in new_rows(after, &ANNOTATIONS, tables)? {
+        annotations_fit(after, &rows?, &mut wrong)?;
+    }
+    for rows in new_rows(after, &SUBMISSIONS, tables)? {
+        submissions_fit(after, &rows?, &mut wrong)?;
+    }
+    Ok(wrong.detail())
+}
+
+/// The new rows of a change of one table; none where it did not change.
+fn new_rows(
+    after: &Snapshot<'_>,
+    table: &'static Table,
+    tables: &BTreeMap<String, TableChange>,
+) -> Result<BatchStream<'static>> {
+    let Some(change) = tables.get(table.name) else { return Ok(Box::new(std::iter::empty())) };
+    let deltas = read_change(after.store().objects(), table, change)?;
+    Ok(Box::new(deltas.map(move |delta| own_columns(table, &delta?.new))))
 }
 
 fn own_columns(table: &Table, batch: &RecordBatch) -> Result<RecordBatch> {

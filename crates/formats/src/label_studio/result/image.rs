@@ -125,7 +125,8 @@ pub(super) fn render(row: &Row, value: &mut Map<String, Value>, scene: &mut Scen
         ("mask", _) => {
             value.insert("format".to_owned(), Value::from("rle"));
             if let Some(mask) = &row.mask {
-                value.insert("rle".to_owned(), Value::from(mask.as_slice()));
+                let list = || Value::from(mask.as_slice());
+                value.insert("rle".to_owned(), if scene.masked { true.into() } else { list() });
             }
         }
         (_, None) => {}

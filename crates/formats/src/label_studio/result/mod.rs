@@ -13,7 +13,7 @@ mod span;
 pub(super) use moving::split;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -28,15 +28,45 @@ const LABELS_SUFFIX: &str = "labels";
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     /// Width and height that regions of images repeat.
-    pub size: Option<(i64, i64)>,
-    /// The place of each region by its id, which per-region answers repeat.
-    pub regions: BTreeMap<String, Map<String, Value>>,
+    size: Option<(i64, i64)>,
+    /// The places of regions that several results share, which per-region answers repeat.
+    regions: BTreeMap<String, Option<Map<String, Value>>>,
+    /// Whether a mask is written as `true`, to compare what is around it.
+    masked: bool,
     /// Whether the item is a sound or film.
-    pub plays: bool,
+    plays: bool,
     /// What is odd but kept, with its path.
     pub odd: Vec<(&'static str, String)>,
     /// What could not be written.
     pub lost: Vec<String>,
+}
+
+impl Scene {
+    pub fn new(size: Option<(i64, i64)>, plays: bool) -> Self {
+        Self { size, plays, ..Self::default() }
+    }
+
+    /// Takes the region ids of all results, to know which of them occur again.
+    pub fn share<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+        let mut seen = BTreeSet::new();
+        for id in ids {
+            if !seen.insert(id) {
+                self.regions.insert(id.to_owned(), None);
+            }
+        }
+    }
+
+    /// Keeps the place of a region for the answers that share its id: the first one counts.
+    pub fn learn_place(&mut self, result: &Value) {
+        let region = result.get("id").and_then(Value::as_str);
+        if let Some(slot @ None) = region.and_then(|region| self.regions.get_mut(region)) {
+            *slot = place(result);
+        }
+    }
+
+    fn place(&self, row: &Row) -> Option<&Map<String, Value>> {
+        self.regions.get(row.region.as_ref()?)?.as_ref()
+    }
 }
 
 /// Types whose results have a place in the item, by the module that reads them.
@@ -129,18 +159,17 @@ fn fits(type_name: &str, kind: &str) -> bool {
     kinds.contains(&kind)
 }
 
-/// The place of the region that a result describes, for per-region answers to repeat.
-pub(super) fn place(result: &Map<String, Value>) -> Option<(String, Map<String, Value>)> {
+/// The place of the region that a result describes.
+fn place(result: &Value) -> Option<Map<String, Value>> {
     let type_name = result.get("type")?.as_str()?;
     if matches!(family(type_name), Family::Answer | Family::Other) {
         return None;
     }
-    let region = result.get("id")?.as_str()?;
     let mut value = result.get("value")?.as_object()?.clone();
     if let Some(labels) = labels_member(type_name) {
         value.shift_remove(labels);
     }
-    Some((region.to_owned(), value))
+    Some(value)
 }
 
 /// Reads one result. The rows say all of it: `scene` must hold what the export will know.
@@ -191,8 +220,11 @@ fn keep_rest(rows: &mut [Row], source: &Map<String, Value>, type_name: &str, sce
         });
     }
     let refs: Vec<&Row> = rows.iter().collect();
+    // A mask that was read says its list to the letter; it is not built again to see that.
+    scene.masked = refs.first().is_some_and(|row| row.mask.is_some());
     let rendered = Value::Object(render(&refs, scene));
-    let source = Value::Object(source.clone());
+    let source = Value::Object(if scene.masked { mask_out(source) } else { source.clone() });
+    scene.masked = false;
     if let Some(Value::Object(rest)) = json::residual(&rendered, &source) {
         for row in rows {
             row.extra.extend(rest.clone());
@@ -200,10 +232,27 @@ fn keep_rest(rows: &mut [Row], source: &Map<String, Value>, type_name: &str, sce
     }
 }
 
+/// A copy of a result with its mask as `true`.
+fn mask_out(source: &Map<String, Value>) -> Map<String, Value> {
+    let replaced = |name: &str, value: &Value| match (name, value) {
+        ("rle", Value::Array(_)) => Value::Bool(true),
+        (_, value) => value.clone(),
+    };
+    let copy = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+        ("value", Value::Object(map)) => {
+            let members = map.iter().map(|(name, value)| (name.clone(), replaced(name, value)));
+            (name.clone(), Value::Object(members.collect()))
+        }
+        _ => (name.clone(), value.clone()),
+    };
+    source.iter().map(copy).collect()
+}
+
 /// Writes results in order: regions first, because per-region answers repeat their place.
 pub(super) fn write_all(groups: &[Vec<&Row>], scene: &mut Scene) -> Vec<Value> {
     let answers =
         |rows: &[&Row]| rows.first().is_some_and(|row| family(default_type(row)) == Family::Answer);
+    scene.share(groups.iter().filter_map(|rows| rows.first()?.region.as_deref()));
     let mut out = vec![Value::Null; groups.len()];
     for pass in [false, true] {
         for (slot, rows) in out.iter_mut().zip(groups) {
@@ -211,9 +260,7 @@ pub(super) fn write_all(groups: &[Vec<&Row>], scene: &mut Scene) -> Vec<Value> {
                 continue;
             }
             *slot = write(rows, scene);
-            if let Some((region, place)) = slot.as_object().and_then(place) {
-                scene.regions.entry(region).or_insert(place);
-            }
+            scene.learn_place(slot);
         }
     }
     out
@@ -258,7 +305,7 @@ fn render(rows: &[&Row], scene: &mut Scene) -> Map<String, Value> {
         Family::Span => span::render(first, type_name, &mut value, scene),
         Family::Moving => moving::render(rows, type_name, &mut value, scene),
         Family::Answer => {
-            if let Some(place) = first.region.as_ref().and_then(|id| scene.regions.get(id)) {
+            if let Some(place) = scene.place(first) {
                 value = place.clone();
             }
             answer::render(rows, type_name, &mut value);
