@@ -70,7 +70,7 @@ impl Session {
         self.write(to, ours(name));
     }
 
-    /// A store with `texts.json` as `texts` and a branch of no other commits.
+    /// A store with `texts.json` in a commit `texts`.
     pub fn with_texts() -> Self {
         let session = Self::new();
         session.sample(TEXTS, "texts.json");
@@ -78,24 +78,24 @@ impl Session {
         session
     }
 
-    /// As [`Self::with_texts`], and `corrected.json` as `corrected`.
+    /// As [`Self::with_texts`], and `corrected.json` in a commit `corrected`.
     pub fn with_corrections() -> Self {
         let session = Self::with_texts();
         session.write("corrected.json", corrected());
-        session.ok("import corrected.json --prune -m corrected");
+        session.ok("import corrected.json -m corrected");
         session
     }
 }
 
 /// The texts after a second round. By hand: in annotation 1 of task 1 a sentiment became
-/// `neutral`, the span "Ada Lovelace" [0, 12] became [0, 10] and the rating of 1 was deleted; in
+/// `neutral`, the span "Paris" [34, 39] became [34, 38] and the rating of 1 was deleted; in
 /// annotation 2 of the same task a rating of 4 is new.
 pub fn corrected() -> Vec<u8> {
-    let mut tasks: Value = serde_json::from_slice(&ours(TEXTS)).expect("the sample");
+    let mut tasks = texts();
     let results = tasks[0]["annotations"][0]["result"].as_array_mut().expect("results");
-    assert_eq!(results[0]["value"]["text"], "Ada Lovelace");
-    results[0]["value"]["end"] = json!(10);
-    results[0]["value"]["text"] = json!("Ada Lovela");
+    assert_eq!(results[1]["value"]["text"], "Paris");
+    results[1]["value"]["end"] = json!(38);
+    results[1]["value"]["text"] = json!("Pari");
     assert_eq!(results[3]["value"]["choices"], json!(["positive"]));
     results[3]["value"]["choices"] = json!(["neutral"]);
     assert_eq!(results[4]["value"]["rating"], json!(1));
@@ -104,4 +104,9 @@ pub fn corrected() -> Vec<u8> {
     let second = tasks[0]["annotations"][1]["result"].as_array_mut().expect("results");
     second.push(rating);
     serde_json::to_vec(&tasks).expect("JSON")
+}
+
+/// The tasks of [`TEXTS`].
+pub fn texts() -> Value {
+    serde_json::from_slice(&ours(TEXTS)).expect("the sample")
 }

@@ -120,7 +120,7 @@ impl Session {
     pub fn json(&self, line: &str) -> Vec<Value> {
         let out = self.ok(&format!("{line} --json"));
         let value = |text: &str| -> Value {
-            serde_json::from_str(text).unwrap_or_else(|e| panic!("gloss {line} --json: {e}: {text}"))
+            serde_json::from_str(text).unwrap_or_else(|e| panic!("gloss {line}: {e}: {text}"))
         };
         out.lines().map(value).collect()
     }
@@ -132,7 +132,10 @@ impl Session {
         for line in lines {
             let Ran { code, out, err } = self.gloss(line);
             text.push_str(&format!("$ gloss {line}\n{out}"));
-            err.lines().for_each(|line| text.push_str(&format!("! {line}\n")));
+            for line in err.lines() {
+                text.push_str(format!("! {line}").trim_end());
+                text.push('\n');
+            }
             if code != 0 {
                 text.push_str(&format!("[{code}]\n"));
             }
@@ -203,7 +206,7 @@ impl Session {
 
     /// The commit of a revision, asked of git.
     pub fn commit(&self, revision: &str) -> String {
-        self.git(&format!("rev-parse --verify {revision}^{{commit}}")).trim().to_owned()
+        self.git(&format!("log -1 --format=%H {revision} --")).trim().to_owned()
     }
 }
 

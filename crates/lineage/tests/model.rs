@@ -1,5 +1,12 @@
 //! The store against a plain in-memory table, and the two ways to diff against each other.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test may stop at once, damage files, and print"
+)]
+
 use std::collections::BTreeMap;
 
 use glossator_lineage::between;

@@ -131,20 +131,20 @@ impl Store {
         }
         let reached: HashSet<Digest> = named.objects().into_keys().collect();
         let (stored, _) = self.objects().list()?;
-        let mut plan = GcPlan::default();
-        plan.objects = stored
+        let objects = stored
             .into_iter()
             .filter(|(object, _)| !reached.contains(object))
             .map(|(object, bytes)| GcObject { object, bytes })
             .collect();
-        plan.caches = self.files("cache/index")?;
-        plan.caches.retain(|file| indexed_segment(&file.path).is_some_and(|s| !reached.contains(&s)));
+        let mut caches = self.files("cache/index")?;
+        caches.retain(|file| indexed_segment(&file.path).is_some_and(|s| !reached.contains(&s)));
+        let mut leftovers = Vec::new();
         // Not below `git/refs`: there a name that looks temporary is a branch.
         for dir in ["", "objects", "stage", "private", "cache/index", "git", "git/objects/pack"] {
-            plan.leftovers.extend(self.files(dir)?);
+            leftovers.extend(self.files(dir)?);
         }
-        plan.leftovers.retain(|file| is_leftover(&file.path));
-        Ok(plan)
+        leftovers.retain(|file| is_leftover(&file.path));
+        Ok(GcPlan { objects, caches, leftovers })
     }
 
     /// The files of a directory of the store.
@@ -163,9 +163,10 @@ fn indexed_segment(path: &Path) -> Option<Digest> {
     ["idx", "aliases"].contains(&extension).then(|| stem.parse().ok())?
 }
 
-/// Whether a file is a temporary one, `tmp-<process>-…`, whose process is gone. On systems without
-/// `/proc` every process counts as gone: the locks that are held keep objects and refs safe, and a
-/// process whose cache file is taken away fails and can be run again.
+/// Whether a file is a temporary one, `tmp-<process>-…`, whose process is gone.
+///
+/// On systems without `/proc` every process counts as gone: the locks that are held keep objects
+/// and refs safe, and a process whose cache file is taken away fails and can be run again.
 fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let process = name.strip_prefix("tmp-").and_then(|rest| rest.split_once('-'));

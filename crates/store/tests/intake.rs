@@ -1,5 +1,12 @@
 //! What an import means: which row is a new version of which, and which ids are kept.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test may stop at once, damage files, and print"
+)]
+
 use glossator_store::intake::{Intake, IntakeOptions, Intaken};
 use glossator_store::schema::{
     ANNOTATIONS, AnnotationRow, ITEMS, ItemRow, Items, ItemsBuilder, SUBMISSIONS, SubmissionRow,

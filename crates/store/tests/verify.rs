@@ -192,7 +192,8 @@ fn f8_table_files_list_each_segment_once() {
 fn one_segment(bench: &Bench, line: SegmentRef) {
     let rows = u64::from(line.rows);
     let counts = counts(rows, 0, 0);
-    bench.forge_change(&ITEMS, TableChange { added: vec![line], counts, rows, ..Default::default() });
+    let change = TableChange { added: vec![line], counts, rows, ..Default::default() };
+    bench.forge_change(&ITEMS, change);
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn malformed_values_say_where_and_why() {
 #[test]
 fn files_are_cut_into_records_whatever_the_buffer() {
     let list = " [ {\"a\": \"]}\\\"\"} , 1,\"x\",[[]] ]\n";
-    let sections = "\u{feff}{\"info\": {\"v\": [1]}, \"images\": [{\"id\":1},\n{\"id\":2}], \"n\": 3, \"e\": []}";
+    let sections = "\u{feff}{\"info\": {\"v\": [1]}, \"images\": [{\"id\":1},\n\
+        {\"id\":2}], \"n\": 3, \"e\": []}";
     for buffer in 1..12 {
         assert_eq!(
             events(list, buffer).unwrap(),

@@ -11,8 +11,9 @@ use glossator_store::schema::{
 use serde_json::Value;
 
 use super::people::reveal;
+use super::review::Review;
 use super::row::{Results, Row};
-use super::submission::{Review, Sort, Submission, sort_of};
+use super::submission::{Sort, Submission, sort_of};
 use super::task::{Counts, Item};
 use super::{LabelStudio, extra_of, result};
 use crate::spool::Spool;

@@ -18,6 +18,7 @@
 mod export;
 mod people;
 mod result;
+mod review;
 mod row;
 mod submission;
 mod task;

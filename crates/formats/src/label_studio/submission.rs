@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use glossator_store::schema::{ReviewRow, SubmissionRow};
+use glossator_store::schema::SubmissionRow;
 use serde_json::{Map, Value, json};
 
 use super::people::{People, by_annotator};
 use super::result::{self, Scene};
+use super::review::{self, Review};
 use super::row::{Results, Row};
 use super::{Check, Fault, Stop, id_text, number_or_text, python_float, time};
 use crate::json as js;
@@ -21,10 +22,6 @@ const BARE: &str = "~bare";
 const SIZED: &str = "~sized";
 /// The annotator of predictions that name no model.
 const MODEL: &str = "model";
-
-/// The states that the tool names as a last action.
-const ACTIONS: [(&str, &str); 3] =
-    [("accepted", "accepted"), ("rejected", "rejected"), ("fixed", "fixed_and_accepted")];
 
 /// The three lists of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,18 +96,6 @@ pub(super) struct Submission {
     pub extra: Map<String, Value>,
 }
 
-/// A verdict on a submission.
-#[derive(Debug, Clone)]
-pub(super) struct Review {
-    pub id: String,
-    pub round: Option<i32>,
-    pub reviewer: String,
-    pub decision: String,
-    pub at: Option<i64>,
-    pub seq: Option<i32>,
-    pub extra: Map<String, Value>,
-}
-
 /// A submission with all that belongs to it.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -141,9 +126,9 @@ pub(super) fn read(
     if head.id.len() > super::ID_BYTES_MAX {
         return Err(Fault::new(&format!("{path}.id"), "the id is longer than 1 KiB").into());
     }
-    let reviews = read_reviews(map, &head.id, &path, people)?;
+    let reviews = review::read(map, &head.id, &path, people)?;
     if head.state == "submitted" {
-        head.state = reviewed(map, &reviews).to_owned();
+        head.state = review::state(map, &reviews).to_owned();
     }
     if !sort.is_full(map) {
         head.extra.insert(BARE.to_owned(), Value::Bool(true));
@@ -162,21 +147,6 @@ pub(super) fn read(
         head.extra.extend(rest);
     }
     Ok(Whole { head, rows, reviews, odd: scene.odd })
-}
-
-/// The state that reviews left a submission in. One that was updated since is submitted again:
-/// then the tool's last action is none of a review.
-fn reviewed<'a>(map: &Map<String, Value>, reviews: &'a [Review]) -> &'a str {
-    match map.get("last_action").and_then(Value::as_str) {
-        Some(action) => ACTIONS
-            .iter()
-            .find(|(_, known)| *known == action)
-            .map_or("submitted", |(state, _)| *state),
-        None => {
-            let last = reviews.iter().max_by_key(|review| review.round);
-            last.map_or("submitted", |review| review.decision.as_str())
-        }
-    }
 }
 
 /// A bare id where a body could stand.
@@ -427,12 +397,11 @@ impl Submission {
 
     /// The members that the tool's own exports always have.
     fn render_full(&self, owner: &Owner, regions: usize, out: &mut Map<String, Value>) {
-        let action = ACTIONS.iter().find(|(state, _)| *state == self.state);
         let defaults = match self.sort {
             Sort::Annotation => json!({
                 "was_cancelled": false, "ground_truth": false, "draft_created_at": null,
                 "lead_time": null, "prediction": {}, "result_count": regions, "import_id": null,
-                "last_action": action.map(|(_, action)| *action), "bulk_created": false,
+                "last_action": review::action(&self.state), "bulk_created": false,
                 "updated_by": by_annotator(&self.annotator),
                 "parent_prediction": null, "parent_annotation": null, "last_created_by": null,
             }),
@@ -472,7 +441,7 @@ impl Submission {
         let mut out = js::restore_object(rendered, &rest);
         out.insert("result".to_owned(), Value::Array(results));
         if !reviews.is_empty() {
-            let entries = reviews.iter().map(|review| review.write(self));
+            let entries = reviews.iter().map(|review| review.write(&self.id));
             out.insert("reviews".to_owned(), entries.collect());
         }
         Value::Object(out)
@@ -482,109 +451,4 @@ impl Submission {
 /// Which list a submission id belongs to.
 pub(super) fn sort_of(submission_id: &str) -> Option<Sort> {
     Sort::ALL.into_iter().find(|sort| submission_id.starts_with(sort.prefix()))
-}
-
-fn read_reviews(
-    map: &Map<String, Value>,
-    submission: &str,
-    path: &str,
-    people: &mut People<'_>,
-) -> Check<Vec<Review>, Stop> {
-    let mut reviews = Vec::new();
-    for (i, entry) in list(map, "reviews", path)?.unwrap_or_default().iter().enumerate() {
-        let path = format!("{path}.reviews[{i}]");
-        reviews.push(read_review(entry, i, submission, &path, people)?);
-    }
-    // Rounds count in time; the file's order is `seq`.
-    let mut order: Vec<usize> = (0..reviews.len()).collect();
-    order.sort_by_key(|&i| reviews[i].at);
-    for (round, i) in order.into_iter().enumerate() {
-        reviews[i].round = i32::try_from(round + 1).ok();
-    }
-    Ok(reviews)
-}
-
-fn read_review(
-    entry: &Value,
-    index: usize,
-    submission: &str,
-    path: &str,
-    people: &mut People<'_>,
-) -> Check<Review, Stop> {
-    let Some(map) = entry.as_object() else {
-        let what = format!("a review is {}, not an object", js::type_name(entry));
-        return Err(Fault::new(path, what).into());
-    };
-    let decision = match map.get("accepted") {
-        Some(Value::Bool(false)) => "rejected",
-        Some(Value::Bool(true)) if map.get("fixed_annotation_history").is_some_and(is_set) => {
-            "fixed"
-        }
-        Some(Value::Bool(true)) => "accepted",
-        _ => {
-            let what = "`accepted` must be true or false";
-            return Err(Fault::new(&format!("{path}.accepted"), what).into());
-        }
-    };
-    let who = map.get("created_by").map(|who| people.mention("created_by", who)).transpose()?;
-    let reviewer = match who.flatten() {
-        Some(mention) => mention.id,
-        None => people.nobody()?,
-    };
-    let id = id_text(map.get("id"), &format!("{path}.id"))?
-        .unwrap_or_else(|| format!("@{submission}/{index}"));
-    let at = map.get("created_at").and_then(Value::as_str).and_then(time::micros);
-    let (round, decision) = (None, decision.to_owned());
-    let seq = i32::try_from(index).ok();
-    let mut review = Review { id, round, reviewer, decision, at, seq, extra: Map::new() };
-    let source = Value::Object(people.hide(map)?);
-    let rendered = Value::Object(review.render(submission));
-    if let Some(Value::Object(rest)) = js::residual(&rendered, &source) {
-        review.extra = rest;
-    }
-    Ok(review)
-}
-
-fn is_set(value: &Value) -> bool {
-    !value.is_null()
-}
-
-impl Review {
-    /// What the stored row says now.
-    pub fn stored(row: &ReviewRow<'_>) -> Self {
-        Self {
-            id: row.review_id.to_owned(),
-            round: row.round,
-            reviewer: row.reviewer_id.to_owned(),
-            decision: row.decision.to_owned(),
-            at: row.at,
-            seq: row.seq,
-            extra: super::extra_of(row.extra),
-        }
-    }
-
-    fn render(&self, submission: &str) -> Map<String, Value> {
-        let annotation = submission.strip_prefix("annotation/").filter(|id| !id.starts_with('@'));
-        let out = json!({
-            "id": number_or_text(&self.id),
-            "created_by": by_annotator(&self.reviewer),
-            "created_at": self.at.and_then(time::text),
-            "accepted": self.decision != "rejected",
-            "result": null,
-            "annotation": annotation.map(number_or_text),
-            "fixed_annotation_history": null,
-            "previous_annotation_history": null,
-            "last_annotation_history": null,
-            "previous_annotation_history_result": null,
-        });
-        let Value::Object(mut out) = out else { return Map::new() };
-        if self.id.starts_with('@') {
-            out.shift_remove("id");
-        }
-        out
-    }
-
-    fn write(&self, submission: &Submission) -> Value {
-        Value::Object(js::restore_object(self.render(&submission.id), &self.extra))
-    }
 }

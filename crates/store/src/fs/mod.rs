@@ -317,6 +317,7 @@ impl Drop for TempFile {
 }
 
 /// Opens a file of the user's for reading.
+#[allow(clippy::disallowed_methods, reason = "this is where files are opened")]
 pub fn open_input(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {

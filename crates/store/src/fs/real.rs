@@ -1,5 +1,7 @@
 //! The real file system.
 
+#![allow(clippy::disallowed_methods, reason = "this is where the disk is touched")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;

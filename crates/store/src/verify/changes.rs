@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use super::named::{Named, STAGE_FILE};
 use super::{Tally, VerifyProgress, Verifier, rule};
+use crate::canonical::{Key, Rows};
 use crate::change::{ChangeRecord, Meta, TableChange, UNSTATED, read_change};
-use crate::delta::{Counts, DeltaBatch};
+use crate::delta::{Counts, DeltaBatch, RowChange};
 use crate::error::Result;
 use crate::id::{CommitId, Digest};
 use crate::removal::Removal;
 use crate::schema::{ANNOTATIONS, Annotations, TABLES, Table};
 use crate::segment::SegmentRef;
-use crate::snapshot::{Located, TableState, short};
-use crate::store::{CHANGE_FILE, Layer, table_path};
+use crate::snapshot::{Located, TableSnapshot, TableState, short};
+use crate::store::{CHANGE_FILE, Layer, Store, table_path};
 
 /// A change of one table, with the state that it was made on.
 struct Step<'a> {
@@ -35,7 +36,7 @@ impl Verifier<'_> {
             progress(VerifyProgress { phase: "commits", done: at as u64, total });
             let name = format!("{commit}:{CHANGE_FILE}");
             if let Err(error) = self.check_commit(*commit, &name) {
-                self.find_error(rule::BEFORE, &name, &error);
+                self.find_error(rule::BEFORE, &name, error)?;
             }
         }
         Ok(())
@@ -54,7 +55,7 @@ impl Verifier<'_> {
             let checked = self.check_table(id, parent, table, change, &mut recount);
             if let Err(error) = checked {
                 recount = None;
-                self.find_error(rule::BEFORE, name, &error);
+                self.find_error(rule::BEFORE, name, error)?;
             }
         }
         self.check_record(name, &record, recount);
@@ -77,17 +78,23 @@ impl Verifier<'_> {
         recount: &mut Option<Meta>,
     ) -> Result<()> {
         let path = |commit: CommitId| format!("{commit}:{}", table_path(table));
-        if self.is_bad(path(id)) || parent.is_some_and(|parent| self.is_bad(path(parent))) {
+        if self.is_bad(path(id)) {
             *recount = None;
             return Ok(());
         }
+        let after = self.store.table_state(id, table)?;
+        if change.is_some() {
+            self.check_dead_rows(&path(id), &after)?;
+        }
         let base = match parent {
+            Some(parent) if self.is_bad(path(parent)) => {
+                *recount = None;
+                return Ok(());
+            }
             Some(parent) => self.store.table_state(parent, table)?,
             None => TableState::default(),
         };
-        let after = self.store.table_state(id, table)?;
         if let Some(change) = change {
-            self.check_dead_rows(&path(id), &after)?;
             let name = &format!("{id}:{CHANGE_FILE}");
             self.check_change(&Step { name, table, base: &base, change }, recount)?;
         }
@@ -96,10 +103,10 @@ impl Verifier<'_> {
 
     /// Checks the layers of the stage, each on the ones before.
     pub(super) fn check_stage(&mut self, named: &Named) -> Result<()> {
-        if let Err(error) = self.check_layers(named.stage.base, &named.stage.layers) {
-            self.find_error(rule::STAGE, STAGE_FILE, &error);
+        match self.check_layers(named.stage.base, &named.stage.layers) {
+            Err(error) => self.find_error(rule::STAGE, STAGE_FILE, error),
+            Ok(()) => Ok(()),
         }
-        Ok(())
     }
 
     fn check_layers(&mut self, base: Option<CommitId>, layers: &[Layer]) -> Result<()> {
@@ -318,7 +325,7 @@ struct Replay {
 impl Replay {
     fn run(
         &mut self,
-        store: &crate::store::Store,
+        store: &Store,
         step: &Step<'_>,
         recount: &mut Option<Meta>,
     ) -> Result<()> {
@@ -326,7 +333,8 @@ impl Replay {
         for delta in read_change(store.objects(), step.table, step.change)? {
             let delta = delta?;
             let (old, new) = (delta.old_rows()?, delta.new_rows()?);
-            let keys: Vec<_> = delta.changes.iter().map(|c| DeltaBatch::key(&old, &new, *c)).collect();
+            let key = |change: &RowChange| DeltaBatch::key(&old, &new, *change);
+            let keys: Vec<_> = delta.changes.iter().map(key).collect();
             let located = base.locate(keys.iter().copied())?;
             let mut scratch = Vec::new();
             for ((change, key), at) in delta.changes.iter().zip(&keys).zip(located) {
@@ -335,7 +343,7 @@ impl Replay {
                     self.keys.note(|| format!("{key:?} is written twice"));
                 }
                 self.last = Some((key.0.to_owned(), key.1.to_owned()));
-                let mut digest = |rows: &crate::canonical::Rows<'_>, row: Option<u32>| {
+                let mut digest = |rows: &Rows<'_>, row: Option<u32>| {
                     row.map(|row| short(&rows.digest(row as usize, &mut scratch)))
                 };
                 let was = digest(&old, change.old);
@@ -353,8 +361,8 @@ impl Replay {
 
     fn look_up(
         &mut self,
-        base: &crate::snapshot::TableSnapshot,
-        key: &crate::canonical::Key<'_>,
+        base: &TableSnapshot,
+        key: &Key<'_>,
         was: Option<[u8; 16]>,
         at: Option<Located>,
     ) {

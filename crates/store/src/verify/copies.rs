@@ -19,7 +19,8 @@ impl Verifier<'_> {
         after: &Snapshot<'_>,
         tables: &BTreeMap<String, TableChange>,
     ) -> Result<()> {
-        let unread = [&ANNOTATIONS, &SUBMISSIONS].map(|table| after.state(table)).iter().any(|state| {
+        let states = [&ANNOTATIONS, &SUBMISSIONS].map(|table| after.state(table));
+        let unread = states.iter().any(|state| {
             state.segments.iter().any(|line| self.is_bad(line.segment))
                 || state.removals.iter().any(|line| self.is_bad(line.removed))
         });

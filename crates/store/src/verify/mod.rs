@@ -132,6 +132,8 @@ impl Store {
     /// Where the store's directories cannot be listed or its caches not be written. Damage is no
     /// error: it is in the report.
     pub fn verify(&self, progress: &mut dyn FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        // Others may commit meanwhile, but nothing may be removed.
+        let _writing = self.writing()?;
         let mut verifier = Verifier::new(self);
         let named = verifier.gather()?;
         verifier.check_objects(&named, progress)?;
@@ -185,16 +187,24 @@ impl<'s> Verifier<'s> {
     }
 
     /// Reports an error as a broken invariant, unless it only says what was found before.
-    fn find_error(&mut self, rule: Rule, object: impl ToString, error: &Error) {
-        let known = match error {
+    ///
+    /// # Errors
+    /// Gives errors of the disk back: a full one is no damage.
+    fn find_error(&mut self, rule: Rule, object: impl ToString, error: Error) -> Result<()> {
+        let known = match &error {
+            Error::Io { .. } => return Err(error),
             Error::Damaged { object, .. } => self.is_bad(object),
             // Errors of git do not say which object it was; the walk of the graph did.
-            Error::Git { .. } => self.report.findings.iter().any(|f| f.invariant <= "F5"),
+            Error::Git { .. } => {
+                let git = [rule::GIT_EXISTS, rule::GIT_BYTES, rule::REFS].map(|rule| rule.0);
+                self.report.findings.iter().any(|found| git.contains(&found.invariant))
+            }
             _ => false,
         };
         if !known {
-            self.find(rule, object, explain(error), Vec::new());
+            self.find(rule, object, explain(&error), Vec::new());
         }
+        Ok(())
     }
 
     fn is_bad(&self, object: impl ToString) -> bool {

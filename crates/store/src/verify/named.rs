@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{REFERRERS_MAX, Verifier, rule};
 use crate::change::{ChangeRecord, TableChange};
 use crate::error::Result;
-use crate::history::{GitFault, Root};
+use crate::history::{GitFault, RefName, Root};
 use crate::id::{CommitId, Digest};
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::removal::RemovalRef;
@@ -87,9 +87,9 @@ impl Verifier<'_> {
         let mut named = Named::default();
         named.commits = self.check_graph()?;
         for commit in named.commits.clone() {
-            self.read_tree(commit, &mut named);
+            self.read_tree(commit, &mut named)?;
         }
-        self.read_stage(&mut named);
+        self.read_stage(&mut named)?;
         Ok(named)
     }
 
@@ -128,13 +128,13 @@ impl Verifier<'_> {
         Ok(commits)
     }
 
-    fn read_tree(&mut self, commit: CommitId, named: &mut Named) {
-        self.check_paths(commit);
-        self.check_facts(commit);
+    fn read_tree(&mut self, commit: CommitId, named: &mut Named) -> Result<()> {
+        self.check_paths(commit)?;
+        self.check_facts(commit)?;
         for table in TABLES {
             let path = format!("{commit}:{}", table_path(table));
             match self.store.table_state(commit, table) {
-                Err(error) => self.find_error(rule::TABLE_FILE, &path, &error),
+                Err(error) => self.find_error(rule::TABLE_FILE, &path, error)?,
                 Ok(state) => {
                     if let Some(what) = state_fault(&state) {
                         self.find(rule::TABLE_FILE, &path, what, Vec::new());
@@ -146,9 +146,10 @@ impl Verifier<'_> {
         }
         let path = format!("{commit}:{CHANGE_FILE}");
         match self.store.change(commit) {
-            Err(error) => self.find_error(rule::CHANGE_FILE, &path, &error),
+            Err(error) => self.find_error(rule::CHANGE_FILE, &path, error)?,
             Ok(record) => self.read_record(&record, &path, named),
         }
+        Ok(())
     }
 
     fn read_record(&mut self, record: &ChangeRecord, path: &str, named: &mut Named) {
@@ -168,24 +169,24 @@ impl Verifier<'_> {
         }
     }
 
-    fn check_paths(&mut self, commit: CommitId) {
-        match self.store.history.paths(commit) {
-            Err(error) => self.find_error(rule::TREE_FILES, format!("{commit}:"), &error),
-            Ok(paths) => {
-                for (path, plain) in paths {
-                    if !plain || !is_known_path(&path) {
-                        let what = "it is no file of a label commit";
-                        self.find(rule::TREE_FILES, format!("{commit}:{path}"), what, Vec::new());
-                    }
-                }
+    fn check_paths(&mut self, commit: CommitId) -> Result<()> {
+        let paths = match self.store.history.paths(commit) {
+            Err(error) => return self.find_error(rule::TREE_FILES, format!("{commit}:"), error),
+            Ok(paths) => paths,
+        };
+        for (path, plain) in paths {
+            if !plain || !is_known_path(&path) {
+                let what = "it is no file of a label commit";
+                self.find(rule::TREE_FILES, format!("{commit}:{path}"), what, Vec::new());
             }
         }
+        Ok(())
     }
 
-    fn check_facts(&mut self, commit: CommitId) {
+    fn check_facts(&mut self, commit: CommitId) -> Result<()> {
         let path = format!("{commit}:{FACTS_FILE}");
         let bytes = match self.store.history.file(commit, FACTS_FILE) {
-            Err(error) => return self.find_error(rule::FACTS, &path, &error),
+            Err(error) => return self.find_error(rule::FACTS, &path, error),
             Ok(bytes) => bytes.unwrap_or_default(),
         };
         let own = self.store.facts();
@@ -198,15 +199,15 @@ impl Verifier<'_> {
             Ok(facts) if !facts.features.read.is_empty() => {
                 format!("it needs `{}`, which is unknown", facts.features.read[0])
             }
-            Ok(_) => return,
+            Ok(_) => return Ok(()),
         };
         self.find(rule::FACTS, &path, what, Vec::new());
+        Ok(())
     }
 
-    fn read_stage(&mut self, named: &mut Named) {
+    fn read_stage(&mut self, named: &mut Named) -> Result<()> {
         let stage = match self.store.stage() {
-            // Without a stage file only `HEAD` was read, which the graph's check has done.
-            Err(error) => return self.find_error(rule::STAGE, STAGE_FILE, &error),
+            Err(error) => return self.find_error(rule::STAGE, STAGE_FILE, error),
             Ok(stage) => stage,
         };
         for (name, change) in stage.layers.iter().flat_map(|layer| &layer.tables) {
@@ -226,15 +227,13 @@ impl Verifier<'_> {
             self.find(rule::STAGE, STAGE_FILE, what, Vec::new());
         }
         named.stage = stage;
+        Ok(())
     }
 }
 
 /// Whether a path may stand in the tree of a label commit.
 fn is_known_path(path: &str) -> bool {
-    let name = |text: &str| {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
-        (1..=100).contains(&text.len()) && text.bytes().all(allowed)
-    };
+    let name = |text: &str| text.parse::<RefName>().is_ok();
     match path.split('/').collect::<Vec<_>>()[..] {
         [file] => file == FACTS_FILE || file == CHANGE_FILE,
         ["tables", file] => {

@@ -80,7 +80,12 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn check_segment(&mut self, table: &'static Table, named: &SegmentUse, by: &[String]) -> Result<()> {
+    fn check_segment(
+        &mut self,
+        table: &'static Table,
+        named: &SegmentUse,
+        by: &[String],
+    ) -> Result<()> {
         let line = &named.line;
         let kind = if named.before { SegmentKind::Before } else { SegmentKind::Rows };
         let reader = SegmentReader::open(self.store.objects(), table, kind, line)?;

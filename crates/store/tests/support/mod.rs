@@ -93,8 +93,10 @@ impl Bench {
 
     pub fn new() -> Self {
         let mut bench = Self::empty();
+        let first =
+            annotations(&[("a", "class", "car"), ("a", "more", "bus"), ("b", "class", "car")]);
         bench.commit(&[
-            (&ANNOTATIONS, annotations(&[("a", "class", "car"), ("a", "more", "bus"), ("b", "class", "car")])),
+            (&ANNOTATIONS, first),
             (&SUBMISSIONS, submissions(false)),
             (&ITEMS, items(&[("a", 10), ("b", 20)])),
         ]);
@@ -185,7 +187,12 @@ impl Bench {
         self.forge(Some(self.commits[self.commits.len() - 2]), files, &message)
     }
 
-    pub fn segment(&self, table: &'static Table, kind: SegmentKind, rows: &RecordBatch) -> SegmentRef {
+    pub fn segment(
+        &self,
+        table: &'static Table,
+        kind: SegmentKind,
+        rows: &RecordBatch,
+    ) -> SegmentRef {
         let objects = self.store.objects();
         let mut writer = SegmentWriter::new(objects, table, kind, [7; 32]).unwrap();
         writer.push(rows).unwrap();

@@ -130,7 +130,8 @@ fn types_of_the_tools_test_suites() {
     for (name, expected) in [
         (
             "frontend/image_ellipses/annotations/1.json",
-            "tag: ellipse on img #CPnIaS1e7v =Planet [50.4, 50.76307363927428, 13.333333333333334, 10.672358591248665, 0.0] percent",
+            "tag: ellipse on img #CPnIaS1e7v =Planet [50.4, 50.76307363927428, \
+             13.333333333333334, 10.672358591248665, 0.0] percent",
         ),
         ("frontend/pairwise/annotations/1.json", "pw: pairwise on pw #Dx_aB91ISN =right"),
         (
@@ -152,7 +153,8 @@ fn types_of_the_tools_test_suites() {
         ("frontend/taxonomy/annotations/0.json", "tax: choice on text #1qI949lEoK =One"),
         (
             "frontend/rich_text_html/annotations/1.json",
-            "ner: span on text #Umb_V5CIey =Date [81.0, 105.0] codepoint \"Vincent: Look, Mr. Wolfe\"",
+            "ner: span on text #Umb_V5CIey =Date [81.0, 105.0] codepoint \
+             \"Vincent: Look, Mr. Wolfe\"",
         ),
         (
             "frontend/image_segmentation/annotations/1.json.gz",
@@ -160,7 +162,9 @@ fn types_of_the_tools_test_suites() {
         ),
         (
             "frontend/image_polygons/annotations/0.json",
-            "tag: polygon on img #XSMXwwsaTa =Hello [1.0, 4.0, 27.2, 41.24629080118694, 25.73333333333333, 70.62314540059347, 48.13333333333333, 62.61127596439169, 48.13333333333333, 32.93768545994065] percent",
+            "tag: polygon on img #XSMXwwsaTa =Hello [1.0, 4.0, 27.2, \
+             41.24629080118694, 25.73333333333333, 70.62314540059347, 48.13333333333333, \
+             62.61127596439169, 48.13333333333333, 32.93768545994065] percent",
         ),
     ] {
         assert_eq!(rows_of(&import(&folder.join(name)))[0], expected, "{name}");
