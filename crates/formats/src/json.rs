@@ -19,7 +19,7 @@ mod tests;
 
 use serde_json::{Number, Value};
 
-pub use parse::{DEPTH_MAX, parse};
+pub use parse::parse;
 pub use reader::{Event, Reader, Record, Top};
 pub use residual::{residual, restore, restore_object};
 

@@ -15,13 +15,13 @@
 //! # Limitations
 //! - A single record (a task, a line) is limited to [`RECORD_BYTES_MAX`].
 
+mod coco;
+pub mod collect;
 mod error;
 mod input;
-pub mod collect;
-pub mod spool;
-mod coco;
 mod json;
 mod label_studio;
+pub mod spool;
 mod table;
 
 use std::io::Write;

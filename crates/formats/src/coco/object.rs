@@ -120,10 +120,12 @@ impl Style {
     /// Writes a number of a member whose whole numbers have a point by default, or not.
     fn number(&self, member: &str, point: bool, value: f64) -> Value {
         let flipped = self.flipped.contains(&member);
-        if point != flipped && value.fract() == 0.0 && value.abs() < 1e15 {
-            if let Ok(number) = format!("{value:.1}").parse::<Number>() {
-                return Value::Number(number);
-            }
+        if point != flipped
+            && value.fract() == 0.0
+            && value.abs() < 1e15
+            && let Ok(number) = format!("{value:.1}").parse::<Number>()
+        {
+            return Value::Number(number);
         }
         json::number(value)
     }

@@ -57,10 +57,10 @@ impl Read {
 
     /// Leaves the box to the shape where it says no more than the shape does.
     pub fn drop_derived_box(&mut self) {
-        if let (Some(bbox), Some(segmentation)) = (self.parts.bbox, &self.parts.segmentation) {
-            if is_around(bbox, segmentation) {
-                self.parts.bbox = None;
-            }
+        if let (Some(bbox), Some(segmentation)) = (self.parts.bbox, &self.parts.segmentation)
+            && is_around(bbox, segmentation)
+        {
+            self.parts.bbox = None;
         }
     }
 

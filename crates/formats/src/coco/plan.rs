@@ -107,10 +107,11 @@ impl Plan {
                 }
                 let carried = matches!(rows.kind(i), "bbox" | "polygon" | "mask" | "keypoints")
                     || (self.native.is_some() && matches!(rows.kind(i), "choice" | "text"));
-                if let Some(label) = rows.label(i).filter(|_| carried && !rows.negative(i)) {
-                    if self.categories.id(label).is_none() && !labels.contains(label) {
-                        labels.insert(label.to_owned());
-                    }
+                if let Some(label) = rows.label(i).filter(|_| carried && !rows.negative(i))
+                    && self.categories.id(label).is_none()
+                    && !labels.contains(label)
+                {
+                    labels.insert(label.to_owned());
                 }
                 if self.native.is_some() {
                     let id = rows.region_id(i).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0);

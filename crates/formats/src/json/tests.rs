@@ -40,7 +40,7 @@ fn numbers_keep_their_text_and_order_is_kept() {
 
 #[test]
 fn malformed_values_say_where_and_why() {
-    let deep = "[".repeat(DEPTH_MAX + 2);
+    let deep = "[".repeat(super::parse::DEPTH_MAX + 2);
     for (text, path, what) in [
         (r#"{"a":[1,{"b":NaN}]}"#, ".a[1].b", "`NaN` is not JSON"),
         (r#"{"a":-Infinity}"#, ".a", "`-Infinity` is not JSON"),

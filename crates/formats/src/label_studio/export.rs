@@ -315,7 +315,7 @@ impl Export<'_> {
         reviews.sort_by(|a, b| (a.seq, &a.id).cmp(&(b.seq, &b.id)));
         let mut rows: Vec<Row> = rows.into_iter().map(|(_, _, row)| row).collect();
         for row in &mut rows {
-            if let Err(lost) = row.to_percent(item.owner.size) {
+            if let Err(lost) = row.scale_to_percent(item.owner.size) {
                 self.lose(lost);
             }
         }

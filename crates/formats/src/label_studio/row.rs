@@ -59,7 +59,7 @@ impl Row {
     }
 
     /// Converts a place in pixels or fractions of an image to percent, as the tool has it.
-    pub fn to_percent(&mut self, size: Option<(i64, i64)>) -> Result<(), String> {
+    pub fn scale_to_percent(&mut self, size: Option<(i64, i64)>) -> Result<(), String> {
         let (x, y) = match (self.unit.as_deref(), size) {
             (Some("fraction"), _) => (100.0, 100.0),
             (Some("px"), Some((width, height))) if width > 0 && height > 0 => {
