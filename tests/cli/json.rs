@@ -94,7 +94,7 @@ fn every_output_fits_its_schema() {
     fits("switch", &s.json("switch -c relabel"));
     fits("import", &s.json("import images.json -m images"));
     fits("import", &s.json("import corrected.json -m corrected"));
-    fits("revert", &s.json("revert main~0"));
+    fits("revert", &s.json("revert HEAD"));
     fits("rm", &s.json("rm --where label=LOC"));
     fits("rm", &s.json("rm --where label=nothing"));
     fits("status", &s.json("status"));

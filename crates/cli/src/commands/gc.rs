@@ -6,18 +6,55 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::render::number;
 
 /// Remove objects that nothing refers to
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gloss gc --dry-run")]
+#[command(after_help = "Example: gloss gc --dry-run\n\n\
+    Commits of branches, tags and reflogs and what is staged are kept, with all that they need. \
+    The plan is shown first.")]
 pub(crate) struct GcArgs {
-    /// Only show what would be removed
+    /// Only show the plan
     #[arg(long)]
     dry_run: bool,
 }
 
-pub(crate) fn run(context: &mut Context, _args: &GcArgs) -> Result<u8> {
-    let _ = context.store()?;
-    writeln!(context.out(), "not yet")?;
+pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
+    let store = context.store()?;
+    let plan = store.plan_gc()?;
+    if !context.json {
+        let out = context.out();
+        for object in &plan.objects {
+            writeln!(out, "object {} ({} bytes)", object.object, number(object.bytes))?;
+        }
+        for file in plan.caches.iter().chain(&plan.leftovers) {
+            writeln!(out, "file {} ({} bytes)", file.path.display(), number(file.bytes))?;
+        }
+        // The plan is seen before anything goes.
+        context.flush()?;
+    }
+    let empty = plan.is_empty();
+    let done = if args.dry_run || empty { None } else { Some(store.run_gc(plan)?) };
+    if context.json {
+        context.json_line(&match &done {
+            Some(done) => serde_json::json!({
+                "removed": {"objects": done.objects, "files": done.files, "bytes": done.bytes},
+            }),
+            None => serde_json::json!({ "removed": null }),
+        })?;
+        return Ok(0);
+    }
+    let out = context.out();
+    match done {
+        Some(done) => writeln!(
+            out,
+            "removed {} objects and {} files, {} bytes",
+            number(done.objects),
+            number(done.files),
+            number(done.bytes)
+        )?,
+        None if empty => writeln!(out, "nothing to remove")?,
+        None => writeln!(out, "nothing was removed (--dry-run)")?,
+    }
     Ok(0)
 }

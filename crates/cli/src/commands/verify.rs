@@ -3,18 +3,53 @@
 use std::io::Write;
 
 use clap::Args;
+use glossator_store::verify::VerifyProgress;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::render::number;
 
 /// Check every object, commit and invariant of the store
 #[derive(Debug, Args)]
 #[command(after_help = "Example: gloss verify --json\n\n\
-    Exits with 0 where all is well, with 3 where something is damaged.")]
+    Every object is hashed again and every invariant of schemas/format-v1.md is checked. Exits \
+    with 0 where all is well, with 3 where something is damaged.")]
 pub(crate) struct VerifyArgs {}
 
+/// The exit code of a damaged store.
+const DAMAGED: u8 = 3;
+
 pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
-    let _ = context.store()?;
-    writeln!(context.out(), "not yet")?;
-    Ok(0)
+    let store = context.store()?;
+    let bar = if context.interactive() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let report = store.verify(&mut |at: VerifyProgress| {
+        bar.set_message(at.phase);
+        bar.set_length(at.total);
+        bar.set_position(at.done);
+    })?;
+    bar.finish_and_clear();
+    let code = if report.ok { 0 } else { DAMAGED };
+    if context.json {
+        context.json_line(&report)?;
+        return Ok(code);
+    }
+    let out = context.out();
+    for finding in &report.findings {
+        writeln!(out, "{}: {} ({})", finding.object, finding.detail, finding.invariant)?;
+        for referrer in &finding.referrers {
+            writeln!(out, "  named by {referrer}")?;
+        }
+    }
+    let objects = number(report.objects);
+    match (report.ok, report.findings.len()) {
+        (true, 0) => writeln!(out, "{objects} objects checked, all is well")?,
+        (true, notes) => {
+            writeln!(out, "{objects} objects checked, all is well but for {notes} droppable files")?;
+        }
+        (false, findings) => writeln!(out, "{objects} objects checked, {findings} findings")?,
+    }
+    Ok(code)
 }

@@ -1,6 +1,11 @@
 //! Small stores, and commits that say what they should not.
 
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may stop at once, and damages files"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +26,8 @@ use glossator_store::{CommitId, CommitOptions, Layer, Store};
 
 /// A store in a directory that vanishes with it.
 pub struct Bench {
-    pub dir: tempfile::TempDir,
+    /// Removed with it.
+    _dir: tempfile::TempDir,
     pub store: Store,
     /// Two commits: rows, then one changed, one removed and one added.
     pub commits: Vec<CommitId>,
@@ -88,7 +94,7 @@ impl Bench {
     pub fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::init(&Disk::default(), dir.path()).unwrap();
-        Self { dir, store, commits: Vec::new() }
+        Self { _dir: dir, store, commits: Vec::new() }
     }
 
     pub fn new() -> Self {
