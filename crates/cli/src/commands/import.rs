@@ -10,7 +10,7 @@ use clap::Args;
 use glossator_formats::{ImportOptions, ImportReport, Importer, Input, importers};
 use glossator_store::change::SourceFile;
 use glossator_store::intake::{Intake, IntakeOptions, Intaken};
-use glossator_store::schema::{SOURCES, SourceRow, Sources, SourcesBuilder};
+use glossator_store::schema::{SOURCES, Sources};
 use glossator_store::{Digest, Snapshot, Stage};
 
 use crate::context::Context;
@@ -301,13 +301,7 @@ fn record(
         context.note(&format!("columns: {}", pairs.join(" ")))?;
     }
     if is_table(importer) {
-        let mut builder = SourcesBuilder::default();
-        builder.push(&SourceRow {
-            source: &report.source,
-            format: "table",
-            ..SourceRow::default()
-        });
-        sink.source(builder.finish())?;
+        sink.table_source(&report.source)?;
     }
     let mut hasher = blake3::Hasher::new();
     let mut file = input.open_raw()?;

@@ -49,6 +49,7 @@ pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
         (true, notes) => {
             writeln!(out, "{objects} objects checked, all is well but for {notes} droppable files")?;
         }
+        (false, 1) => writeln!(out, "{objects} objects checked, 1 finding")?,
         (false, findings) => writeln!(out, "{objects} objects checked, {findings} findings")?,
     }
     Ok(code)

@@ -237,6 +237,8 @@ impl History {
         match change.new {
             Some(_) => self.disk.rename(lock_path, path)?,
             None => {
+                // Stock git may have packed it; first there, or the old value would come back.
+                self.unpack_ref(change.name)?;
                 self.disk.remove_file(path)?;
                 self.disk.remove_file(lock_path)?;
                 if let Some(parent) = path.parent() {
@@ -246,6 +248,34 @@ impl History {
             }
         }
         self.log(change, found)
+    }
+
+    /// Takes a ref out of `packed-refs`, where it is in it.
+    fn unpack_ref(&self, name: &str) -> Result<()> {
+        let path = self.dir.join("packed-refs");
+        let Some(bytes) = self.disk.read_optional(&path)? else { return Ok(()) };
+        let text = String::from_utf8_lossy(&bytes);
+        let is_it = |line: &str| line.split_once(' ').is_some_and(|(_, found)| found == name);
+        if !text.lines().any(is_it) {
+            return Ok(());
+        }
+        let lock = self.dir.join("packed-refs.lock");
+        if !self.disk.create_exclusive(&lock, b"")? {
+            return Err(Error::RefLocked(lock));
+        }
+        let mut kept = String::with_capacity(text.len());
+        let mut dropped = false;
+        for line in text.lines() {
+            // A line with `^` belongs to the ref above it: what a tag peels to.
+            dropped = is_it(line) || (dropped && line.starts_with('^'));
+            if !dropped {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+        let written = self.disk.write(&path, kept.as_bytes());
+        self.disk.remove_file(&lock)?;
+        written
     }
 
     /// Appends to the ref's reflog, and to HEAD's where HEAD is this ref.

@@ -1,6 +1,6 @@
 //! Where importers hand their rows: the store's intake, the people file, the quarantine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use glossator_store::change::SourceFile;
 use glossator_store::fs::{TempFile, output_file};
 use glossator_store::intake::{Intake, Intaken};
 use glossator_store::people::People;
-use glossator_store::schema::{ANNOTATIONS, SOURCES, Table};
+use glossator_store::schema::{
+    ANNOTATIONS, Annotations, SOURCES, SourceRow, SourcesBuilder, Table,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
@@ -42,6 +44,8 @@ pub(super) struct StoreSink<'s> {
     told: Told,
     quarantine: Option<(PathBuf, TempFile)>,
     progress: ProgressBar,
+    /// Sources that annotations have so far.
+    sources: HashSet<String>,
 }
 
 impl<'s> StoreSink<'s> {
@@ -62,11 +66,18 @@ impl<'s> StoreSink<'s> {
         let style = ProgressStyle::with_template("{spinner} {human_pos} rows read, {per_sec}");
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         progress.enable_steady_tick(Duration::from_millis(100));
-        Ok(Self { intake, people, told: Told::default(), quarantine, progress })
+        let (told, sources) = Default::default();
+        Ok(Self { intake, people, told, quarantine, progress, sources })
     }
 
-    pub(super) fn source(&mut self, rows: RecordBatch) -> Result<()> {
-        Ok(self.intake.rows(&SOURCES, rows)?)
+    /// Records the source of a table, where any row is of it: rows may state their own.
+    pub(super) fn table_source(&mut self, source: &str) -> Result<()> {
+        if !self.sources.contains(source) {
+            return Ok(());
+        }
+        let mut builder = SourcesBuilder::default();
+        builder.push(&SourceRow { source, format: "table", ..SourceRow::default() });
+        Ok(self.intake.rows(&SOURCES, builder.finish())?)
     }
 
     pub(super) fn file(&mut self, file: SourceFile) {
@@ -88,6 +99,15 @@ impl Sink for StoreSink<'_> {
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
         if table == &ANNOTATIONS {
             self.progress.inc(rows.num_rows() as u64);
+            let annotations = Annotations::new(&rows);
+            for row in 0..annotations.len() {
+                // Sources come in long runs: look before you hash.
+                let source = annotations.source(row);
+                let repeats = row > 0 && annotations.source(row - 1) == source;
+                if !repeats && !self.sources.contains(source) {
+                    self.sources.insert(source.to_owned());
+                }
+            }
         }
         Ok(self.intake.rows(table, rows)?)
     }
