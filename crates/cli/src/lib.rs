@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod filter;
 mod render;
+mod staging;
 mod view;
 
 use std::ffi::OsString;

@@ -11,11 +11,12 @@ use glossator_formats::{ImportOptions, ImportReport, Importer, Input, importers}
 use glossator_store::change::SourceFile;
 use glossator_store::intake::{Intake, IntakeOptions, Intaken};
 use glossator_store::schema::{SOURCES, Sources};
-use glossator_store::{Digest, Snapshot, Stage};
+use glossator_store::{Digest, Snapshot};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::render::{counts, number};
+use crate::staging::{Outcome, Staging};
 use sink::StoreSink;
 
 /// Read labels from files and stage them
@@ -95,42 +96,32 @@ struct Report {
 
 pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
     let store = context.store()?;
-    let _writing = store.writing()?;
-    let direct = args.message.is_some();
-    let _stage_lock = if direct { None } else { Some(store.lock_stage()?) };
-    let mut stage = if direct {
-        Stage { base: store.history.head()?.commit, layers: Vec::new() }
-    } else {
-        store.stage()?
+    let staging = Staging::begin(&store, args.message.as_deref())?;
+    let mut made = {
+        let snapshot = staging.snapshot()?;
+        if args.update || args.remove {
+            keys::edit(context, args, &snapshot)?
+        } else {
+            intake(context, args, &snapshot)?
+        }
     };
-    let snapshot = store.snapshot(stage.base, &stage.layers)?;
-    let mut made = if args.update || args.remove {
-        keys::edit(context, args, &snapshot)?
-    } else {
-        intake(context, args, &snapshot)?
-    };
-    drop(snapshot);
     if args.dry_run {
         return finish(context, &made.report, "nothing was staged (--dry-run)");
     }
+    // Before the rows: whoever they name is known by then.
     store.save_people(&mut made.people)?;
-    if made.intaken.layers.is_empty() {
-        return finish(context, &made.report, "nothing changed");
-    }
-    let layers = made.intaken.layers;
-    if let Some(message) = &args.message {
-        let commit = context.commit(&store, stage.base, &layers, message, "import")?;
-        made.report.commit = commit.map(|commit| commit.to_string());
-        let text = match commit {
-            Some(commit) => format!("committed {} on {}", commit.short(), store.branch()?),
-            None => "nothing changed".to_owned(),
-        };
-        return finish(context, &made.report, &text);
-    }
-    stage.layers.extend(layers);
-    store.write_stage(&stage)?;
-    made.report.staged = true;
-    finish(context, &made.report, "staged; commit with `gloss commit -m …`")
+    let text = match staging.finish(context, made.intaken.layers, "import")? {
+        Outcome::Nothing => "nothing changed".to_owned(),
+        Outcome::Staged => {
+            made.report.staged = true;
+            "staged; commit with `gloss commit -m …`".to_owned()
+        }
+        Outcome::Committed(commit) => {
+            made.report.commit = Some(commit.to_string());
+            format!("committed {} on {}", commit.short(), store.branch()?)
+        }
+    };
+    finish(context, &made.report, &text)
 }
 
 /// What was taken, before it is staged or committed.

@@ -6,12 +6,12 @@ use clap::Args;
 use glossator_store::Transaction;
 use glossator_store::change::only_old;
 use glossator_store::schema::ANNOTATIONS;
-use glossator_store::Stage;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
 use crate::render::counts;
+use crate::staging::{Outcome, Staging};
 
 /// Remove the annotations that fit, and stage that
 #[derive(Debug, Args)]
@@ -39,42 +39,26 @@ pub(crate) fn run(context: &mut Context, args: &RmArgs) -> Result<u8> {
             .hint("give a filter: `gloss rm --where annotator=9`"));
     }
     let store = context.store()?;
-    let _writing = store.writing()?;
-    let direct = args.message.is_some();
-    let _stage_lock = if direct { None } else { Some(store.lock_stage()?) };
-    let mut stage = if direct {
-        Stage { base: store.history.head()?.commit, layers: Vec::new() }
-    } else {
-        store.stage()?
-    };
+    let staging = Staging::begin(&store, args.message.as_deref())?;
     let layer = {
-        let snapshot = store.snapshot(stage.base, &stage.layers)?;
+        let snapshot = staging.snapshot()?;
         let gone = filters.rows(&snapshot, &ANNOTATIONS)?;
         let mut transaction = Transaction::new(&snapshot);
         transaction.apply(&ANNOTATIONS, only_old(&ANNOTATIONS, gone))?;
         transaction.finish()?
     };
     let change = layer.tables.get(ANNOTATIONS.name).map(|t| t.counts).unwrap_or_default();
-    let mut made = None;
-    if !layer.is_empty() {
-        match &args.message {
-            Some(message) => made = context.commit(&store, stage.base, &[layer], message, "rm")?,
-            None => {
-                stage.layers.push(layer);
-                store.write_stage(&stage)?;
-            }
-        }
-    }
+    let made = staging.finish(context, vec![layer], "rm")?;
     if context.json {
-        context.json_line(&serde_json::json!({"changes": change, "commit": made}))?;
+        context.json_line(&serde_json::json!({"changes": change, "commit": made.commit()}))?;
         return Ok(0);
     }
     let out = context.out();
     writeln!(out, "annotations: {}", counts(&change))?;
     match made {
-        Some(commit) => writeln!(out, "committed {}", commit.short())?,
-        None if change.is_empty() => writeln!(out, "nothing fits")?,
-        None => writeln!(out, "staged; commit with `gloss commit -m …`")?,
+        Outcome::Committed(commit) => writeln!(out, "committed {}", commit.short())?,
+        Outcome::Nothing => writeln!(out, "nothing fits")?,
+        Outcome::Staged => writeln!(out, "staged; commit with `gloss commit -m …`")?,
     }
     Ok(0)
 }
