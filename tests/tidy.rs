@@ -29,7 +29,8 @@ fn tracked() -> Vec<PathBuf> {
         .expect("git lists the files");
     assert!(listed.status.success(), "git ls-files failed");
     let text = String::from_utf8(listed.stdout).unwrap();
-    let files: Vec<PathBuf> = text.split('\0').filter(|p| !p.is_empty()).map(PathBuf::from).collect();
+    let files: Vec<PathBuf> =
+        text.split('\0').filter(|p| !p.is_empty()).map(PathBuf::from).collect();
     assert!(files.len() > 50, "the checkout is whole");
     files.into_iter().filter(|path| root().join(path).is_file()).collect()
 }
@@ -119,7 +120,9 @@ fn nothing_is_left_half_done() {
 #[test]
 fn no_large_blobs() {
     let allowed = |path: &Path| {
-        path.starts_with("assets/vendor") || path.starts_with("tests/data") || path.ends_with("Cargo.lock")
+        path.starts_with("assets/vendor")
+            || path.starts_with("tests/data")
+            || path.ends_with("Cargo.lock")
     };
     for path in tracked() {
         let bytes = fs::metadata(root().join(&path)).unwrap().len();

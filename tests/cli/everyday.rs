@@ -590,9 +590,27 @@ fn revisions_are_gits() {
     let first = s.commit("main~2");
     let short = &first[..10];
     let revisions = [
-        "main", "HEAD", "@", "main~1", "HEAD^", "v1", "v1^", "v1~1", "@{1}", "main@{2}", "@{0}",
-        ":/corr", ":/text", "refs/heads/main", "heads/main", "tags/v1", "v1^{commit}", "HEAD^^",
-        short, &first, &first[..7],
+        "main",
+        "HEAD",
+        "@",
+        "main~1",
+        "HEAD^",
+        "v1",
+        "v1^",
+        "v1~1",
+        "@{1}",
+        "main@{2}",
+        "@{0}",
+        ":/corr",
+        ":/text",
+        "refs/heads/main",
+        "heads/main",
+        "tags/v1",
+        "v1^{commit}",
+        "HEAD^^",
+        short,
+        &first,
+        &first[..7],
     ];
     for revision in revisions {
         let ours = s.json(&format!("show {revision}"));
@@ -1117,8 +1135,10 @@ fn git_config_names_the_author() {
         command.env_remove(name);
     }
     assert!(command.output().unwrap().status.success());
-    assert_eq!(s.git("log -1 --format=%an/%ae/%cn/%ce").trim(),
-        "Grace/grace@example.org/Grace/ada@example.org");
+    assert_eq!(
+        s.git("log -1 --format=%an/%ae/%cn/%ce").trim(),
+        "Grace/grace@example.org/Grace/ada@example.org"
+    );
 }
 
 #[test]
@@ -1162,9 +1182,28 @@ fn every_command_helps_with_an_example() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     for name in [
-        "init", "import", "status", "commit", "restore", "log", "show", "diff", "branch", "switch",
-        "tag", "revert", "history", "ls", "items", "rm", "export", "verify", "gc", "annotator",
-        "demo", "completions",
+        "init",
+        "import",
+        "status",
+        "commit",
+        "restore",
+        "log",
+        "show",
+        "diff",
+        "branch",
+        "switch",
+        "tag",
+        "revert",
+        "history",
+        "ls",
+        "items",
+        "rm",
+        "export",
+        "verify",
+        "gc",
+        "annotator",
+        "demo",
+        "completions",
     ] {
         assert!(commands.contains(&name), "no command `{name}`");
     }

@@ -74,7 +74,8 @@ fn label_studio() -> Vec<PathBuf> {
     assert!(files.is_empty() || files.len() == 36, "{} files", files.len());
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
     let mut found = 0;
-    for folder in ["label-studio-live/text/export", "label-studio-live/image/export", "label-studio"]
+    for folder in
+        ["label-studio-live/text/export", "label-studio-live/image/export", "label-studio"]
     {
         for entry in fs::read_dir(data.join(folder)).unwrap() {
             let path = entry.unwrap().path();
@@ -113,7 +114,8 @@ fn label_studio_comes_back_from_gzip() {
 /// A list, one task without a list around it, and an object without `data` and `id`.
 #[test]
 fn the_shape_of_a_file_comes_back() {
-    let tasks: Value = serde_json::from_slice(&ours("label-studio-live/text/export/JSON.json")).unwrap();
+    let tasks: Value =
+        serde_json::from_slice(&ours("label-studio-live/text/export/JSON.json")).unwrap();
     let task = &tasks[0];
     let mut bare = task.clone();
     bare.as_object_mut().unwrap().remove("data");
@@ -135,8 +137,7 @@ fn coco_comes_back() {
     let mut files = shared_files("fmt-coco", &[".json", ".json.gz"]);
     assert!(files.is_empty() || files.len() == 15, "{} files", files.len());
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/coco");
-    let names =
-        ["instances", "keypoints", "captions", "panoptic", "repeated_images", "results"];
+    let names = ["instances", "keypoints", "captions", "panoptic", "repeated_images", "results"];
     files.extend(names.map(|name| data.join(format!("{name}.json"))));
     for path in files {
         let plain = unpacked(&path);
@@ -282,7 +283,9 @@ fn the_list_of_annotators_counts_answers() {
     let found = s.json("annotator list");
     let found: BTreeMap<String, u64> = found
         .iter()
-        .map(|a| (a["annotator_id"].as_str().unwrap().to_owned(), a["annotations"].as_u64().unwrap()))
+        .map(|a| {
+            (a["annotator_id"].as_str().unwrap().to_owned(), a["annotations"].as_u64().unwrap())
+        })
         .collect();
     assert_eq!(found, expected);
     // From the reference.
@@ -355,7 +358,9 @@ fn crowd_boxes_come_in_whole() {
     let found: f64 = rows
         .iter()
         .inspect(|row| assert_eq!((&row["kind"], &row["unit"]), (&json!("bbox"), &json!("px"))))
-        .map(|row| row["geometry"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).sum::<f64>())
+        .map(|row| {
+            row["geometry"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).sum::<f64>()
+        })
         .sum();
     assert!((found - expected).abs() < 1e-3, "{found} {expected}");
     s.ok(&format!("import {} --each boxes -m expert", expert.display()));
@@ -413,7 +418,8 @@ fn rows_come_back_from_every_table() {
     let s = Session::with_texts();
     s.sample("label-studio-live/image/export/JSON.json", "images.json");
     s.ok("import images.json -m images");
-    let rows = |s: &Session| -> BTreeSet<String> { s.rows().iter().map(Value::to_string).collect() };
+    let rows =
+        |s: &Session| -> BTreeSet<String> { s.rows().iter().map(Value::to_string).collect() };
     for format in ["jsonl", "csv", "tsv", "parquet"] {
         s.ok(&format!("export --format {format} -o rows.{format}"));
         let other = Session::new();

@@ -238,10 +238,35 @@ fn a_box_that_moved_is_moved() {
 fn rows_have_the_columns_of_the_model_without_nulls() {
     let s = Session::with_texts();
     let known = [
-        "item_id", "annotation_id", "source", "submission_id", "region_id", "annotator_id",
-        "origin", "field", "target", "kind", "label", "negative", "geometry", "unit", "frame",
-        "seq", "refs", "text", "number", "mask", "score", "policy", "status", "gold", "parent_id",
-        "created_at", "updated_at", "lead_time", "extra",
+        "item_id",
+        "annotation_id",
+        "source",
+        "submission_id",
+        "region_id",
+        "annotator_id",
+        "origin",
+        "field",
+        "target",
+        "kind",
+        "label",
+        "negative",
+        "geometry",
+        "unit",
+        "frame",
+        "seq",
+        "refs",
+        "text",
+        "number",
+        "mask",
+        "score",
+        "policy",
+        "status",
+        "gold",
+        "parent_id",
+        "created_at",
+        "updated_at",
+        "lead_time",
+        "extra",
     ];
     for row in s.rows() {
         assert!(members(&row).iter().all(|name| known.contains(name)), "{row}");
@@ -291,9 +316,8 @@ fn an_import_reports_what_it_made() {
     s.sample(crate::samples::TEXTS, "texts.json");
     let told = s.json("import texts.json -m texts");
     assert_eq!(told.len(), 1);
-    let names = [
-        "sources", "rows", "changes", "warnings", "losses", "quarantined", "commit", "staged",
-    ];
+    let names =
+        ["sources", "rows", "changes", "warnings", "losses", "quarantined", "commit", "staged"];
     assert_eq!(members(&told[0]), names);
     assert_eq!(told[0]["commit"], s.commit("main"));
     let shown = s.json("show");

@@ -113,8 +113,10 @@ impl From<StoreError> for CliError {
                 path.display()
             )),
             E::NoIdentity => made
-                .hint("set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and \
-                       GIT_COMMITTER_EMAIL")
+                .hint(
+                    "set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and \
+                       GIT_COMMITTER_EMAIL",
+                )
                 .hint("or run `git config --global user.name NAME` and `user.email ADDRESS`"),
             E::Conflict { conflicts, .. } => {
                 let mut made = made;

@@ -41,9 +41,7 @@ impl<'s> Staging<'s> {
     pub(crate) fn begin(store: &'s Store, message: Option<&'s str>) -> Result<Self> {
         let writing = store.writing()?;
         let (lock, stage) = match message {
-            Some(_) => {
-                (None, Stage { base: store.history.head()?.commit, layers: Vec::new() })
-            }
+            Some(_) => (None, Stage { base: store.history.head()?.commit, layers: Vec::new() }),
             None => (Some(store.lock_stage()?), store.stage()?),
         };
         Ok(Self { store, stage, message, _locks: (writing, lock) })

@@ -24,9 +24,8 @@ pub fn between(
     let Some((back, forth)) = paths(store, old, new)? else {
         return compared(store, old, new, table);
     };
-    let change = |commit: &CommitId| -> Result<_> {
-        Ok(store.change(*commit)?.tables.remove(table.name))
-    };
+    let change =
+        |commit: &CommitId| -> Result<_> { Ok(store.change(*commit)?.tables.remove(table.name)) };
     if let (true, [only]) = (back.is_empty(), &forth[..]) {
         return match change(only)? {
             Some(change) => read_change(store.objects(), table, &change),
@@ -35,11 +34,10 @@ pub fn between(
     }
     let mut steps = Vec::new();
     let mut rows = 0;
-    for (commit, inverted) in
-        back.iter().map(|c| (c, true)).chain(forth.iter().map(|c| (c, false)))
+    for (commit, inverted) in back.iter().map(|c| (c, true)).chain(forth.iter().map(|c| (c, false)))
     {
         let Some(change) = change(commit)? else { continue };
-        rows += change.counts.added + change.counts.changed + change.counts.removed;
+        rows = change.counts.total().saturating_add(rows);
         if rows > FOLD_ROWS_MAX {
             return compared(store, old, new, table);
         }

@@ -22,12 +22,8 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Views a batch that starts with the table's columns; further columns are left out.
     pub fn new(table: &'static Table, batch: &'a RecordBatch) -> Result<Self> {
-        let columns: Option<Vec<_>> = batch
-            .columns()
-            .iter()
-            .take(table.columns.len())
-            .map(|c| ColumnView::new(c))
-            .collect();
+        let columns: Option<Vec<_>> =
+            batch.columns().iter().take(table.columns.len()).map(|c| ColumnView::new(c)).collect();
         match columns {
             Some(columns) if columns.len() == table.columns.len() => {
                 Ok(Self { table, columns, len: batch.num_rows() })
@@ -86,9 +82,7 @@ impl<'a> Rows<'a> {
     /// Indices of the table's columns in which two rows differ.
     pub fn differing(&self, row: usize, other: &Rows<'_>, other_row: usize) -> Vec<usize> {
         (0..self.columns.len())
-            .filter(|&c| {
-                !self.columns[c].same_cell(row, &other.columns[c], other_row)
-            })
+            .filter(|&c| !self.columns[c].same_cell(row, &other.columns[c], other_row))
             .collect()
     }
 }

@@ -29,9 +29,7 @@ pub struct DeltaBatch {
 }
 
 /// Counts of changed rows.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Rows whose key is new.
@@ -43,6 +41,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Rows that were touched.
+    pub fn total(&self) -> u64 {
+        self.added.saturating_add(self.changed).saturating_add(self.removed)
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -61,9 +64,10 @@ impl Counts {
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.added += other.added;
-        self.changed += other.changed;
-        self.removed += other.removed;
+        // Counts are read from files, which may say anything.
+        self.added = self.added.saturating_add(other.added);
+        self.changed = self.changed.saturating_add(other.changed);
+        self.removed = self.removed.saturating_add(other.removed);
     }
 }
 

@@ -84,12 +84,12 @@ pub enum Error {
     #[error("nobody is named as the author of commits")]
     NoIdentity,
     /// Rows were changed by another commit in the meantime.
-    #[error("{} row(s) were changed by commit {head} in the meantime", conflicts.len())]
+    #[error("{} row(s) were changed{} in the meantime", conflicts.len(), by(head))]
     Conflict {
         /// The rows.
         conflicts: Vec<RowConflict>,
-        /// The commit that won.
-        head: CommitId,
+        /// The commit on which they are otherwise, none where there is no commit yet.
+        head: Option<CommitId>,
     },
     /// Rows that may not be stored: a duplicate key, an id that is too long, a NaN.
     #[error("table `{table}`: {what}")]
@@ -144,6 +144,10 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+}
+
+fn by(head: &Option<CommitId>) -> String {
+    head.map(|commit| format!(" by commit {commit}")).unwrap_or_default()
 }
 
 impl Error {

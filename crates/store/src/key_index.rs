@@ -143,6 +143,23 @@ impl KeyIndex {
         disk.write_cache(path, &bytes)
     }
 
+    /// An index of entries in any order, not on disk.
+    pub(crate) fn in_memory(
+        disk: &Disk,
+        path: &Path,
+        segment: &Digest,
+        mut entries: Vec<RowEntry>,
+    ) -> Self {
+        entries.sort_unstable();
+        Self {
+            segment: *segment,
+            path: path.to_owned(),
+            entries: entries.len(),
+            source: Source::Memory(entries),
+            work: disk.work.clone(),
+        }
+    }
+
     /// Opens the index of a segment.
     pub fn open(disk: &Disk, path: &Path, segment: &Digest) -> Result<IndexState<Self>> {
         if !path.is_file() {
@@ -210,8 +227,9 @@ impl KeyIndex {
         each: &mut dyn FnMut(RowEntry),
     ) -> Result<IndexState<()>> {
         let wanted = |e: &RowEntry| e.item == item && key.is_none_or(|k| e.key == *k);
-        let before = |e: &RowEntry| (e.item, key.map_or([0; 12], |_| e.key))
-            < (item, key.copied().unwrap_or_default());
+        let before = |e: &RowEntry| {
+            (e.item, key.map_or([0; 12], |_| e.key)) < (item, key.copied().unwrap_or_default())
+        };
         if let Source::Memory(entries) = &self.source {
             let start = entries.partition_point(before);
             entries[start..].iter().take_while(|e| wanted(e)).for_each(|e| each(*e));

@@ -1,8 +1,8 @@
 //! The Glossator store: git history, Parquet rows, content-addressed objects.
 pub mod canonical;
-pub mod error;
 pub mod change;
 pub mod delta;
+pub mod error;
 pub mod fs;
 pub mod gc;
 pub mod geometry;

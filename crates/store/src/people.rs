@@ -3,7 +3,7 @@
 //! A JSON line a person: `{id, emails, facts}`. Rows hold the id; an e-mail address that belongs to
 //! no known id becomes `p-` and 16 hex digits of its BLAKE3 keyed with `.gloss/private/key`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct People {
     key: [u8; 32],
     by_id: BTreeMap<String, Person>,
     by_email: HashMap<String, String>,
-    changed: bool,
+    changed: BTreeSet<String>,
 }
 
 impl Store {
@@ -47,14 +47,16 @@ impl Store {
         let dir = self.root().join("private");
         let key_path = dir.join("key");
         let key = match self.disk().read_optional(&key_path)? {
-            Some(bytes) => std::str::from_utf8(&bytes)
-                .ok()
-                .and_then(|text| text.trim().parse::<Digest>().ok())
-                .ok_or_else(|| Error::BadFile {
-                    path: key_path.clone(),
-                    what: "it is not a key of 64 hex digits".to_owned(),
-                })?
-                .0,
+            Some(bytes) => {
+                std::str::from_utf8(&bytes)
+                    .ok()
+                    .and_then(|text| text.trim().parse::<Digest>().ok())
+                    .ok_or_else(|| Error::BadFile {
+                        path: key_path.clone(),
+                        what: "it is not a key of 64 hex digits".to_owned(),
+                    })?
+                    .0
+            }
             None => {
                 let key = crate::random_bytes()?;
                 self.disk().create_dir_all(&dir)?;
@@ -68,7 +70,7 @@ impl Store {
             key,
             by_id: BTreeMap::new(),
             by_email: HashMap::new(),
-            changed: false,
+            changed: BTreeSet::new(),
         };
         let text = self.disk().read_optional(&path)?.unwrap_or_default();
         for (number, line) in text.split(|b| *b == b'\n').enumerate() {
@@ -87,10 +89,23 @@ impl Store {
         Ok(people)
     }
 
-    /// Writes the people file where it changed.
+    /// Writes what changed to the people file; what another process wrote in the meantime stays.
     pub fn save_people(&self, people: &mut People) -> Result<()> {
-        if !std::mem::take(&mut people.changed) {
+        let changed = std::mem::take(&mut people.changed);
+        if changed.is_empty() {
             return Ok(());
+        }
+        let _lock = self.disk().lock(&self.root().join("private/lock"))?;
+        let written = self.people()?;
+        for (id, person) in written.by_id {
+            match people.by_id.get_mut(&id) {
+                None => drop(people.by_id.insert(id, person)),
+                Some(ours) if !changed.contains(&id) => *ours = person,
+                Some(ours) => {
+                    let known = |email: &String| people.by_email.contains_key(email);
+                    ours.emails.extend(person.emails.into_iter().filter(|email| !known(email)));
+                }
+            }
         }
         let mut bytes = Vec::new();
         for person in people.by_id.values() {
@@ -106,7 +121,12 @@ impl People {
     /// The annotator id for a person as a file names them, and keeps what it says of them.
     ///
     /// `2`, `{"id": 2, "email": "ann1@…"}` and `ann1@…` are one person once the second was seen.
-    pub fn identify(&mut self, id: Option<&str>, email: Option<&str>, facts: Option<&str>) -> String {
+    pub fn identify(
+        &mut self,
+        id: Option<&str>,
+        email: Option<&str>,
+        facts: Option<&str>,
+    ) -> String {
         // An id that is an address is an address.
         let (id, email) = match id {
             Some(id) if id.contains('@') => (None, email.or(Some(id))),
@@ -123,18 +143,21 @@ impl People {
         if email.is_none() && facts.is_none() {
             return id;
         }
-        self.changed |= !self.by_id.contains_key(&id);
+        if !self.by_id.contains_key(&id) {
+            self.changed.insert(id.clone());
+        }
         if let Some(email) = email {
             // An address belongs to one person: the pseudonym made of it gives way to the id.
             if let Some(before) = known.filter(|before| *before != id) {
                 if let Some(before) = self.by_id.get_mut(&before) {
                     before.emails.retain(|e| *e != email);
+                    self.changed.insert(before.id.clone());
                 }
             }
             let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
             if !person.emails.contains(&email) {
                 person.emails.push(email.clone());
-                self.changed = true;
+                self.changed.insert(id.clone());
             }
             self.by_email.insert(email, id.clone());
         }
@@ -143,7 +166,7 @@ impl People {
             if person.facts.as_ref().is_none_or(|old| old.get() != facts) {
                 if let Ok(facts) = RawValue::from_string(facts.to_owned()) {
                     person.facts = Some(facts);
-                    self.changed = true;
+                    self.changed.insert(id.clone());
                 }
             }
         }

@@ -17,7 +17,8 @@ use crate::objects::Objects;
 use crate::removal::{Removal, RemovalRef};
 use crate::schema::{CellType, Table};
 use crate::segment::{
-    BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, merge_sorted, segment_schema,
+    BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, merge_sorted,
+    segment_schema,
 };
 
 /// A line of `tables/<name>.jsonl`.
@@ -40,8 +41,9 @@ pub struct TableState {
 impl TableState {
     /// Live rows.
     pub fn rows(&self) -> u64 {
-        let all: u64 = self.segments.iter().map(|s| u64::from(s.rows)).sum();
-        all.saturating_sub(self.removals.iter().map(|r| r.count).sum())
+        let all = self.segments.iter().map(|s| u64::from(s.rows)).fold(0, u64::saturating_add);
+        let dead = self.removals.iter().map(|r| r.count).fold(0, u64::saturating_add);
+        all.saturating_sub(dead)
     }
 
     /// Parses the file.
@@ -197,13 +199,9 @@ impl TableSnapshot {
             }
         }
         let path = which.path(&self.index_dir, &line.segment);
-        KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
-        match KeyIndex::open(&self.disk, &path, &line.segment)? {
-            IndexState::Ready(opened) => Ok(opened),
-            IndexState::Rebuild => {
-                Err(Error::damaged(path.display(), "the index cannot be read back"))
-            }
-        }
+        // Whether it can be kept is no matter: a store may be readable only.
+        let _ = KeyIndex::write(&self.disk, &path, &line.segment, entries.clone());
+        Ok(KeyIndex::in_memory(&self.disk, &path, &line.segment, entries))
     }
 
     /// Finds live rows by the first hash, or the one with that key.
@@ -395,7 +393,11 @@ impl Iterator for Live {
 }
 
 /// Fills null origins with the segment itself.
-fn with_origin(segment: &Digest, column: usize, batch: RecordBatch) -> Result<RecordBatch> {
+pub(crate) fn with_origin(
+    segment: &Digest,
+    column: usize,
+    batch: RecordBatch,
+) -> Result<RecordBatch> {
     let origin = batch.column(column);
     if origin.null_count() == 0 {
         return Ok(batch);
@@ -419,9 +421,7 @@ fn with_origin(segment: &Digest, column: usize, batch: RecordBatch) -> Result<Re
 pub(crate) fn constant_dict(value: &str, len: usize) -> ArrayRef {
     let keys = arrow::array::Int32Array::from(vec![0; len]);
     let values = Arc::new(StringArray::from(vec![value]));
-    Arc::new(
-        arrow::array::DictionaryArray::try_new(keys, values).expect("keys point at one value"),
-    )
+    Arc::new(arrow::array::DictionaryArray::try_new(keys, values).expect("keys point at one value"))
 }
 
 /// Makes index entries from rows that come in the order of a segment.

@@ -38,8 +38,9 @@ impl Store {
     pub fn stage(&self) -> Result<Stage> {
         let path = self.stage_path();
         match self.disk().read_optional(&path)? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|e| Error::damaged(path.display(), e)),
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|e| Error::damaged(path.display(), e))
+            }
             None => Ok(Stage { base: self.history.head()?.commit, layers: Vec::new() }),
         }
     }

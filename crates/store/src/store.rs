@@ -187,8 +187,7 @@ impl Store {
     /// The counts by person and label of a change.
     pub fn meta(&self, record: &ChangeRecord) -> Result<Meta> {
         let Some(digest) = record.meta else { return Ok(Meta::default()) };
-        serde_json::from_slice(&self.objects.read(&digest)?)
-            .map_err(|e| Error::damaged(digest, e))
+        serde_json::from_slice(&self.objects.read(&digest)?).map_err(|e| Error::damaged(digest, e))
     }
 
     /// The state of one table at a commit.
@@ -196,8 +195,9 @@ impl Store {
         let path = table_path(table);
         match self.history.file(commit, &path)? {
             None => Ok(TableState::default()),
-            Some(bytes) => TableState::parse(&bytes)
-                .map_err(|e| Error::damaged(format!("{commit}:{path}"), e)),
+            Some(bytes) => {
+                TableState::parse(&bytes).map_err(|e| Error::damaged(format!("{commit}:{path}"), e))
+            }
         }
     }
 
@@ -242,12 +242,7 @@ impl Store {
 impl Store {
     /// Whether a commit added, changed or removed a row of an item (or only) id: index look-ups
     /// alone.
-    pub fn touches(
-        &self,
-        table: &'static Table,
-        change: &TableChange,
-        item: &str,
-    ) -> Result<bool> {
+    pub fn touches(&self, table: &'static Table, change: &TableChange, item: &str) -> Result<bool> {
         let parts = [(SegmentKind::Rows, &change.added), (SegmentKind::Before, &change.before)];
         for (kind, lines) in parts {
             let state = TableState { segments: lines.clone(), removals: Vec::new() };

@@ -10,11 +10,10 @@ use crate::delta::{Counts, DeltaStream};
 use crate::error::{Error, Result, RowConflict};
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove, RefName};
 use crate::id::CommitId;
-use crate::limits::FOLD_ROWS_MAX;
-use crate::schema::{ANNOTATIONS, TABLES, Table};
-use crate::store::{
-    CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path,
-};
+use crate::limits::{COPIES_CHECKED_ROWS_MAX, FOLD_ROWS_MAX};
+use crate::schema::{ANNOTATIONS, SUBMISSIONS, TABLES, Table};
+use crate::store::{CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path};
+use crate::verify::copies_fault;
 
 /// Changes that are being made against a snapshot.
 #[derive(Debug)]
@@ -35,8 +34,7 @@ impl<'s> Transaction<'s> {
     pub fn apply(&mut self, table: &'static Table, deltas: DeltaStream<'_>) -> Result<Counts> {
         let store = self.snapshot.store();
         let base = self.snapshot.table(table)?;
-        let mut writer =
-            ChangeWriter::new(base, store.disk(), store.objects(), &store.index_dir());
+        let mut writer = ChangeWriter::new(base, store.disk(), store.objects(), &store.index_dir());
         for delta in deltas {
             writer.push(&delta?, &mut self.layer.meta)?;
         }
@@ -51,10 +49,10 @@ impl<'s> Transaction<'s> {
 
     /// The changes, durable as objects but named by nothing yet; or the rows in conflict.
     pub fn finish(self) -> Result<Layer> {
-        match (self.conflicts.is_empty(), self.snapshot.commit) {
-            (false, Some(head)) => Err(Error::Conflict { conflicts: self.conflicts, head }),
-            _ => Ok(self.layer),
+        if self.conflicts.is_empty() {
+            return Ok(self.layer);
         }
+        Err(Error::Conflict { conflicts: self.conflicts, head: self.snapshot.commit })
     }
 }
 
@@ -145,13 +143,11 @@ impl Store {
         table: &'static Table,
     ) -> Result<DeltaStream<'static>> {
         let changes: Vec<_> = layers.iter().filter_map(|l| l.tables.get(table.name)).collect();
-        let touched = |c: &&crate::change::TableChange| {
-            c.counts.added + c.counts.changed + c.counts.removed
-        };
+        let touched = |c: &&crate::change::TableChange| c.counts.total();
         if let [change] = changes[..] {
             return read_change(self.objects(), table, change);
         }
-        if changes.iter().map(touched).sum::<u64>() > FOLD_ROWS_MAX {
+        if changes.iter().map(touched).fold(0, u64::saturating_add) > FOLD_ROWS_MAX {
             return self.collected(base, layers, table);
         }
         let mut fold = Fold::new(table);
@@ -189,6 +185,7 @@ impl Store {
         if layer.is_empty() {
             return Ok(None);
         }
+        self.check_copies(head, layer)?;
         let record = ChangeRecord {
             tables: layer.tables.clone(),
             policies: layer.meta.public_policies(),
@@ -226,6 +223,21 @@ impl Store {
         Ok(Some(commit))
     }
 
+    /// Refuses annotations that say otherwise than their submissions who decided, under which
+    /// policy, and whether it is gold. Larger changes come from importers, which copy these facts
+    /// themselves; `verify` checks all.
+    fn check_copies(&self, head: Option<CommitId>, layer: &Layer) -> Result<()> {
+        let touched = |table: &Table| layer.tables.get(table.name).map_or(0, |c| c.counts.total());
+        if touched(&ANNOTATIONS).saturating_add(touched(&SUBMISSIONS)) > COPIES_CHECKED_ROWS_MAX {
+            return Ok(());
+        }
+        let after = self.snapshot(head, std::slice::from_ref(layer))?;
+        match copies_fault(&after, &layer.tables)? {
+            Some(what) => Err(Error::BadRows { table: ANNOTATIONS.name, what }),
+            None => Ok(()),
+        }
+    }
+
     fn put_meta(&self, meta: &Meta) -> Result<crate::Digest> {
         let bytes = serde_json::to_vec(meta).map_err(|e| Error::damaged("meta", e))?;
         self.objects().put(&bytes)
@@ -251,8 +263,8 @@ impl Store {
             state.tidy(self.objects())?;
             files.push((table_path(table), Some(state.render()?)));
         }
-        let mut json = serde_json::to_vec_pretty(record)
-            .map_err(|e| Error::damaged(CHANGE_FILE, e))?;
+        let mut json =
+            serde_json::to_vec_pretty(record).map_err(|e| Error::damaged(CHANGE_FILE, e))?;
         json.push(b'\n');
         files.push((CHANGE_FILE.to_owned(), Some(json)));
         Ok(files)
@@ -268,6 +280,9 @@ impl Store {
         annotation: Option<&str>,
     ) -> Result<()> {
         let full = format!("refs/{}/{name}", if tag { "tags" } else { "heads" });
+        // From here on gc cannot take what the commit needs; before, it may have.
+        let _writing = self.writing()?;
+        self.check_objects(target)?;
         if self.history.ref_target(&full)?.is_some() {
             return Err(Error::RefExists(name.to_string()));
         }
@@ -280,6 +295,22 @@ impl Store {
         let change =
             RefMove { name: &full, expected: Expected::Absent, new: Some(new), who, why: &why };
         self.history.move_ref(&mut lock, &change)
+    }
+
+    /// Refuses a commit whose objects are gone: nothing named it, and gc came by.
+    fn check_objects(&self, commit: CommitId) -> Result<()> {
+        for table in TABLES {
+            let state = self.table_state(commit, table)?;
+            let segments = state.segments.iter().map(|line| line.segment);
+            let removals = state.removals.iter().map(|line| line.removed);
+            for object in segments.chain(removals) {
+                if !self.objects().contains(&object) {
+                    let what = format!("it is missing, and commit {commit} needs it");
+                    return Err(Error::damaged(object, what));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Deletes a branch or tag that is what the caller saw.

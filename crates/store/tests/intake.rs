@@ -71,17 +71,11 @@ fn a_set_of_labels_changes_by_its_members() {
         labels.iter().map(|label| answer("annotation/1", "topics", label)).collect()
     };
     assert_eq!(annotations(&test, Default::default(), &set(&["a", "b"])), [2, 0, 0]);
-    assert_eq!(
-        live(&test),
-        ["annotation/1/choice/topics a", "annotation/1/choice/topics/2 b"]
-    );
+    assert_eq!(live(&test), ["annotation/1/choice/topics a", "annotation/1/choice/topics/2 b"]);
     // The same set in another order is no change; one other member is one change.
     assert_eq!(annotations(&test, Default::default(), &set(&["b", "a"])), [0, 0, 0]);
     assert_eq!(annotations(&test, Default::default(), &set(&["c", "a"])), [0, 1, 0]);
-    assert_eq!(
-        live(&test),
-        ["annotation/1/choice/topics a", "annotation/1/choice/topics/2 c"]
-    );
+    assert_eq!(live(&test), ["annotation/1/choice/topics a", "annotation/1/choice/topics/2 c"]);
     assert_eq!(annotations(&test, Default::default(), &set(&["c"])), [0, 0, 1]);
     // A number that is free again may be given again; one in use never is.
     assert_eq!(annotations(&test, Default::default(), &set(&["c", "d", "e"])), [2, 0, 0]);
@@ -241,7 +235,8 @@ fn items_take_their_uri_where_it_is_unique_and_keep_it() {
 #[test]
 fn a_file_whose_items_are_of_another_source_is_asked_about() {
     let test = TestStore::new();
-    let first = items(&[provisional("old", "old/1", "a.png"), provisional("old", "old/2", "b.png")]);
+    let first =
+        items(&[provisional("old", "old/1", "a.png"), provisional("old", "old/2", "b.png")]);
     take(&test, Default::default(), vec![(&ITEMS, first)]).unwrap();
     let head = test.store.history.head().unwrap().commit;
     let snapshot = test.store.snapshot(head, &[]).unwrap();
@@ -277,12 +272,8 @@ fn submission(extra: &str) -> SubmissionRow<'_> {
     }
 }
 
-const TOOL: IntakeOptions = IntakeOptions {
-    append: false,
-    prune: false,
-    volatile: |_| &["ago"],
-    unique: |_| Some("uid"),
-};
+const TOOL: IntakeOptions =
+    IntakeOptions { append: false, prune: false, volatile: |_| &["ago"], unique: |_| Some("uid") };
 
 #[test]
 fn what_the_tool_changes_by_itself_is_kept_as_first_read() {

@@ -790,7 +790,7 @@ mod gc {
 }
 
 #[test]
-fn objects_that_hash_to_their_names_and_lie_are_no_panic() {
+fn segments_that_hash_to_their_names_and_lie_are_no_panic() {
     let mut seed = 42;
     let bench = Bench::empty();
     let line = bench.segment(&ITEMS, SegmentKind::Rows, &items(&[("a", 1), ("b", 2)]));
@@ -800,16 +800,19 @@ fn objects_that_hash_to_their_names_and_lie_are_no_panic() {
         let mut bytes = sound.clone();
         let at = random(&mut seed) as usize % bytes.len();
         bytes[at] ^= 1 << (random(&mut seed) % 8);
+        let bench = Bench::empty();
         let segment = bench.store.objects().put(&bytes).unwrap();
         one_segment(&bench, SegmentRef { segment, ..line.clone() });
-        // The last one is on the branch; those before are reached by nothing.
-        found += verify(&bench.store).findings.len();
+        let report = verify(&bench.store);
+        assert!(report.findings.iter().all(|f| f.object == segment.to_string()), "{report:#?}");
+        found += usize::from(!report.ok);
     }
+    // The rest hit what Parquet does not read: names of encodings, statistics.
     assert!(found > LIES / 2, "{found}");
 }
 
 /// Segments with a flipped bit under a digest of their own.
-const LIES: usize = 4000;
+const LIES: usize = 200;
 
 #[test]
 fn numbers_that_overflow_are_findings() {

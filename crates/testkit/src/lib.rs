@@ -6,8 +6,8 @@ use arrow::array::RecordBatch;
 use glossator_store::fs::Disk;
 use glossator_store::history::Identity;
 use glossator_store::intake::{Intake, IntakeOptions};
-use glossator_store::schema::{AnnotationRow, Annotations, AnnotationsBuilder};
 use glossator_store::schema::{ANNOTATIONS, Table};
+use glossator_store::schema::{AnnotationRow, Annotations, AnnotationsBuilder};
 use glossator_store::segment::BatchStream;
 use glossator_store::{CommitId, CommitOptions, Layer, Result, Store};
 
@@ -99,11 +99,7 @@ impl TestStore {
 ///
 /// # Errors
 /// Whatever the commit says.
-pub fn commit(
-    store: &Store,
-    base: Option<CommitId>,
-    layers: &[Layer],
-) -> Result<Option<CommitId>> {
+pub fn commit(store: &Store, base: Option<CommitId>, layers: &[Layer]) -> Result<Option<CommitId>> {
     let options = CommitOptions {
         message: "test",
         author: identity(),

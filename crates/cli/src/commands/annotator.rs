@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use glossator_store::intake::{Intake, IntakeOptions};
 use glossator_store::schema::{
-    ANNOTATIONS, ANNOTATORS, AnnotatorRow, Annotators, AnnotatorsBuilder, Annotations,
+    ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, Annotators, AnnotatorsBuilder,
 };
 
 use crate::context::{Context, head, snapshot};

@@ -39,56 +39,57 @@ const BEGIN: &[Step] = &[
     ("A second project joins the same store.", &["import", "images.json"]),
     ("It is staged until it is committed.", &["status"]),
     ("", &["commit", "-m", "Images, first round"]),
-    ("Import the first export again: nothing changed, so there is no commit.", &[
-        "import",
-        "texts.json",
-        "-m",
-        "again",
-    ]),
+    (
+        "Import the first export again: nothing changed, so there is no commit.",
+        &["import", "texts.json", "-m", "again"],
+    ),
     ("Name this version; a training job can pin it.", &["tag", "v1"]),
     ("Correct labels on a branch.", &["switch", "-c", "corrections"]),
-    ("The tool exports again after the corrections.", &[
-        "import",
-        "corrected.json",
-        "-m",
-        "Sentiment checked against the guideline",
-    ]),
+    (
+        "The tool exports again after the corrections.",
+        &["import", "corrected.json", "-m", "Sentiment checked against the guideline"],
+    ),
 ];
 
 const END: &[Step] = &[
-    ("What did the corrections do? Which label, old to new; a span that moved reads as moved.", &[
-        "diff",
-        "v1",
-        "corrections",
-    ]),
+    (
+        "What did the corrections do? Which label, old to new; a span that moved reads as moved.",
+        &["diff", "v1", "corrections"],
+    ),
     ("The same in numbers.", &["diff", "v1", "corrections", "--stat"]),
     ("The history, with what each commit changed.", &["log"]),
     ("The whole life of one item.", &["history", "ITEM"]),
     ("Who set a label? Every row says it.", &["ls", "--item", "ITEM", "--at", "v1"]),
-    ("Give the labels back to the tool: the same JSON that came in, as of v1.", &[
-        "export",
-        "--format",
-        "label-studio",
-        "--source",
-        "SOURCE",
-        "--at",
-        "v1",
-        "-o",
-        "texts-again.json",
-    ]),
-    ("Or to training: final answers only, with what was left out and why.", &[
-        "export",
-        "--format",
-        "csv",
-        "--view",
-        "labels",
-        "--source",
-        "SOURCE",
-        "--kind",
-        "choice",
-        "-o",
-        "train.csv",
-    ]),
+    (
+        "Give the labels back to the tool: the same JSON that came in, as of v1.",
+        &[
+            "export",
+            "--format",
+            "label-studio",
+            "--source",
+            "SOURCE",
+            "--at",
+            "v1",
+            "-o",
+            "texts-again.json",
+        ],
+    ),
+    (
+        "Or to training: final answers only, with what was left out and why.",
+        &[
+            "export",
+            "--format",
+            "csv",
+            "--view",
+            "labels",
+            "--source",
+            "SOURCE",
+            "--kind",
+            "choice",
+            "-o",
+            "train.csv",
+        ],
+    ),
     ("Check every object, commit and invariant.", &["verify"]),
 ];
 
@@ -137,8 +138,9 @@ fn step(context: &mut Context, dir: &Path, meaning: &str, words: &[&str]) -> Res
     }
     writeln!(context.out(), "$ gloss {}", shown.join(" "))?;
     context.flush()?;
-    let parsed = crate::args::Args::try_parse_from(std::iter::once("gloss").chain(words.iter().copied()))
-        .map_err(|e| CliError::input(e.to_string()))?;
+    let parsed =
+        crate::args::Args::try_parse_from(std::iter::once("gloss").chain(words.iter().copied()))
+            .map_err(|e| CliError::input(e.to_string()))?;
     let mut inner = Context::new(Some(dir.to_owned()), false);
     // The demo runs where git names nobody.
     inner.fallback = Some(Identity {

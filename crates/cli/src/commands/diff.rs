@@ -74,11 +74,7 @@ pub(crate) fn run(context: &mut Context, args: &DiffArgs) -> Result<u8> {
     Ok(u8::from(differs && args.exit_code))
 }
 
-fn deltas(
-    store: &Store,
-    args: &DiffArgs,
-    table: &'static Table,
-) -> Result<DeltaStream<'static>> {
+fn deltas(store: &Store, args: &DiffArgs, table: &'static Table) -> Result<DeltaStream<'static>> {
     let Some(old) = &args.old else {
         let stage = store.stage()?;
         return Ok(store.net_of_layers(stage.base, &stage.layers, table)?);

@@ -178,12 +178,7 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
     if args.source.is_none() && args.images.is_none() {
         intake.refuse_items_of(other_coco_sources(snapshot, &inputs)?);
     }
-    let mut sink = StoreSink::new(
-        intake,
-        store.people()?,
-        quarantine,
-        context.interactive(),
-    )?;
+    let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     let mut sources = Vec::new();
     for (input, importer) in &inputs {
         if is_table(*importer) && options.source.is_none() {
@@ -365,4 +360,3 @@ fn options(context: &Context, args: &ImportArgs) -> Result<ImportOptions> {
         gold: false,
     })
 }
-

@@ -46,7 +46,8 @@ pub(crate) fn run(context: &mut Context, args: &LogArgs) -> Result<u8> {
         let out = context.out();
         if args.oneline {
             let change = counts(&record.counts("annotations"));
-            let refs = if refs.is_empty() { String::new() } else { format!(" ({})", refs.join(", ")) };
+            let refs =
+                if refs.is_empty() { String::new() } else { format!(" ({})", refs.join(", ")) };
             writeln!(out, "{}{refs} {}  [{change}]", id.short(), commit.title())?;
             continue;
         }

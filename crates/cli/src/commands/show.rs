@@ -37,7 +37,9 @@ pub(crate) fn run(context: &mut Context, args: &ShowArgs) -> Result<u8> {
     commit::write(context.out(), &store, &about, &record, &refs, true)?;
     let mut left = args.rows;
     for (name, change) in &record.tables {
-        let Some(table) = Table::by_name(name).filter(|t| t.name == "annotations") else { continue };
+        let Some(table) = Table::by_name(name).filter(|t| t.name == "annotations") else {
+            continue;
+        };
         let total = change.counts.added + change.counts.changed + change.counts.removed;
         let mut printer = DiffPrinter::default();
         writeln!(context.out())?;
@@ -52,7 +54,11 @@ pub(crate) fn run(context: &mut Context, args: &ShowArgs) -> Result<u8> {
         }
         if total > args.rows as u64 {
             let more = crate::render::number(total - args.rows as u64);
-            writeln!(context.out(), "and {more} more; `gloss diff {0}^ {0}` shows all", id.short())?;
+            writeln!(
+                context.out(),
+                "and {more} more; `gloss diff {0}^ {0}` shows all",
+                id.short()
+            )?;
         }
     }
     Ok(0)

@@ -10,7 +10,9 @@ use crate::error::Result;
 
 /// List, make or delete tags
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gloss tag v1\n  gloss tag -a -m \"release to training\" v1 main~2")]
+#[command(
+    after_help = "Examples:\n  gloss tag v1\n  gloss tag -a -m \"release to training\" v1 main~2"
+)]
 pub(crate) struct TagArgs {
     /// The tag to make
     name: Option<String>,

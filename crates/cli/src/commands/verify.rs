@@ -47,7 +47,10 @@ pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
     match (report.ok, report.findings.len()) {
         (true, 0) => writeln!(out, "{objects} objects checked, all is well")?,
         (true, notes) => {
-            writeln!(out, "{objects} objects checked, all is well but for {notes} droppable files")?;
+            writeln!(
+                out,
+                "{objects} objects checked, all is well but for {notes} droppable files"
+            )?;
         }
         (false, 1) => writeln!(out, "{objects} objects checked, 1 finding")?,
         (false, findings) => writeln!(out, "{objects} objects checked, {findings} findings")?,

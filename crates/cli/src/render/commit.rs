@@ -40,7 +40,11 @@ struct Author<'a> {
 }
 
 impl<'a> CommitJson<'a> {
-    pub(crate) fn new(commit: &'a Commit, record: &'a ChangeRecord, meta: Option<&'a Meta>) -> Self {
+    pub(crate) fn new(
+        commit: &'a Commit,
+        record: &'a ChangeRecord,
+        meta: Option<&'a Meta>,
+    ) -> Self {
         let mut changes: BTreeMap<&str, Counts> =
             record.tables.iter().map(|(name, change)| (name.as_str(), change.counts)).collect();
         changes.entry(ANNOTATIONS.name).or_default();
@@ -98,7 +102,11 @@ pub(crate) fn write(
                 for file in &meta.sources {
                     let records = number(file.records);
                     let (name, format) = (&file.name, &file.format);
-                    writeln!(out, "    from {name} ({format}, {records} records, {})", file.source)?;
+                    writeln!(
+                        out,
+                        "    from {name} ({format}, {records} records, {})",
+                        file.source
+                    )?;
                 }
             }
         }

@@ -216,7 +216,10 @@ fn line(
                 let batch = plain(batch)?;
                 let annotation = Annotations::new(&batch).row(row);
                 let told = row::value(&annotation);
-                format!("{} {} {told}  by {}", annotation.kind, annotation.field, annotation.annotator_id)
+                format!(
+                    "{} {} {told}  by {}",
+                    annotation.kind, annotation.field, annotation.annotator_id
+                )
             } else {
                 String::new()
             }

@@ -47,7 +47,8 @@ pub(crate) fn table(header: &[&str]) -> Table {
 /// A table's lines without trailing space.
 pub(crate) fn lines(table: &Table) -> String {
     let text = table.to_string();
-    let lines: Vec<&str> = text.lines().map(|line| line.trim_end().trim_start_matches(' ')).collect();
+    let lines: Vec<&str> =
+        text.lines().map(|line| line.trim_end().trim_start_matches(' ')).collect();
     lines.join("\n")
 }
 

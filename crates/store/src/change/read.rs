@@ -12,6 +12,7 @@ use crate::schema::{ColumnView, Table};
 use crate::segment::{
     BatchStream, SegmentKind, SegmentReader, SegmentRef, merge_sorted, segment_schema,
 };
+use crate::snapshot::with_origin;
 
 fn stream(
     objects: &Objects,
@@ -23,7 +24,15 @@ fn stream(
         .iter()
         .map(|line| {
             let scan = SegmentReader::open(objects, table, kind, line)?.scan()?;
-            Ok(Box::new(scan) as BatchStream<'static>)
+            let (segment, column) = (line.segment, table.columns.len());
+            // A new row's origin is its own segment; that of an old value is stated.
+            Ok(match kind {
+                SegmentKind::Rows => {
+                    Box::new(scan.map(move |batch| with_origin(&segment, column, batch?)))
+                        as BatchStream<'static>
+                }
+                SegmentKind::Before => Box::new(scan),
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     merge_sorted(streams, table.key_len)
@@ -90,20 +99,17 @@ fn old_rows(
         .iter()
         .map(|&((batch, row), _)| match changed[batch].and_then(|c| c.text(row)) {
             None => Ok(u64::MAX),
-            Some(text) => mask(text).ok_or_else(|| {
-                Error::damaged("change", format!("`{text}` is no list of columns"))
-            }),
+            Some(text) => mask(text)
+                .ok_or_else(|| Error::damaged("change", format!("`{text}` is no list of columns"))),
         })
         .collect::<Result<_>>()?;
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(changed_at);
     for column in 0..changed_at {
-        let arrays: Vec<_> = before
-            .iter()
-            .chain(added)
-            .map(|batch| batch.column(column).as_ref())
-            .collect();
-        let from_before =
-            |mask: u64| column < table.key_len || column + 1 == changed_at || mask >> column & 1 == 1;
+        let arrays: Vec<_> =
+            before.iter().chain(added).map(|batch| batch.column(column).as_ref()).collect();
+        let from_before = |mask: u64| {
+            column < table.key_len || column + 1 == changed_at || mask >> column & 1 == 1
+        };
         let picks: Vec<(usize, usize)> = pairs
             .iter()
             .zip(&masks)

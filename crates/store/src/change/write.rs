@@ -42,6 +42,8 @@ struct Segments {
     kind: SegmentKind,
     writer: Option<SegmentWriter>,
     lines: Vec<SegmentRef>,
+    /// The last key of the segment before.
+    last_key: Option<(String, String)>,
     /// Entries of the alias index; segments of items only.
     aliases: Vec<RowEntry>,
     builder: EntryBuilder,
@@ -53,12 +55,13 @@ impl Segments {
         while at < batch.num_rows() {
             let writer = match &mut self.writer {
                 Some(writer) => writer,
-                none => none.insert(SegmentWriter::new(
-                    &self.objects,
-                    self.table,
-                    self.kind,
-                    crate::random_bytes()?,
-                )?),
+                none => {
+                    let seed = crate::random_bytes()?;
+                    let mut writer =
+                        SegmentWriter::new(&self.objects, self.table, self.kind, seed)?;
+                    writer.after(self.last_key.take());
+                    none.insert(writer)
+                }
             };
             let room = SEGMENT_ROWS_MAX - writer.rows();
             let count = room.min(batch.num_rows() - at);
@@ -77,6 +80,7 @@ impl Segments {
 
     fn cut(&mut self) -> Result<()> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
+        self.last_key = writer.last_key();
         let Some(WrittenSegment { line, entries }) = writer.finish()? else { return Ok(()) };
         let path = crate::index_path(&self.index_dir, &line.segment);
         KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
@@ -106,6 +110,7 @@ impl<'a> ChangeWriter<'a> {
             kind,
             writer: None,
             lines: Vec::new(),
+            last_key: None,
             aliases: Vec::new(),
             builder: EntryBuilder::default(),
         };
@@ -227,7 +232,8 @@ fn before_rows(
     new: &Rows<'_>,
     changes: &[RowChange],
 ) -> Result<RecordBatch> {
-    let mut keep: Vec<Vec<Option<u32>>> = vec![Vec::with_capacity(changes.len()); table.columns.len()];
+    let mut keep: Vec<Vec<Option<u32>>> =
+        vec![Vec::with_capacity(changes.len()); table.columns.len()];
     let mut changed = StringDictionaryBuilder::<Int32Type>::new();
     let mut all = Vec::with_capacity(changes.len());
     for change in changes {

@@ -92,13 +92,8 @@ impl Work {
 
     /// The counts now, in the order of the fields.
     pub fn counts(&self) -> [u64; 4] {
-        [
-            &self.bytes_written,
-            &self.segment_bytes_read,
-            &self.rows_read,
-            &self.index_blocks_read,
-        ]
-        .map(|counter| counter.load(Ordering::Relaxed))
+        [&self.bytes_written, &self.segment_bytes_read, &self.rows_read, &self.index_blocks_read]
+            .map(|counter| counter.load(Ordering::Relaxed))
     }
 }
 
@@ -136,6 +131,19 @@ impl Disk {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             done => done.map(Some).at("read", path),
         }
+    }
+
+    /// Reads the last byte of a file, or `None` where there is none.
+    pub fn read_tail(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        use std::os::unix::fs::FileExt;
+        let file = match self.fs.open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            done => done.at("open", path)?,
+        };
+        let len = file.metadata().at("read", path)?.len();
+        let mut last = vec![0; usize::from(len > 0)];
+        file.read_exact_at(&mut last, len.saturating_sub(1)).at("read", path)?;
+        Ok(Some(last))
     }
 
     /// Opens a file for positioned reads.

@@ -82,13 +82,13 @@ impl Fs for RealFs {
     }
 
     fn lock(&self, path: &Path, shared: bool) -> io::Result<Lock> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        if shared { file.lock_shared()? } else { file.lock()? }
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if shared {
+            file.lock_shared()?
+        } else {
+            file.lock()?
+        }
         Ok(Lock { file })
     }
 }

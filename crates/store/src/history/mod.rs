@@ -40,6 +40,9 @@ impl std::fmt::Debug for History {
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
                       \tlogallrefupdates = true\n[gc]\n\tauto = 0\n";
 
+/// Packs beyond those there are that an open repository can take in, at least.
+const PACKS_MORE_MIN: usize = 4_096;
+
 /// A git object in memory, before it is packed.
 pub(crate) struct NewObject {
     pub(crate) id: gix::ObjectId,
@@ -74,7 +77,13 @@ impl History {
 
     /// Opens the repository; neither user nor system configuration is read.
     pub fn open(disk: &Disk, dir: &Path) -> Result<Self> {
-        let options = gix::open::Options::isolated().open_path_as_is(true);
+        // A pack a commit: one open store must be able to take in a good many more of them.
+        let slots = gix::odb::store::init::Slots::AsNeededByDiskState {
+            multiplier: 2.0,
+            minimum: PACKS_MORE_MIN,
+        };
+        let options =
+            gix::open::Options::isolated().open_path_as_is(true).object_store_slots(slots);
         let mut repo = gix::open_opts(dir, options)
             .map_err(|e| Error::git(format!("cannot open `{}`", dir.display()), e))?;
         repo.object_cache_size_if_unset(4 << 20);
@@ -86,7 +95,9 @@ impl History {
         let repo = self.repo.clone().with_object_memory();
         let encode = |e: gix::Error| Error::git("cannot encode a commit", e);
         let base = match new.parents.first() {
-            Some(parent) => repo.find_commit(parent.0).map_err(encode)?.tree_id().map_err(encode)?,
+            Some(parent) => {
+                repo.find_commit(parent.0).map_err(encode)?.tree_id().map_err(encode)?
+            }
             None => repo.empty_tree().id(),
         };
         let mut editor = repo.edit_tree(base).map_err(encode)?;
@@ -133,10 +144,8 @@ impl History {
             message: format!("{}\n", message.trim_end()).into(),
             signature: None,
         };
-        let id = repo
-            .write_object(&tag)
-            .map_err(|e| Error::git("cannot encode a tag", e))?
-            .detach();
+        let id =
+            repo.write_object(&tag).map_err(|e| Error::git("cannot encode a tag", e))?.detach();
         self.write_pack(drain(repo))?;
         Ok(id)
     }
@@ -173,8 +182,9 @@ impl History {
     }
 
     fn is_ambiguous(&self, revision: &str) -> bool {
-        gix::hash::Prefix::from_hex(revision)
-            .is_ok_and(|prefix| matches!(self.repo.objects.lookup_prefix(prefix, None), Ok(Some(Err(())))))
+        gix::hash::Prefix::from_hex(revision).is_ok_and(|prefix| {
+            matches!(self.repo.objects.lookup_prefix(prefix, None), Ok(Some(Err(()))))
+        })
     }
 
     /// The directory.

@@ -128,42 +128,6 @@ impl History {
         Ok(refs)
     }
 
-    /// Every commit that a ref or a reflog names: the roots of history.
-    pub fn roots(&self) -> Result<Vec<CommitId>> {
-        let read = |e: gix::Error| Error::git("cannot list refs", e);
-        let mut roots = Vec::new();
-        let platform = self.repo.references().map_err(read)?;
-        for reference in platform.all().map_err(read)? {
-            let mut reference =
-                reference.map_err(|e| Error::git("cannot list refs", e.to_string()))?;
-            if let Some(log) = reference.log_iter().all().map_err(|e| {
-                Error::git("cannot read a reflog", e)
-            })? {
-                for line in log {
-                    let line = line.map_err(|e| Error::git("cannot read a reflog", e.to_string()))?;
-                    roots.push(CommitId(line.new_oid()));
-                }
-            }
-            if let Ok(id) = reference.peel_to_id() {
-                roots.push(CommitId(id.detach()));
-            }
-        }
-        for line in self.disk.read_optional(&self.dir.join("logs/HEAD"))?.unwrap_or_default()
-            .split(|b| *b == b'\n')
-        {
-            if let Some(Ok(id)) = line.get(41..81).map(gix::ObjectId::from_hex) {
-                roots.push(CommitId(id));
-            }
-        }
-        roots.extend(self.head()?.commit);
-        roots.retain(|id| !id.0.is_null());
-        roots.sort();
-        roots.dedup();
-        // An amended or foreign reflog may name what is no longer there or no commit.
-        roots.retain(|id| self.repo.find_commit(id.0).is_ok());
-        Ok(roots)
-    }
-
     /// What a ref is, not peeled.
     pub(crate) fn ref_target(&self, name: &str) -> Result<Option<gix::ObjectId>> {
         let found = self
@@ -289,12 +253,24 @@ impl History {
             change.why.replace('\n', " "),
         );
         let logs = self.dir.join("logs");
-        self.disk.append(&logs.join(change.name), line.as_bytes())?;
+        self.append_line(&logs.join(change.name), &line)?;
         let head = self.disk.read(&self.dir.join("HEAD"))?;
         if head.strip_prefix(b"ref: ").map(<[u8]>::trim_ascii) == Some(change.name.as_bytes()) {
-            self.disk.append(&logs.join("HEAD"), line.as_bytes())?;
+            self.append_line(&logs.join("HEAD"), &line)?;
         }
         Ok(())
+    }
+
+    /// Appends a line, after taking away what a crash left of one.
+    fn append_line(&self, path: &Path, line: &str) -> Result<()> {
+        if let Some(bytes) = self.disk.read_tail(path)? {
+            if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+                let all = self.disk.read(path)?;
+                let whole = all.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+                self.disk.write(path, &all[..whole])?;
+            }
+        }
+        self.disk.append(path, line.as_bytes())
     }
 
     /// Points `HEAD` at a branch, and says so in its reflog.
@@ -305,14 +281,15 @@ impl History {
         who: &Identity,
     ) -> Result<()> {
         let head = self.head()?;
-        self.disk.write(&self.dir.join("HEAD"), format!("ref: refs/heads/{branch}\n").as_bytes())?;
+        self.disk
+            .write(&self.dir.join("HEAD"), format!("ref: refs/heads/{branch}\n").as_bytes())?;
         let null = gix::ObjectId::null(gix::hash::Kind::Sha1);
         let new = self.ref_target(&format!("refs/heads/{branch}"))?.unwrap_or(null);
         let old = head.commit.map_or(null, |commit| commit.0);
         let from = head.branch.map_or_else(|| old.to_string(), |name| name.to_string());
         let line =
             format!("{old} {new} {}\tcheckout: moving from {from} to {branch}\n", who.line());
-        self.disk.append(&self.dir.join("logs/HEAD"), line.as_bytes())
+        self.append_line(&self.dir.join("logs/HEAD"), &line)
     }
 }
 

@@ -67,7 +67,8 @@ impl<'s> Edits<'s> {
         let mut made = Intaken::default();
         let mut refused = Refused::default();
         for (columns, (schema, mut spool)) in std::mem::take(&mut self.spools) {
-            let above = self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            let above =
+                self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
             let mut transaction = Transaction::new(&above);
             let rows = sorted(spool.read()?, schema, ANNOTATIONS.key_len)?;
             let mut seen = Seen::new(false);

@@ -112,11 +112,8 @@ impl<'s> Intake<'s> {
 
     /// Ends the file: names items, pairs rows, and stores what changed.
     pub fn finish(mut self) -> Result<Intaken> {
-        let names = Names::decide(
-            self.snapshot,
-            self.spools.get_mut(ITEMS.name),
-            &self.other_sources,
-        )?;
+        let names =
+            Names::decide(self.snapshot, self.spools.get_mut(ITEMS.name), &self.other_sources)?;
         let mut made = Intaken::default();
         let mut seen = settle::Seen::new(self.options.prune);
         let unanswered = Cell::new(0);

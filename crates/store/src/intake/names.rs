@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 
 use super::spool::Spool;
 use crate::error::{Error, Result};
-use crate::schema::{ITEMS, Items, SOURCES, ANNOTATORS, Table};
+use crate::schema::{ANNOTATORS, ITEMS, Items, SOURCES, Table};
 use crate::segment::BatchStream;
 use crate::snapshot::{Located, TableSnapshot};
 use crate::store::Snapshot;
@@ -91,9 +91,8 @@ impl Names {
         let mut names = known.column(0).as_string::<i32>().iter();
         for (provisional, uri, is_stored) in undecided {
             let name = if is_stored { names.next().flatten().map(str::to_owned) } else { uri };
-            let name = name.filter(|name| {
-                *name != provisional && name.len() <= crate::limits::ID_BYTES_MAX
-            });
+            let name = name
+                .filter(|name| *name != provisional && name.len() <= crate::limits::ID_BYTES_MAX);
             if let Some(name) = name {
                 self.renamed.insert(provisional, name);
             }

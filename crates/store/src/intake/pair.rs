@@ -115,8 +115,8 @@ impl<'a> Pairing<'a> {
                 append: self.settle.options.append,
             };
             let (rows, lives) = (window[0]..window[1], live_starts[at]..live_starts[at + 1]);
-            let answered = rows.clone().any(|row| !new.gold(row))
-                || lives.clone().any(|row| !live.gold(row));
+            let answered =
+                rows.clone().any(|row| !new.gold(row)) || lives.clone().any(|row| !live.gold(row));
             self.unanswered.set(self.unanswered.get() + u64::from(!answered));
             item.pair(rows, lives, &mut assigned);
         }
@@ -385,9 +385,8 @@ impl Item<'_> {
 
     /// Pairs of one field that overlap enough, the best first, each row once.
     fn overlapping(&self, rows: &[usize], lives: &[usize]) -> Vec<(usize, usize)> {
-        let shape = |rows: &Annotations<'_>, row: usize| {
-            Shape::decode(rows.kind(row), rows.geometry(row)?)
-        };
+        let shape =
+            |rows: &Annotations<'_>, row: usize| Shape::decode(rows.kind(row), rows.geometry(row)?);
         let live_shapes: Vec<_> = lives.iter().map(|&was| shape(self.live, was)).collect();
         let mut pairs = Vec::new();
         for &row in rows {

@@ -100,11 +100,7 @@ pub(super) struct Settle<'a> {
 }
 
 impl<'a> Settle<'a> {
-    pub(super) fn new(
-        base: &'a TableSnapshot,
-        options: IntakeOptions,
-        seen: &'a mut Seen,
-    ) -> Self {
+    pub(super) fn new(base: &'a TableSnapshot, options: IntakeOptions, seen: &'a mut Seen) -> Self {
         Self { base, options, seen }
     }
 
@@ -226,9 +222,8 @@ fn sort_changes(delta: &mut DeltaBatch) -> Result<()> {
     let mut changes = std::mem::take(&mut delta.changes);
     {
         let (old, new) = (delta.old_rows()?, delta.new_rows()?);
-        changes.sort_by(|a, b| {
-            DeltaBatch::key(&old, &new, *a).cmp(&DeltaBatch::key(&old, &new, *b))
-        });
+        changes
+            .sort_by(|a, b| DeltaBatch::key(&old, &new, *a).cmp(&DeltaBatch::key(&old, &new, *b)));
     }
     delta.changes = changes;
     Ok(())
@@ -354,19 +349,12 @@ impl<'b> Merged<'b> {
     }
 
     /// Keeps what the tool changes by itself as it was first read.
-    fn keep_volatile(
-        &mut self,
-        row: usize,
-        was: usize,
-        extra: usize,
-        differing: &mut Vec<usize>,
-    ) {
+    fn keep_volatile(&mut self, row: usize, was: usize, extra: usize, differing: &mut Vec<usize>) {
         let parse = |text: Option<&str>| -> Option<Map<String, Value>> {
             text.map_or(Some(Map::new()), |text| serde_json::from_str(text).ok())
         };
         let old_text = self.old.column(extra).text(was);
-        let (Some(mut new), Some(old)) =
-            (parse(self.new.column(extra).text(row)), parse(old_text))
+        let (Some(mut new), Some(old)) = (parse(self.new.column(extra).text(row)), parse(old_text))
         else {
             return;
         };

@@ -154,11 +154,8 @@ fn spill(run: &RecordBatch) -> Result<BatchStream<'static>> {
     for slice in slices(run.clone()) {
         writer.write(&slice)?;
     }
-    let mut file = writer
-        .into_inner()?
-        .into_inner()
-        .map_err(|e| e.into_error())
-        .at("write", TEMP)?;
+    let mut file =
+        writer.into_inner()?.into_inner().map_err(|e| e.into_error()).at("write", TEMP)?;
     file.rewind().at("read", TEMP)?;
     let batches = StreamReader::try_new(BufReader::new(file), None)?;
     Ok(Box::new(batches.map(|batch| Ok(batch?))))

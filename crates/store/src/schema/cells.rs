@@ -203,9 +203,7 @@ impl ColumnBuilder {
             CellType::Float => Self::Float(Float64Builder::new()),
             CellType::Int => Self::Int(Int64Builder::new()),
             CellType::Int32 => Self::Int32(Int32Builder::new()),
-            CellType::Time => {
-                Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
-            }
+            CellType::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             CellType::Floats => Self::Floats(
                 ListBuilder::new(Float64Builder::new()).with_field(element(DataType::Float64)),
             ),

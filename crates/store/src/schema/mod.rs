@@ -59,9 +59,7 @@ impl CellType {
     pub fn arrow(self) -> DataType {
         match self {
             Self::Text | Self::Json => DataType::Utf8,
-            Self::Dict => {
-                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-            }
+            Self::Dict => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
             Self::Bool => DataType::Boolean,
             Self::Float => DataType::Float64,
             Self::Int => DataType::Int64,

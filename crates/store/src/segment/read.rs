@@ -47,7 +47,12 @@ impl SegmentReader {
     ) -> Result<Self> {
         let source = if line.bytes <= OBJECT_BYTES_WHOLE_MAX {
             Work::add(&objects.disk.work.segment_bytes_read, line.bytes as usize);
-            Source::Bytes(objects.read(&line.segment)?.into())
+            let bytes = objects.read(&line.segment)?;
+            if bytes.len() as u64 != line.bytes {
+                let what = format!("it has {} bytes instead of {}", bytes.len(), line.bytes);
+                return Err(Error::damaged(line.segment, what));
+            }
+            Source::Bytes(bytes.into())
         } else {
             let file = objects.open(&line.segment)?;
             let len = file.metadata().at("read", objects.path(&line.segment))?.len();
@@ -124,7 +129,13 @@ impl SegmentReader {
             .ok_or_else(|| Error::damaged(self.line.segment, UNREADABLE))?
             .map_err(damaged)?;
         let work = self.objects.disk.work.clone();
-        Ok(Scan { segment: self.line.segment, schema: self.schema.clone(), batches, work, failed: false })
+        Ok(Scan {
+            segment: self.line.segment,
+            schema: self.schema.clone(),
+            batches,
+            work,
+            failed: false,
+        })
     }
 }
 

@@ -111,6 +111,16 @@ impl SegmentWriter {
         })
     }
 
+    /// Says which key came last in the segment before: the rows of this one come after it.
+    pub fn after(&mut self, key: Option<(String, String)>) {
+        self.last_key = key;
+    }
+
+    /// The key of the last row.
+    pub fn last_key(&self) -> Option<(String, String)> {
+        self.last_key.clone()
+    }
+
     /// The rows so far.
     pub fn rows(&self) -> usize {
         self.entries.len()

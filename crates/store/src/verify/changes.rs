@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::named::{Named, STAGE_FILE};
-use super::{Tally, VerifyProgress, Verifier, rule};
+use super::{Tally, Verifier, VerifyProgress, rule};
 use crate::canonical::{Key, Rows};
 use crate::change::{ChangeRecord, Meta, TableChange, UNSTATED, read_change};
 use crate::delta::{Counts, DeltaBatch, RowChange};
@@ -323,12 +323,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn run(
-        &mut self,
-        store: &Store,
-        step: &Step<'_>,
-        recount: &mut Option<Meta>,
-    ) -> Result<()> {
+    fn run(&mut self, store: &Store, step: &Step<'_>, recount: &mut Option<Meta>) -> Result<()> {
         let base = store.table(step.table, step.base.clone())?;
         for delta in read_change(store.objects(), step.table, step.change)? {
             let delta = delta?;

@@ -70,9 +70,8 @@ fn own_columns(table: &Table, batch: &RecordBatch) -> Result<RecordBatch> {
 /// New annotations against their submissions.
 fn annotations_fit(after: &Snapshot<'_>, rows: &RecordBatch, wrong: &mut Tally) -> Result<()> {
     let rows = Annotations::new(rows);
-    let with: Vec<(usize, &str)> = (0..rows.len())
-        .filter_map(|row| Some((row, rows.submission_id(row)?)))
-        .collect();
+    let with: Vec<(usize, &str)> =
+        (0..rows.len()).filter_map(|row| Some((row, rows.submission_id(row)?))).collect();
     let submissions = after.table(&SUBMISSIONS)?;
     let keys = with.iter().map(|(row, submission)| (rows.item_id(*row), *submission));
     let located = submissions.locate(keys)?;

@@ -22,6 +22,7 @@ mod segments;
 
 use std::collections::HashSet;
 
+pub(crate) use copies::copies_fault;
 use serde::Serialize;
 
 use crate::error::{Error, Result};

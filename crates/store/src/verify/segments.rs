@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 
 use super::named::{Named, SegmentUse};
 use super::rows::RowCheck;
-use super::{Tally, VerifyProgress, Verifier, explain, rule};
+use super::{Tally, Verifier, VerifyProgress, explain, rule};
 use crate::canonical::{RootBuilder, Rows, Salts, leaf};
 use crate::error::{Error, IoContext, Result};
 use crate::id::Digest;

@@ -220,9 +220,8 @@ impl Bench {
     /// A commit on `HEAD` (or the first one) that changes one table which is not annotations.
     pub fn forge_change(&self, table: &'static Table, change: TableChange) -> CommitId {
         let head = self.commits.last().copied();
-        let mut state = head.map_or_else(TableState::default, |head| {
-            self.store.table_state(head, table).unwrap()
-        });
+        let mut state = head
+            .map_or_else(TableState::default, |head| self.store.table_state(head, table).unwrap());
         state.segments.extend(change.added.clone());
         state.removals.extend(change.removed.clone());
         let meta = serde_json::to_vec(&Meta::default()).unwrap();

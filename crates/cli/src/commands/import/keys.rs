@@ -12,16 +12,10 @@ use crate::error::{CliError, Result};
 /// Keys that a message names, at most.
 const SHOWN_MAX: usize = 10;
 
-pub(super) fn edit(
-    context: &Context,
-    args: &ImportArgs,
-    snapshot: &Snapshot<'_>,
-) -> Result<Made> {
+pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> Result<Made> {
     let store = snapshot.store();
     let base = match &args.base {
-        Some(revision) => {
-            Some(store.snapshot(Some(resolve(store, Some(revision))?), &[])?)
-        }
+        Some(revision) => Some(store.snapshot(Some(resolve(store, Some(revision))?), &[])?),
         None => None,
     };
     let edit = if args.remove { Edit::Remove } else { Edit::Update };

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_formats::Sink;
+use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_store::change::SourceFile;
 use glossator_store::fs::{TempFile, output_file};
 use glossator_store::intake::{Intake, Intaken};
@@ -118,9 +118,8 @@ impl Sink for StoreSink<'_> {
 
     fn bad(&mut self, record: BadRecord) -> FormatResult<()> {
         let Some((path, file)) = &mut self.quarantine else {
-            return Err(FormatError::input(record.place, record.reason).hint(
-                "mend the record, or take the others with `--quarantine FILE`",
-            ));
+            return Err(FormatError::input(record.place, record.reason)
+                .hint("mend the record, or take the others with `--quarantine FILE`"));
         };
         let line = serde_json::json!({
             "file": record.place.file,
@@ -129,10 +128,8 @@ impl Sink for StoreSink<'_> {
             "reason": record.reason,
             "record": record.raw,
         });
-        writeln!(file, "{line}").map_err(|source| FormatError::Io {
-            file: path.display().to_string(),
-            source,
-        })?;
+        writeln!(file, "{line}")
+            .map_err(|source| FormatError::Io { file: path.display().to_string(), source })?;
         self.told.quarantined += 1;
         Ok(())
     }
