@@ -4,7 +4,7 @@
 //! no known id becomes `p-` and 16 hex digits of its BLAKE3 keyed with `.gloss/private/key`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -57,12 +57,7 @@ impl Store {
                     })?
                     .0
             }
-            None => {
-                let key = crate::random_bytes()?;
-                self.disk().create_dir_all(&dir)?;
-                self.disk().write(&key_path, format!("{}\n", Digest(key)).as_bytes())?;
-                key
-            }
+            None => return self.make_people_key(&key_path),
         };
         let path = dir.join("people");
         let mut people = People {
@@ -87,6 +82,18 @@ impl Store {
             people.by_id.insert(person.id.clone(), person);
         }
         Ok(people)
+    }
+
+    /// Makes the key, unless another process just did, and reads the people with it.
+    fn make_people_key(&self, path: &Path) -> Result<People> {
+        {
+            let _lock = self.disk().lock(&self.root().join("private/lock"))?;
+            if self.disk().read_optional(path)?.is_none() {
+                let key = Digest(crate::random_bytes()?);
+                self.disk().write(path, format!("{key}\n").as_bytes())?;
+            }
+        }
+        self.people()
     }
 
     /// Writes what changed to the people file; what another process wrote in the meantime stays.

@@ -16,6 +16,8 @@ use crate::store::Snapshot;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     renamed: HashMap<String, String>,
+    /// Provisional ids by final id, and whether the item was found by its own number.
+    taken: HashMap<String, (String, bool)>,
     /// Items with provisional ids, and how many of them are stored by which other source.
     items: u64,
     elsewhere: BTreeMap<String, u64>,
@@ -71,12 +73,18 @@ impl Names {
             let uri = row.uri.filter(|uri| !uri.is_empty() && !twice.contains(&hash(uri)));
             // What is stored under the provisional id comes first, then under the URI.
             let mut found = stored_as(stored, row.item_id)?;
+            let by_number = found.is_some();
             if found.is_none() {
                 if let Some(uri) = uri {
                     found = stored_as(stored, uri)?;
                 }
             }
-            undecided.push((row.item_id.to_owned(), uri.map(str::to_owned), found.is_some()));
+            undecided.push((
+                row.item_id.to_owned(),
+                uri.map(str::to_owned),
+                found.is_some(),
+                by_number,
+            ));
             located.extend(found);
         }
         // One read for all of them: rows lie close together.
@@ -89,15 +97,28 @@ impl Names {
             }
         }
         let mut names = known.column(0).as_string::<i32>().iter();
-        for (provisional, uri, is_stored) in undecided {
+        for (provisional, uri, is_stored, by_number) in undecided {
             let name = if is_stored { names.next().flatten().map(str::to_owned) } else { uri };
             let name = name
                 .filter(|name| *name != provisional && name.len() <= crate::limits::ID_BYTES_MAX);
             if let Some(name) = name {
-                self.renamed.insert(provisional, name);
+                self.rename_to(provisional, name, by_number);
             }
         }
         Ok(())
+    }
+
+    /// Two items of a file never become one: of those that ask for a name, the one that is stored
+    /// under its own number gets it, else the first.
+    fn rename_to(&mut self, provisional: String, name: String, by_number: bool) {
+        match self.taken.get(&name) {
+            Some((_, true)) => return,
+            Some((_, false)) if !by_number => return,
+            Some((other, false)) => drop(self.renamed.remove(other)),
+            None => {}
+        }
+        self.taken.insert(name.clone(), (provisional.clone(), by_number));
+        self.renamed.insert(provisional, name);
     }
 
     /// Puts final ids in place of provisional ones.

@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
@@ -245,15 +246,21 @@ impl Item<'_> {
     ) {
         let mut groups: HashMap<Group<'_>, (Vec<usize>, Vec<usize>)> = HashMap::new();
         let mut order = Vec::new();
-        let mut taken: HashSet<String> =
-            live.clone().map(|row| self.live.annotation_id(row).to_owned()).collect();
+        // In the order in which ids are minted, wherever the rows lie: `x`, `x/2`, … `x/10`.
+        let mut live: Vec<usize> = live.collect();
+        live.sort_by_key(|&row| {
+            let id = self.live.annotation_id(row);
+            (id.len(), id)
+        });
         let stated: HashMap<&str, usize> =
-            live.clone().map(|row| (self.live.annotation_id(row), row)).collect();
+            live.iter().map(|&row| (self.live.annotation_id(row), row)).collect();
+        let mut ids = Ids::default();
+        ids.taken.extend(stated.keys().map(|id| (*id).to_owned()));
         for row in new {
             let id = self.new.annotation_id(row);
             if !id.is_empty() {
                 id.clone_into(&mut assigned.ids[row]);
-                taken.insert(id.to_owned());
+                ids.taken.insert(id.to_owned());
                 if let Some(&was) = stated.get(id) {
                     assigned.olds[row] = Some(was as u32);
                     assigned.live.insert(was as u32);
@@ -285,7 +292,7 @@ impl Item<'_> {
                 assigned.gone.extend(lives.iter().map(|&row| row as u32));
             }
             for row in rows {
-                assigned.ids[row] = mint(&self.new.row(row), &mut taken);
+                assigned.ids[row] = ids.mint(&self.new.row(row));
             }
         }
     }
@@ -298,39 +305,29 @@ impl Item<'_> {
         complete: bool,
         assigned: &mut Assigned,
     ) {
-        let keep = |row: usize, was: usize, assigned: &mut Assigned| {
+        let mut keep = |row: usize, was: usize| {
             assigned.ids[row] = self.live.annotation_id(was).to_owned();
             assigned.olds[row] = Some(was as u32);
             assigned.live.insert(was as u32);
         };
-        // 1: equal region, field, frame and label, in order of their places.
-        let mut by_name: HashMap<_, VecDeque<usize>> = HashMap::new();
-        for &was in lives.iter() {
-            by_name.entry(name_of(self.live, was)).or_default().push_back(was);
-        }
-        let mut left = Vec::new();
-        for &row in rows.iter() {
-            // Of several with one name, the one with equal content.
-            let queue = by_name.get_mut(&name_of(self.new, row));
-            let found = queue.and_then(|queue| {
-                let same = queue.iter().position(|&was| self.same(row, was));
-                queue.remove(same.unwrap_or(0))
-            });
-            match found {
-                Some(was) => keep(row, was, assigned),
-                None => left.push(row),
-            }
-        }
-        *rows = left;
-        lives.retain(|was| !assigned.live.contains(&(*was as u32)));
+        // 1: equal region, field, frame and label. A region without an id has no name to go by.
+        pair_equal(
+            rows,
+            lives,
+            |row| named(self.new, row).then(|| name_of(self.new, row)),
+            |was| named(self.live, was).then(|| name_of(self.live, was)),
+            |row, was| self.content(row, true) == self.content(was, false),
+            &mut keep,
+        );
         // 2: equal content.
-        rows.retain(|&row| match lives.iter().position(|&was| self.same(row, was)) {
-            Some(at) => {
-                keep(row, lives.remove(at), assigned);
-                false
-            }
-            None => true,
-        });
+        pair_equal(
+            rows,
+            lives,
+            |row| Some(self.content(row, true)),
+            |was| Some(self.content(was, false)),
+            |_, _| true,
+            &mut keep,
+        );
         // 3: one left on each side of a field.
         let field = |rows: &Annotations<'_>, row: usize| {
             (rows.field(row).to_owned(), rows.target(row).map(str::to_owned))
@@ -338,49 +335,42 @@ impl Item<'_> {
         let mut single: HashMap<_, (usize, usize)> = HashMap::new();
         rows.iter().for_each(|&row| single.entry(field(self.new, row)).or_default().0 += 1);
         lives.iter().for_each(|&was| single.entry(field(self.live, was)).or_default().1 += 1);
-        rows.retain(|&row| {
-            let name = field(self.new, row);
-            if single.get(&name) != Some(&(1, 1)) {
-                return true;
-            }
-            match lives.iter().position(|&was| field(self.live, was) == name) {
-                Some(at) => {
-                    keep(row, lives.remove(at), assigned);
-                    false
-                }
-                None => true,
-            }
-        });
+        let one = |name: &_| single.get(name) == Some(&(1, 1));
+        pair_equal(
+            rows,
+            lives,
+            |row| Some(field(self.new, row)).filter(one),
+            |was| Some(field(self.live, was)).filter(one),
+            |_, _| true,
+            &mut keep,
+        );
         // 4: best overlap in a field.
-        for (row, was) in self.overlapping(rows, lives) {
-            keep(row, was, assigned);
-            rows.retain(|r| *r != row);
-            lives.retain(|l| *l != was);
-        }
+        let moved = self.overlapping(rows, lives);
+        moved.iter().for_each(|(row, was)| keep(*row, *was));
+        rows.retain(|row| !moved.iter().any(|(r, _)| r == row));
+        lives.retain(|was| !moved.iter().any(|(_, l)| l == was));
         // Answers without regions pair in order: the first is a new version of the first.
         if !complete {
-            rows.retain(|&row| {
-                let plain = |rows: &Annotations<'_>, row: usize| rows.geometry(row).is_none();
-                if !plain(self.new, row) {
-                    return true;
-                }
-                match lives.iter().position(|&was| plain(self.live, was)) {
-                    Some(at) => {
-                        keep(row, lives.remove(at), assigned);
-                        false
-                    }
-                    None => true,
-                }
-            });
+            let plain = |rows: &Annotations<'_>, row: usize| rows.geometry(row).is_none();
+            pair_equal(
+                rows,
+                lives,
+                |row| plain(self.new, row).then_some(()),
+                |was| plain(self.live, was).then_some(()),
+                |_, _| true,
+                &mut keep,
+            );
         }
     }
 
-    /// Whether two rows say the same, but for their ids and places.
-    fn same(&self, row: usize, was: usize) -> bool {
-        let differing = self.new_digests.differing(row, &self.live_digests, was);
-        differing.iter().all(|&column| {
-            matches!(ANNOTATIONS.columns[column].name, "annotation_id" | "region_id" | "seq")
-        })
+    /// What a row says, but for its ids and its place.
+    fn content(&self, row: usize, new: bool) -> Vec<u8> {
+        let rows = if new { &self.new_digests } else { &self.live_digests };
+        let mut out = Vec::new();
+        rows.encode_columns(row, &mut out, |column| {
+            !matches!(column.name, "annotation_id" | "region_id" | "seq")
+        });
+        out
     }
 
     /// Pairs of one field that overlap enough, the best first, each row once.
@@ -420,29 +410,89 @@ impl Item<'_> {
     }
 }
 
-type Name<'a> = (Option<&'a str>, &'a str, &'a str, Option<i64>, Option<&'a str>);
-
-fn name_of<'a>(rows: &Annotations<'a>, row: usize) -> Name<'a> {
-    (rows.region_id(row), rows.field(row), rows.kind(row), rows.frame(row), rows.label(row))
+/// Pairs rows with equal names in the order of both lists, and takes them out of both.
+///
+/// Of several live rows with a name, one that is `best` comes first.
+fn pair_equal<N: Eq + Hash>(
+    rows: &mut Vec<usize>,
+    lives: &mut Vec<usize>,
+    row_name: impl Fn(usize) -> Option<N>,
+    live_name: impl Fn(usize) -> Option<N>,
+    best: impl Fn(usize, usize) -> bool,
+    keep: &mut impl FnMut(usize, usize),
+) {
+    let mut waiting: HashMap<N, VecDeque<usize>> = HashMap::new();
+    for &was in lives.iter() {
+        if let Some(name) = live_name(was) {
+            waiting.entry(name).or_default().push_back(was);
+        }
+    }
+    let mut paired = HashSet::new();
+    rows.retain(|&row| {
+        let queue = row_name(row).and_then(|name| waiting.get_mut(&name));
+        let found = queue.and_then(|queue| {
+            let at = match queue.len() {
+                0 | 1 => 0,
+                _ => queue.iter().position(|&was| best(row, was)).unwrap_or(0),
+            };
+            queue.remove(at)
+        });
+        if let Some(was) = found {
+            keep(row, was);
+            paired.insert(was);
+        }
+        found.is_none()
+    });
+    lives.retain(|was| !paired.contains(was));
 }
 
-/// A new id: `<submission>/<region>/<field>[/<n>]`, from nothing that is ever changed.
-fn mint(row: &AnnotationRow<'_>, taken: &mut HashSet<String>) -> String {
-    let submission = match row.submission_id {
-        Some(submission) => submission.to_owned(),
-        None => format!("{}/{}", row.source, row.annotator_id),
-    };
-    let region = row.region_id.unwrap_or(row.kind);
-    let mut base = format!("{submission}/{region}/{}", row.field);
-    if base.len() > ID_BYTES_MAX - 21 {
-        base = format!("~{}", &crate::Digest::of(base.as_bytes()).to_string()[..32]);
+/// Whether a row can be told by name: regions of tools without region ids cannot.
+fn named(rows: &Annotations<'_>, row: usize) -> bool {
+    rows.region_id(row).is_some() || rows.geometry(row).is_none()
+}
+
+/// What names a row within its submission: region, field, target, kind, frame and label.
+type Name<'a> = (Option<&'a str>, &'a str, Option<&'a str>, &'a str, Option<i64>, Option<&'a str>);
+
+fn name_of<'a>(rows: &Annotations<'a>, row: usize) -> Name<'a> {
+    (
+        rows.region_id(row),
+        rows.field(row),
+        rows.target(row),
+        rows.kind(row),
+        rows.frame(row),
+        rows.label(row),
+    )
+}
+
+/// The ids of one item.
+#[derive(Default)]
+struct Ids {
+    taken: HashSet<String>,
+    /// The last number given by base.
+    numbers: HashMap<String, u64>,
+}
+
+impl Ids {
+    /// A new id: `<submission>/<region>/<field>[/<n>]`, from nothing that is ever changed.
+    fn mint(&mut self, row: &AnnotationRow<'_>) -> String {
+        let submission = match row.submission_id {
+            Some(submission) => submission.to_owned(),
+            None => format!("{}/{}", row.source, row.annotator_id),
+        };
+        let region = row.region_id.unwrap_or(row.kind);
+        let mut base = format!("{submission}/{region}/{}", row.field);
+        // Room for a slash and the longest number.
+        if base.len() > ID_BYTES_MAX - 21 {
+            base = format!("~{}", &crate::Digest::of(base.as_bytes()).to_string()[..32]);
+        }
+        let number = self.numbers.entry(base.clone()).or_insert(0);
+        loop {
+            *number += 1;
+            let id = if *number == 1 { base.clone() } else { format!("{base}/{number}") };
+            if self.taken.insert(id.clone()) {
+                return id;
+            }
+        }
     }
-    let mut id = base.clone();
-    let mut number = 1_u64;
-    while taken.contains(&id) {
-        number += 1;
-        id = format!("{base}/{number}");
-    }
-    taken.insert(id.clone());
-    id
 }

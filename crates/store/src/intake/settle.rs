@@ -81,7 +81,8 @@ impl Seen {
                         })
                         .map(|(row, _)| row as u32)
                         .collect();
-                    Ok(take_record_batch(&batch, &gone)?)
+                    let gone = take_record_batch(&batch, &gone)?;
+                    if table == &ITEMS { unanswered(snapshot, sources, gone) } else { Ok(gone) }
                 })));
             }
             let gone = crate::segment::merge_sorted(streams, table.key_len)?;
@@ -89,6 +90,30 @@ impl Seen {
         }
         transaction.finish()
     }
+}
+
+/// The items on which no other source has an annotation.
+fn unanswered(
+    snapshot: &Snapshot<'_>,
+    sources: &[String],
+    items: RecordBatch,
+) -> Result<RecordBatch> {
+    let annotations = snapshot.table(&ANNOTATIONS)?;
+    let ids = items.column(0).as_string::<i32>();
+    let source = ANNOTATIONS.column("source").unwrap_or_default();
+    let mut keep = Vec::new();
+    for row in 0..ids.len() {
+        let rows = annotations.fetch(&annotations.locate_item(ids.value(row))?)?;
+        let rows = Rows::new(&ANNOTATIONS, &rows)?;
+        let ours = |row| {
+            let source = rows.column(source).text(row);
+            source.is_some_and(|source| sources.iter().any(|known| known == source))
+        };
+        if (0..rows.len()).all(ours) {
+            keep.push(row as u32);
+        }
+    }
+    Ok(take_record_batch(&items, &UInt32Array::from(keep))?)
 }
 
 /// Settles rows of one table.
@@ -193,6 +218,7 @@ impl<'a> Settle<'a> {
             match olds[row] {
                 None => changes.push(RowChange { old: None, new: Some(row as u32) }),
                 Some(was) if merged.differs(row, was as usize) => {
+                    merged.check_source(row, was as usize)?;
                     if let Some(member) = (self.options.unique)(table) {
                         merged.check_unique(row, was as usize, member)?;
                     }
@@ -322,6 +348,27 @@ impl<'b> Merged<'b> {
                 fills
             });
         }
+    }
+
+    /// Two sources that number their submissions alike on one item cannot both be stored.
+    fn check_source(&self, row: usize, was: usize) -> Result<()> {
+        let Some(source) = self.table.column("source").filter(|_| self.table == &SUBMISSIONS)
+        else {
+            return Ok(());
+        };
+        let ours = self.old.column(source).text(was).unwrap_or_default();
+        let theirs = self.new.column(source).text(row).unwrap_or_default();
+        if ours == theirs {
+            return Ok(());
+        }
+        let (item, submission) = self.new.key(row);
+        Err(Error::OtherProject {
+            item: item.to_owned(),
+            submission: submission.to_owned(),
+            member: "source",
+            ours: ours.to_owned(),
+            theirs: theirs.to_owned(),
+        })
     }
 
     /// Two rows with one key and different unique ids are of different projects.

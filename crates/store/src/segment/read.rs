@@ -111,6 +111,10 @@ impl SegmentReader {
 
     /// Reads the rows with these numbers, which must rise.
     pub fn rows(&self, numbers: &[u32]) -> Result<Scan> {
+        if let Some(beyond) = numbers.last().filter(|last| **last >= self.line.rows) {
+            let what = format!("its index names row {beyond} of {}", self.line.rows);
+            return Err(Error::damaged(self.line.segment, what));
+        }
         let ranges = numbers.iter().map(|&n| n as usize..n as usize + 1);
         self.read(Some(RowSelection::from_consecutive_ranges(ranges, self.line.rows as usize)))
     }
