@@ -1,8 +1,9 @@
 //! Final answers: one answer an item and field, for training.
 //!
-//! Only what somebody stands by counts: predictions, rules, drafts, skipped, superseded and rejected
-//! rows are left out. The answer of a person is all their rows of one submission to one field and
-//! target. A gold answer is final; else the answer that most people gave; a tie has no final answer.
+//! Only what somebody stands by counts: predictions, rules, drafts, skipped, superseded and
+//! rejected rows are left out. The answer of a person is all their rows of one submission to one
+//! field and target. A gold answer is final; else the answer that most people gave; a tie has no
+//! final answer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -87,8 +87,8 @@ impl Objects {
     }
 
     /// Lists what is in the directory: objects with their length, and files that are none.
-    pub fn list(&self) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> {
-        let (mut objects, mut strangers) = (Vec::new(), Vec::new());
+    pub fn list(&self) -> Result<Listing> {
+        let (mut objects, mut strangers): Listing = Default::default();
         for shard in self.disk.list(&self.root)? {
             let dir = self.root.join(&shard.name);
             if !shard.is_dir {
@@ -117,6 +117,9 @@ impl Objects {
         &self.root
     }
 }
+
+/// Objects with their lengths, and files that are none.
+pub type Listing = (Vec<(Digest, u64)>, Vec<PathBuf>);
 
 /// An object that is being written; forgotten when dropped.
 #[derive(Debug)]

@@ -155,11 +155,11 @@ impl People {
         }
         if let Some(email) = email {
             // An address belongs to one person: the pseudonym made of it gives way to the id.
-            if let Some(before) = known.filter(|before| *before != id) {
-                if let Some(before) = self.by_id.get_mut(&before) {
-                    before.emails.retain(|e| *e != email);
-                    self.changed.insert(before.id.clone());
-                }
+            if let Some(before) = known.filter(|before| *before != id)
+                && let Some(before) = self.by_id.get_mut(&before)
+            {
+                before.emails.retain(|e| *e != email);
+                self.changed.insert(before.id.clone());
             }
             let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
             if !person.emails.contains(&email) {
@@ -170,11 +170,11 @@ impl People {
         }
         if let Some(facts) = facts {
             let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
-            if person.facts.as_ref().is_none_or(|old| old.get() != facts) {
-                if let Ok(facts) = RawValue::from_string(facts.to_owned()) {
-                    person.facts = Some(facts);
-                    self.changed.insert(id.clone());
-                }
+            if person.facts.as_ref().is_none_or(|old| old.get() != facts)
+                && let Ok(facts) = RawValue::from_string(facts.to_owned())
+            {
+                person.facts = Some(facts);
+                self.changed.insert(id.clone());
             }
         }
         id

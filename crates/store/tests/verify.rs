@@ -356,7 +356,8 @@ fn f14_a_removal_decodes_to_its_count() {
 fn f15_removals_name_rows_that_are_there_once() {
     // Rows 0 and 1 of the three that the first commit added are dead.
     type Rows = [(SegmentRef, u32); 2];
-    let cases: [(fn(&Bench) -> Rows, &str); 3] = [
+    type Case = (fn(&Bench) -> Rows, &'static str);
+    let cases: [Case; 3] = [
         (|b| [0, 3].map(|row| (b.first_segment(&ANNOTATIONS), row)), "row 3 of"),
         (|b| [&ANNOTATIONS, &ITEMS].map(|table| (b.first_segment(table), 0)), "has not"),
         (|b| [1, 2].map(|row| (b.first_segment(&ANNOTATIONS), row)), "row 1 of"),

@@ -1,5 +1,7 @@
 //! Tests of the COCO importer and exporter.
 
+#![allow(clippy::disallowed_macros, reason = "a test says why it skips")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -40,7 +40,7 @@ fn numbers_keep_their_text_and_order_is_kept() {
 
 #[test]
 fn malformed_values_say_where_and_why() {
-    let deep = "[".repeat(super::parse::DEPTH_MAX + 2);
+    let deep = "[".repeat(parse::DEPTH_MAX + 2);
     for (text, path, what) in [
         (r#"{"a":[1,{"b":NaN}]}"#, ".a[1].b", "`NaN` is not JSON"),
         (r#"{"a":-Infinity}"#, ".a", "`-Infinity` is not JSON"),
@@ -231,7 +231,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((name.clone(), inner), 0..4).prop_map(|m| Value::from_iter(m)),
+            prop::collection::vec((name.clone(), inner), 0..4).prop_map(Value::from_iter),
         ]
     })
 }

@@ -134,10 +134,10 @@ fn compared(
         new_kept.iter().map(|b| Rows::new(table, b)).collect::<Result<_>>()?;
     let (mut old_picks, mut new_picks, mut changes) = (Vec::new(), Vec::new(), Vec::new());
     for &(old, new) in pairs {
-        if let (Some((ob, or)), Some((nb, nr))) = (old, new) {
-            if old_rows[ob].differing(or, &new_rows[nb], nr).is_empty() {
-                continue;
-            }
+        if let (Some((ob, or)), Some((nb, nr))) = (old, new)
+            && old_rows[ob].differing(or, &new_rows[nb], nr).is_empty()
+        {
+            continue;
         }
         changes.push(RowChange {
             old: old.map(|_| old_picks.len() as u32),

@@ -70,6 +70,7 @@ fn encode(objects: &[NewObject]) -> Result<Encoded, gix::Error> {
     Ok((pack, index, name))
 }
 
+#[allow(clippy::ptr_arg, reason = "gix asks for a function of what it was given")]
 fn entry_bytes(range: std::ops::Range<u64>, pack: &Vec<u8>) -> Option<&[u8]> {
     pack.get(range.start as usize..range.end as usize)
 }

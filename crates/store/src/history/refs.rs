@@ -263,12 +263,13 @@ impl History {
 
     /// Appends a line, after taking away what a crash left of one.
     fn append_line(&self, path: &Path, line: &str) -> Result<()> {
-        if let Some(bytes) = self.disk.read_tail(path)? {
-            if !bytes.ends_with(b"\n") && !bytes.is_empty() {
-                let all = self.disk.read(path)?;
-                let whole = all.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-                self.disk.write(path, &all[..whole])?;
-            }
+        if let Some(bytes) = self.disk.read_tail(path)?
+            && !bytes.ends_with(b"\n")
+            && !bytes.is_empty()
+        {
+            let all = self.disk.read(path)?;
+            let whole = all.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+            self.disk.write(path, &all[..whole])?;
         }
         self.disk.append(path, line.as_bytes())
     }

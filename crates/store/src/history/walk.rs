@@ -89,6 +89,9 @@ fn is_trailer(line: &str) -> bool {
     })
 }
 
+/// What is called for every git object: its id, what names it, and whether it is whole.
+pub(crate) type EachObject<'e> = &'e mut dyn FnMut(gix::ObjectId, &str, Result<(), GitFault>);
+
 impl History {
     /// Reads a commit.
     pub fn commit(&self, id: CommitId) -> Result<Commit> {
@@ -226,7 +229,7 @@ impl History {
         &self,
         seen: &mut HashSet<gix::ObjectId>,
         roots: impl IntoIterator<Item = Root>,
-        each: &mut dyn FnMut(gix::ObjectId, &str, Result<(), GitFault>),
+        each: EachObject<'_>,
     ) -> Vec<CommitId> {
         let mut commits = Vec::new();
         let mut stack: Vec<Root> = roots.into_iter().collect();

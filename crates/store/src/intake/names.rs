@@ -74,10 +74,10 @@ impl Names {
             // What is stored under the provisional id comes first, then under the URI.
             let mut found = stored_as(stored, row.item_id)?;
             let by_number = found.is_some();
-            if found.is_none() {
-                if let Some(uri) = uri {
-                    found = stored_as(stored, uri)?;
-                }
+            if found.is_none()
+                && let Some(uri) = uri
+            {
+                found = stored_as(stored, uri)?;
             }
             undecided.push((
                 row.item_id.to_owned(),

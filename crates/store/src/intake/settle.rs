@@ -45,10 +45,10 @@ impl Seen {
         let Some(column) = table.column("source").filter(|_| self.enabled) else { return };
         let Some(view) = crate::schema::ColumnView::new(batch.column(column)) else { return };
         for row in 0..batch.num_rows() {
-            if let Some(source) = view.text(row) {
-                if !self.sources.iter().any(|s| s == source) {
-                    self.sources.push(source.to_owned());
-                }
+            if let Some(source) = view.text(row)
+                && !self.sources.iter().any(|s| s == source)
+            {
+                self.sources.push(source.to_owned());
             }
         }
     }
@@ -298,10 +298,10 @@ impl<'b> Merged<'b> {
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);
         }
-        if let Some(extra) = self.extra.filter(|extra| differing.contains(extra)) {
-            if !self.volatile.is_empty() {
-                self.keep_volatile(row, was, extra, &mut differing);
-            }
+        if let Some(extra) = self.extra.filter(|extra| differing.contains(extra))
+            && !self.volatile.is_empty()
+        {
+            self.keep_volatile(row, was, extra, &mut differing);
         }
         // A new place alone is no change.
         differing.iter().any(|column| Some(*column) != self.seq)

@@ -10,7 +10,10 @@ macro_rules! table {
     (
         $(#[$doc:meta])* $constant:ident = $name:literal, key $key_len:literal;
         $row:ident, $view:ident, $builder:ident;
-        $($(#[$column_doc:meta])* $number:literal $field:ident: $cell:ident => $type:ty $(, $null:ident)?;)+
+        $(
+            $(#[$column_doc:meta])*
+            $number:literal $field:ident: $cell:ident => $type:ty $(, $null:ident)?;
+        )+
     ) => {
         $(#[$doc])*
         pub static $constant: Table = Table {

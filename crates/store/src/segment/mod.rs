@@ -9,7 +9,8 @@
 //! - Small segments are checked against their digest before use, large ones before a full scan.
 //!
 //! # Limitations
-//! - A point read of a large segment is checked by the caller, against the digests of the key index.
+//! - A point read of a large segment is checked by the caller, against the digests of the key
+//!   index.
 
 mod merge;
 mod read;

@@ -84,8 +84,7 @@ fn push(names: &mut Vec<String>, name: &str) {
 impl Verifier<'_> {
     /// Walks the git graph and reads every tree and the stage.
     pub(crate) fn gather(&mut self) -> Result<Named> {
-        let mut named = Named::default();
-        named.commits = self.check_graph()?;
+        let mut named = Named { commits: self.check_graph()?, ..Named::default() };
         for commit in named.commits.clone() {
             self.read_tree(commit, &mut named)?;
         }

@@ -12,8 +12,11 @@ use crate::{BadRecord, Person, Place};
 /// their place in the submission, which is enough where nothing is edited.
 #[derive(Default)]
 struct Model {
-    rows: BTreeMap<(String, Vec<String>), (BTreeMap<String, String>, bool)>,
+    rows: BTreeMap<Key, (BTreeMap<String, String>, bool)>,
 }
+
+/// A table and a row's key in it.
+type Key = (String, Vec<String>);
 
 #[derive(Debug, Default, PartialEq)]
 struct Counts {
