@@ -436,9 +436,13 @@ fn an_update_of_unknown_rows_is_refused() {
 fn an_update_and_a_removal_make_one_commit() {
     let s = Session::with_texts();
     let item = "label-studio:1/1";
-    s.write("keys.csv", format!(
-        "item_id,annotation_id\n{item},annotation/1/number/quality\n{item},annotation/1/sp0PER/ner\n"
-    ));
+    s.write(
+        "keys.csv",
+        format!(
+            "item_id,annotation_id\n{item},annotation/1/number/quality\n\
+            {item},annotation/1/sp0PER/ner\n"
+        ),
+    );
     s.write(
         "edited.csv",
         format!("item_id,annotation_id,label\n{item},annotation/1/choice/sentiment,neutral\n"),
@@ -493,12 +497,16 @@ fn a_changed_label_keeps_its_id() {
 fn edits_come_out_in_the_tools_format() {
     let s = Session::with_texts();
     let item = "label-studio:1/1";
-    s.write("edited.jsonl", format!(
-        "{}\n{}\n",
-        json!({"item_id": item, "annotation_id": "annotation/1/choice/sentiment", "label": "neutral"}),
-        json!({"item_id": item, "annotation_id": "annotation/1/sp0PER/ner", "label": "ORG",
+    s.write(
+        "edited.jsonl",
+        format!(
+            "{}\n{}\n",
+            json!({"item_id": item, "annotation_id": "annotation/1/choice/sentiment",
+            "label": "neutral"}),
+            json!({"item_id": item, "annotation_id": "annotation/1/sp0PER/ner", "label": "ORG",
             "geometry": [0, 3], "text": "Ada"}),
-    ));
+        ),
+    );
     s.write("keys.csv", format!("item_id,annotation_id\n{item},annotation/1/number/quality\n"));
     s.ok("import edited.jsonl --update");
     s.ok("import keys.csv --remove");
@@ -516,4 +524,95 @@ fn edits_come_out_in_the_tools_format() {
     for at in 1..20 {
         assert_eq!(found[at], expected[at]);
     }
+}
+
+/// What no column holds is little: of every table, against the files themselves.
+#[test]
+fn extra_holds_under_a_fifth() {
+    let s = Session::new();
+    s.write("first.csv", "item,annotator,label\nfirst,ann,cat\n");
+    s.ok("import first.csv -m first");
+    let (mut extra, mut whole) = (0, 0);
+    for (name, file) in [("texts", TEXTS), ("images", IMAGES)] {
+        s.sample(file, &format!("{name}.json"));
+        s.ok(&format!("import {name}.json -m {name}"));
+        let value: Value = serde_json::from_slice(&ours(file)).unwrap();
+        whole += value.to_string().len();
+    }
+    for table in ["annotations", "submissions", "items", "sources"] {
+        for row in s.json(&format!("diff main~2 main --table {table}")) {
+            let kept = &row["columns"]["extra"]["new"];
+            extra += if kept.is_null() { 0 } else { kept.to_string().len() };
+        }
+    }
+    assert!(extra > 1_000, "the samples have members of their own");
+    assert!(extra * 5 < whole, "{extra} of {whole} bytes");
+}
+
+/// However an address comes in, rows hold a pseudonym, and the same one each time.
+#[test]
+fn an_address_never_becomes_an_id() {
+    let s = Session::new();
+    s.write("rows.csv", "item,annotator,label\ni1,zoe@example.net,cat\ni2,ann,cat\n");
+    s.ok("import rows.csv -m rows");
+    let zoe = s.json("ls --item i1")[0]["annotator_id"].as_str().unwrap().to_owned();
+    assert!(zoe.starts_with("p-"), "{zoe}");
+    let row = &s.json("ls --item i2")[0];
+    let id = row["annotation_id"].as_str().unwrap();
+    s.write("edited.csv", format!("item_id,annotation_id,annotator_id\ni2,{id},zoe@example.net\n"));
+    s.ok("import edited.csv --update -m edited");
+    assert_eq!(s.json("ls --item i2")[0]["annotator_id"], zoe.as_str());
+}
+
+#[test]
+fn an_alias_of_an_address_is_kept_without_it() {
+    let s = Session::with_texts();
+    s.ok("annotator alias zoe@example.net 2");
+    let people = s.json("annotator list");
+    let aliases: Vec<&Value> = people.iter().filter(|p| p["alias_of"] == "2").collect();
+    assert_eq!(aliases.len(), 1, "{people:?}");
+    assert!(aliases[0]["annotator_id"].as_str().unwrap().starts_with("p-"), "{people:?}");
+    for (path, bytes) in files(&s.path(".gloss")) {
+        assert!(!holds(&bytes, "zoe@example.net") || path.contains("/private/"), "{path}");
+    }
+}
+
+/// Order is no fact: reversed lists, and what the tool counts anew, change nothing.
+#[test]
+fn order_and_volatile_members_are_no_change() {
+    let s = Session::with_texts();
+    let mut tasks = texts();
+    tasks.as_array_mut().unwrap().reverse();
+    for task in tasks.as_array_mut().unwrap() {
+        task["total_annotations"] = json!(99);
+        task["updated_at"] = json!("2027-01-01T00:00:00.000000Z");
+        let annotations = task["annotations"].as_array_mut().unwrap();
+        annotations.reverse();
+        for annotation in annotations {
+            annotation["created_ago"] = json!("3 days");
+            annotation["result"].as_array_mut().unwrap().reverse();
+        }
+    }
+    s.write("again.json", tasks.to_string());
+    let told = s.ok("import again.json -m again");
+    assert!(told.contains("nothing changed"), "{told}");
+}
+
+/// A submission that was emptied has no rows, as one that lost some of them has fewer.
+#[test]
+fn an_emptied_submission_loses_its_rows() {
+    let s = Session::with_texts();
+    let mut tasks = texts();
+    let annotation = &mut tasks[1]["annotations"][0];
+    let id = annotation["id"].clone();
+    assert!(annotation["result"].as_array().unwrap().len() > 1);
+    annotation["result"] = json!([]);
+    s.write("emptied.json", tasks.to_string());
+    s.ok("import emptied.json -m emptied");
+    let submission = format!("annotation/{id}");
+    let left = s.rows().iter().filter(|row| row["submission_id"] == *submission).count();
+    assert_eq!(left, 0, "rows of {submission}");
+    s.ok("export --format label-studio -o back.json");
+    let back: Value = serde_json::from_str(&s.read("back.json")).unwrap();
+    assert_eq!(back, tasks);
 }

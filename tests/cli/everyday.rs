@@ -16,13 +16,6 @@ fn from_nothing_to_a_commit() {
         "status",
         "log",
         "commit -m nothing",
-        "import texts.json",
-        "status",
-        "diff --stat",
-        "commit -m 'Texts, first round'",
-        "status",
-        "log",
-        "log --oneline",
     ]), @r#"
     $ gloss status
     ! error: no store at or above `$DIR`
@@ -43,6 +36,22 @@ fn from_nothing_to_a_commit() {
     [2]
     $ gloss commit -m nothing
     nothing to commit
+    "#);
+}
+
+#[test]
+fn from_a_file_to_a_commit() {
+    let s = Session::new();
+    s.sample(TEXTS, "texts.json");
+    assert_snapshot!(s.run(&[
+        "import texts.json",
+        "status",
+        "diff --stat",
+        "commit -m 'Texts, first round'",
+        "status",
+        "log",
+        "log --oneline",
+    ]), @r#"
     $ gloss import texts.json
     source label-studio:1
     annotations        241 read   +241 added
@@ -189,12 +198,6 @@ fn corrections_read_as_what_they_are() {
         "diff main~1",
         "diff main~1 main --stat",
         "diff main main~1",
-        "log",
-        "show",
-        "history label-studio:1/1 annotation/1/choice/sentiment",
-        "history label-studio:1/1 annotation/1/sp0ORG/ner",
-        "history label-studio:1/1 annotation/1/sp0LOC/ner",
-        "history nobody",
     ]), @r#"
     $ gloss import corrected.json --dry-run
     source label-studio:1
@@ -253,6 +256,20 @@ fn corrections_read_as_what_they_are() {
       + annotation/1/number/quality  number quality 1  by 1
       ~ annotation/1/sp0ORG/ner  moved (IoU 0.80): geometry [34, 38] → [34, 39]; text Pari → Paris
       - annotation/2/number/quality  number quality 4  by 2
+    "#);
+}
+
+#[test]
+fn corrections_in_the_history() {
+    let s = Session::with_corrections();
+    assert_snapshot!(s.run(&[
+        "log",
+        "show",
+        "history label-studio:1/1 annotation/1/choice/sentiment",
+        "history label-studio:1/1 annotation/1/sp0ORG/ner",
+        "history label-studio:1/1 annotation/1/sp0LOC/ner",
+        "history nobody",
+    ]), @r#"
     $ gloss log
     commit <1> (HEAD -> main)
     Author: Ada <ada@example.org>
@@ -395,22 +412,6 @@ fn branches_and_switching() {
         "import images.json -m images",
         "branch",
         "diff main relabel --stat",
-        "import texts.json",
-        "rm --where annotator=3",
-        "switch main",
-        "restore --staged",
-        "switch main",
-        "items",
-        "switch nowhere",
-        "switch -c other v1",
-        "switch -c other relabel",
-        "branch -d other",
-        "switch main",
-        "branch -d other",
-        "branch -d other",
-        "branch",
-        "log --oneline",
-        "log --oneline relabel",
     ]), @r#"
     $ gloss branch
     * main  <1> texts
@@ -457,6 +458,33 @@ fn branches_and_switching() {
 
     STATUS     ADDED  CHANGED  REMOVED
     submitted  75     0        0
+    "#);
+}
+
+#[test]
+fn switching_away() {
+    let s = Session::with_texts();
+    s.sample(IMAGES, "images.json");
+    s.ok("switch -c relabel");
+    s.ok("import images.json -m images");
+    assert_snapshot!(s.run(&[
+        "import texts.json",
+        "rm --where annotator=3",
+        "switch main",
+        "restore --staged",
+        "switch main",
+        "items",
+        "switch nowhere",
+        "switch -c other v1",
+        "switch -c other relabel",
+        "branch -d other",
+        "switch main",
+        "branch -d other",
+        "branch -d other",
+        "branch",
+        "log --oneline",
+        "log --oneline relabel",
+    ]), @r#"
     $ gloss import texts.json
     source label-studio:1
     annotations        241 read   no change
@@ -514,19 +542,19 @@ fn branches_and_switching() {
     $ gloss switch main
     on branch main
     $ gloss branch -d other
-    deleted branch other at <2>
+    deleted branch other at <1>
     $ gloss branch -d other
     ! error: no commit is named `refs/heads/other`
     ! hint: `gloss log` and `gloss branch` list what there is
     [2]
     $ gloss branch
-    * main  <1> texts
-      relabel  <2> images
+    * main  <2> texts
+      relabel  <1> images
     $ gloss log --oneline
-    <1> (HEAD -> main) texts  [+241 added]
+    <2> (HEAD -> main) texts  [+241 added]
     $ gloss log --oneline relabel
-    <2> (relabel) images  [+75 added]
-    <1> (HEAD -> main) texts  [+241 added]
+    <1> (relabel) images  [+75 added]
+    <2> (HEAD -> main) texts  [+241 added]
     "#);
 }
 
@@ -1100,6 +1128,63 @@ fn a_whole_store_verifies() {
     let s = Session::with_corrections();
     let told = s.ok("verify");
     assert!(!told.contains("not yet"), "{told}");
+}
+
+#[test]
+fn gc_removes_what_nothing_names() {
+    let s = Session::with_corrections();
+    let rows = s.rows();
+    s.sample(IMAGES, "images.json");
+    assert_eq!(s.ok("gc"), "nothing to remove\n");
+    // A stage in use is kept, a forgotten one is not.
+    s.ok("import images.json");
+    s.ok("gc");
+    assert_eq!(s.json("diff").len(), 75);
+    s.ok("restore --staged");
+    let plan = s.ok("gc --dry-run");
+    assert!(plan.starts_with("object ") && plan.ends_with("(--dry-run)\n"), "{plan}");
+    assert_eq!(s.ok("gc --dry-run"), plan, "a plan removes nothing");
+    let told = s.ok("gc");
+    assert!(told.contains("removed "), "{told}");
+    assert_eq!(s.ok("gc"), "nothing to remove\n");
+    assert_eq!(s.rows(), rows);
+    assert_eq!(s.json("ls --at main~1").len(), 241);
+    s.ok("verify");
+    // A deleted branch's commits are kept by the reflog of HEAD while it names them.
+    s.ok("import images.json -m images");
+    s.ok("gc");
+    assert_eq!(s.rows().len(), rows.len() + 75);
+}
+
+/// Majority where several answered; what nobody may train on is left out and counted.
+#[test]
+fn final_answers_for_training() {
+    let s = Session::new();
+    s.write(
+        "answers.csv",
+        "item,annotator,label,status\n\
+        i1,a,cat,submitted\ni1,b,cat,accepted\ni1,c,dog,submitted\n\
+        i2,a,cat,submitted\ni2,b,dog,submitted\n\
+        i3,a,cat,draft\ni4,a,dog,rejected\ni5,a,dog,skipped\ni6,a,bird,superseded\n\
+        i7,a,fish,submitted\n",
+    );
+    s.ok("import answers.csv -m answers");
+    let ran = s.gloss("export --format jsonl --view labels");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mut answers: Vec<(String, String)> = ran
+        .out
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| row[name].as_str().unwrap().to_owned();
+            (text("item_id"), text("label"))
+        })
+        .collect();
+    answers.sort();
+    assert_eq!(answers, [("i1", "cat"), ("i7", "fish")].map(|(i, l)| (i.to_owned(), l.to_owned())));
+    for reason in ["draft: 1", "rejected: 1", "skipped: 1", "superseded: 1", "tie: 2", "i2"] {
+        assert!(ran.err.contains(reason), "no `{reason}` in {}", ran.err);
+    }
 }
 
 #[test]

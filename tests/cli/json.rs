@@ -33,7 +33,7 @@ fn schema(name: &str) -> jsonschema::Validator {
 
 /// Holds values against a schema.
 #[track_caller]
-fn fits(name: &str, values: &[Value]) {
+pub fn fits(name: &str, values: &[Value]) {
     let validator = schema(name);
     assert!(!values.is_empty(), "no output to hold against {name}");
     for value in values {
@@ -123,6 +123,12 @@ fn every_output_fits_its_schema() {
     fits("export", &s.json("export --format csv --view labels -o labels.csv"));
     fits("verify", &s.json("verify"));
     fits("switch", &s.json("switch main"));
+    s.ok("rm --where label=ORG");
+    s.ok("restore --staged");
+    fits("gc", &s.json("gc --dry-run"));
+    let gone = s.json("gc");
+    fits("gc", &gone);
+    assert!(gone[0]["removed"]["objects"].as_u64() > Some(0), "{gone:?}");
 }
 
 #[test]

@@ -1,8 +1,16 @@
 //! The real binary, run as people and scripts run it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test may stop at once, damage files, and print"
+)]
+
 mod again;
 mod bad;
 mod everyday;
+mod files;
 mod formats;
 mod json;
 mod race;
