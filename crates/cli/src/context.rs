@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::path::PathBuf;
 
 use glossator_store::fs::Disk;
-use glossator_store::history::{Identity, code_commit, identities};
+use glossator_store::history::{Identity, RefName, code_commit, identities};
 use glossator_store::{CommitId, CommitOptions, Layer, Snapshot, Store};
 
 use crate::error::{CliError, Result};
@@ -42,6 +42,10 @@ impl Context {
 
     /// The store at or above the directory.
     pub(crate) fn store(&self) -> Result<Store> {
+        if !self.directory.is_dir() {
+            let dir = self.directory.display();
+            return Err(CliError::input(format!("there is no directory `{dir}`")));
+        }
         Ok(Store::discover(&Disk::default(), &self.directory)?)
     }
 
@@ -61,7 +65,8 @@ impl Context {
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         self.out.flush()?;
         if !self.json {
-            writeln!(io::stderr().lock(), "{text}")?;
+            // A note that nobody reads must not end a command half-way.
+            let _ = writeln!(io::stderr().lock(), "{text}");
         }
         Ok(())
     }
@@ -88,10 +93,11 @@ impl Context {
         }
     }
 
-    /// Commits layers; `None` where they change nothing.
+    /// Commits layers to a branch; `None` where they change nothing.
     pub(crate) fn commit(
         &self,
         store: &Store,
+        branch: RefName,
         base: Option<CommitId>,
         layers: &[Layer],
         message: &str,
@@ -106,6 +112,7 @@ impl Context {
             base,
             layers,
             &CommitOptions {
+                branch: Some(branch),
                 message,
                 author,
                 committer,

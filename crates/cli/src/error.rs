@@ -102,6 +102,7 @@ impl From<StoreError> for CliError {
             E::NoCommit(_) => made.hint("`gloss log` and `gloss branch` list what there is"),
             E::AmbiguousRevision(_) => made.hint("give more digits of the id"),
             E::RefExists(_) => made.hint("choose another name, or delete that one with `-d` first"),
+            E::BadRows { .. } => made.hint("mend these rows in the file and run the command again"),
             E::OtherSource { name, .. } => made
                 .hint(format!("if it is a new version of that file, add `--source {name}`"))
                 .hint("if it is another source, name it with `--source`"),
@@ -152,7 +153,8 @@ impl From<FormatError> for CliError {
                     || source.kind() == std::io::ErrorKind::UnexpectedEof;
                 let broken_pipe = source.kind() == std::io::ErrorKind::BrokenPipe;
                 let kind = if missing { Kind::Input } else { Kind::Outside };
-                Self { broken_pipe, ..Self::of(kind, &error) }
+                let made = Self { broken_pipe, ..Self::of(kind, &error) };
+                if missing { made.hint("check the path, and that the file is whole") } else { made }
             }
         }
     }

@@ -4,7 +4,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use clap::Args;
 use glossator_store::Snapshot;
-use glossator_store::schema::{ANNOTATIONS, ColumnView, Table};
+use glossator_store::schema::{ANNOTATIONS, ColumnView, ITEMS, Table};
 use glossator_store::segment::BatchStream;
 
 use crate::error::{CliError, Result};
@@ -92,7 +92,9 @@ impl Filters {
     fn mask(&self, table: &Table, batch: &RecordBatch) -> Option<BooleanArray> {
         let mut views = Vec::new();
         for (name, values) in self.by_column() {
-            if values.is_empty() || (table != &ANNOTATIONS && name == "status") {
+            // An item may be of several sources: exporters choose.
+            let of_items = table == &ITEMS && name == "source";
+            if values.is_empty() || (table != &ANNOTATIONS && name == "status") || of_items {
                 continue;
             }
             let column = table.column(name).and_then(|c| batch.columns().get(c));

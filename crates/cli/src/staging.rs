@@ -1,6 +1,7 @@
 //! Where a change of rows goes: onto the shared stage, or with a message straight into a commit.
 
 use glossator_store::fs::Lock;
+use glossator_store::history::RefName;
 use glossator_store::{CommitId, Layer, Snapshot, Stage, Store};
 
 use crate::context::Context;
@@ -10,6 +11,7 @@ use crate::error::Result;
 #[must_use]
 pub(crate) struct Staging<'s> {
     store: &'s Store,
+    branch: RefName,
     stage: Stage,
     message: Option<&'s str>,
     _locks: (Lock, Option<Lock>),
@@ -39,12 +41,14 @@ impl Outcome {
 impl<'s> Staging<'s> {
     /// Begins on the stage, or with a message on `HEAD` alone.
     pub(crate) fn begin(store: &'s Store, message: Option<&'s str>) -> Result<Self> {
+        // The branch that it is on now, wherever somebody switches to meanwhile.
+        let branch = store.branch()?;
         let writing = store.writing()?;
         let (lock, stage) = match message {
             Some(_) => (None, Stage { base: store.history.head()?.commit, layers: Vec::new() }),
             None => (Some(store.lock_stage()?), store.stage()?),
         };
-        Ok(Self { store, stage, message, _locks: (writing, lock) })
+        Ok(Self { store, branch, stage, message, _locks: (writing, lock) })
     }
 
     /// The rows that the change is made on.
@@ -64,7 +68,14 @@ impl<'s> Staging<'s> {
         }
         match self.message {
             Some(message) => {
-                let made = context.commit(self.store, self.stage.base, &layers, message, action)?;
+                let made = context.commit(
+                    self.store,
+                    self.branch,
+                    self.stage.base,
+                    &layers,
+                    message,
+                    action,
+                )?;
                 Ok(made.map_or(Outcome::Nothing, Outcome::Committed))
             }
             None => {

@@ -1,13 +1,15 @@
 //! A snapshot as exporters see it: filtered, sorted, perhaps reduced to final answers.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch, StringArray};
 use glossator_formats::{Result as FormatResult, View};
 use glossator_quality::{FinalAnswers, LeftOut};
 use glossator_store::Snapshot;
+use glossator_store::items::seen_by;
 use glossator_store::people::People;
-use glossator_store::schema::{ANNOTATIONS, SUBMISSIONS, Table};
+use glossator_store::schema::{ANNOTATIONS, ITEMS, SUBMISSIONS, Table};
 
 use crate::filter::Filters;
 
@@ -16,10 +18,32 @@ pub(crate) struct SnapshotView<'a> {
     pub snapshot: &'a Snapshot<'a>,
     pub filters: &'a Filters,
     pub people: Option<&'a People>,
+    /// The source whose words items are given in.
+    pub seen_by: Option<String>,
     /// Whether only final answers are given.
     pub labels: bool,
     /// What the final answers left out, once the annotations were read.
     pub left_out: RefCell<LeftOut>,
+}
+
+/// Submission ids as the source gave them, where another had given them first.
+fn own_ids(
+    batch: &RecordBatch,
+    column: usize,
+    source: &str,
+) -> glossator_store::Result<RecordBatch> {
+    let ids = batch.column(column).as_string::<i32>();
+    let own = |id: &str| id.strip_prefix(source).is_some_and(|rest| rest.starts_with(':'));
+    if !ids.iter().flatten().any(own) {
+        return Ok(batch.clone());
+    }
+    let ids: StringArray = ids
+        .iter()
+        .map(|id| id.map(|id| if own(id) { &id[source.len() + 1..] } else { id }))
+        .collect();
+    let mut columns = batch.columns().to_vec();
+    columns[column] = Arc::new(ids);
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
 impl View for SnapshotView<'_> {
@@ -40,6 +64,15 @@ impl View for SnapshotView<'_> {
                 self.left_out.borrow_mut().add(left_out);
                 Ok(batch)
             })));
+        }
+        if let (Some(source), Some(column)) = (&self.seen_by, table.column("submission_id"))
+            && table != &ITEMS
+        {
+            return Ok(Box::new(rows.map(move |batch| Ok(own_ids(&batch?, column, source)?))));
+        }
+        if table == &ITEMS {
+            let source = self.seen_by.as_deref().unwrap_or_default();
+            return Ok(Box::new(rows.map(move |batch| Ok(seen_by(&batch?, source)?))));
         }
         Ok(Box::new(rows.map(|batch| Ok(batch?))))
     }

@@ -81,18 +81,44 @@ pub enum Error {
     Store(#[from] glossator_store::Error),
 }
 
+/// The next step where nothing better is known.
+const MEND: &str = "mend the file, or export it again from the tool that wrote it";
+
 impl Error {
-    /// An input error without a hint.
+    /// An input error with a hint that fits any file; [`Self::hint`] puts a better one there.
     pub fn input(place: Place, what: impl Into<String>) -> Self {
-        Self::Input { place, what: what.into(), hint: None }
+        Self::Input { place, what: what.into(), hint: Some(MEND.to_owned()) }
     }
 
-    /// Adds the next step to an input or usage error.
+    /// An error of rows that the store gave, which no file is at fault for.
+    pub(crate) fn stored(place: Place, what: impl Into<String>) -> Self {
+        Self::input(place, what).hint("run `gloss verify` to see what is damaged")
+    }
+
+    /// Says the next step after an input or usage error.
     #[must_use]
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         if let Self::Input { hint, .. } | Self::Usage { hint, .. } = &mut self {
             *hint = Some(text.into());
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_better_hint_takes_the_place_of_the_one_that_fits_any_file() {
+        let hint = |error| match error {
+            Error::Input { hint, .. } => hint,
+            other => panic!("{other}"),
+        };
+        let error = || Error::input(Place::line("a.csv", 2), "it is wrong");
+        assert_eq!(error().to_string(), "`a.csv` line 2: it is wrong");
+        let mend = "mend the file, or export it again from the tool that wrote it";
+        assert_eq!(hint(error()).as_deref(), Some(mend));
+        assert_eq!(hint(error().hint("rename it")).as_deref(), Some("rename it"));
     }
 }

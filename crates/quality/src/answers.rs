@@ -2,8 +2,10 @@
 //!
 //! Only what somebody stands by counts: predictions, rules, drafts, skipped, superseded and
 //! rejected rows are left out. The answer of a person is all their rows of one submission to one
-//! field and target. A gold answer is final; else the answer that most people gave; a tie has no
-//! final answer.
+//! field and target; of several submissions, of the one that was changed last. A gold answer is
+//! final; else the answer that most people gave; a tie has no final answer.
+//!
+//! A submission without rows is not seen here: who found nothing has no vote.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -137,14 +139,16 @@ fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
 
 /// The question: item, field, target.
 type Question<'a> = (&'a str, &'a str, Option<&'a str>);
-/// Who answered it: the submission, or the source and annotator; `gold` answers apart.
-type Answerer<'a> = (Option<&'a str>, &'a str, &'a str);
+/// Who answered it: gold apart, source, annotator.
+type Person<'a> = (bool, &'a str, &'a str);
+/// The rows that a person handed in, by submission.
+type Submitted<'a> = BTreeMap<Option<&'a str>, Vec<usize>>;
 
 fn reduce(batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
     let rows = Annotations::new(batch);
     let mut left_out = LeftOut::default();
     let mut order: Vec<Question<'_>> = Vec::new();
-    let mut questions: HashMap<Question<'_>, BTreeMap<Answerer<'_>, Vec<usize>>> = HashMap::new();
+    let mut questions: HashMap<Question<'_>, BTreeMap<Person<'_>, Submitted<'_>>> = HashMap::new();
     for row in 0..rows.len() {
         if let Some(reason) = reason(&rows, row) {
             left_out.count(reason, 1);
@@ -155,20 +159,30 @@ fn reduce(batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
             order.push(question);
             BTreeMap::new()
         });
-        let answerer = (rows.submission_id(row), rows.source(row), rows.annotator_id(row));
-        answers.entry(answerer).or_default().push(row);
+        let person = (rows.gold(row), rows.source(row), rows.annotator_id(row));
+        let submissions = answers.entry(person).or_default();
+        submissions.entry(rows.submission_id(row)).or_default().push(row);
     }
     let canonical = Rows::new(&ANNOTATIONS, batch)?;
     let mut keep: HashSet<usize> = HashSet::new();
     for question in order {
         let Some(answers) = questions.remove(&question) else { continue };
-        let answers: Vec<Vec<usize>> = answers.into_values().collect();
-        let total: u64 = answers.iter().map(|a| a.len() as u64).sum();
-        let is_gold = |answer: &Vec<usize>| answer.iter().all(|&row| rows.gold(row));
-        let winner = match answers.iter().find(|a| is_gold(a)) {
-            Some(gold) => Some(gold),
-            None => majority(&answers, &canonical),
+        let total: u64 =
+            answers.values().flat_map(BTreeMap::values).map(|rows| rows.len() as u64).sum();
+        // One vote a person: of several submissions the one that was changed last.
+        let last = |submitted: Submitted<'_>| {
+            submitted.into_values().max_by_key(|answer| {
+                answer.iter().map(|&row| rows.updated_at(row).or(rows.created_at(row))).max()
+            })
         };
+        let (gold, votes): (Vec<_>, Vec<_>) = answers
+            .into_iter()
+            .filter_map(|((gold, ..), submitted)| Some((gold, last(submitted)?)))
+            .partition(|(gold, _)| *gold);
+        // Gold decides; gold that disagrees with itself is a tie like any other.
+        let votes = if gold.is_empty() { votes } else { gold };
+        let votes: Vec<Vec<usize>> = votes.into_iter().map(|(_, answer)| answer).collect();
+        let winner = majority(&votes, &canonical);
         match winner {
             Some(winner) => {
                 keep.extend(winner);
@@ -218,7 +232,9 @@ fn majority<'v>(answers: &'v [Vec<usize>], rows: &Rows<'_>) -> Option<&'v Vec<us
     let mut votes: HashMap<Vec<Vec<u8>>, (usize, usize)> = HashMap::new();
     for (at, answer) in answers.iter().enumerate() {
         let mut content: Vec<Vec<u8>> = answer.iter().map(|&row| content(rows, row)).collect();
+        // Who says the same twice says it once.
         content.sort_unstable();
+        content.dedup();
         votes.entry(content).or_insert((0, at)).0 += 1;
     }
     let most = votes.values().map(|(count, _)| *count).max()?;
@@ -299,6 +315,35 @@ mod tests {
         assert_eq!(labels, ["dog", "dog"]);
         assert_eq!(left_out.by_reason["prediction"], 1);
         assert_eq!(left_out.by_reason["rejected"], 1);
+    }
+
+    #[test]
+    fn a_person_has_one_vote_and_gold_must_agree_with_itself() {
+        let of = |id, who, label, submission, at| AnnotationRow {
+            submission_id: Some(submission),
+            updated_at: Some(at),
+            ..row("a", id, who, label)
+        };
+        // x answered twice: the later answer counts, and makes two for dog.
+        let (found, _) = reduced(&[
+            of("1", "x", "cat", "annotation/1", 1),
+            of("2", "x", "dog", "annotation/2", 2),
+            of("3", "y", "dog", "annotation/3", 1),
+            of("4", "z", "cat", "annotation/4", 1),
+        ]);
+        assert_eq!(found[0].1, "dog");
+        // x says cat twice in one answer, which is the same as once.
+        let (found, _) = reduced(&[
+            row("a", "1", "x", "cat"),
+            row("a", "2", "x", "cat"),
+            row("a", "3", "y", "cat"),
+            row("a", "4", "z", "dog"),
+        ]);
+        assert_eq!(found[0].1, "cat");
+        let gold = |id, who, label| AnnotationRow { gold: true, ..row("a", id, who, label) };
+        let (found, left_out) = reduced(&[gold("1", "x", "cat"), gold("2", "y", "dog")]);
+        assert!(found.is_empty());
+        assert_eq!(left_out.tie_count, 1);
     }
 
     #[test]

@@ -163,14 +163,8 @@ fn indexed_segment(path: &Path) -> Option<Digest> {
     ["idx", "aliases"].contains(&extension).then(|| stem.parse().ok())?
 }
 
-/// Whether a file is a temporary one, `tmp-<process>-…`, whose process is gone.
-///
-/// On systems without `/proc` every process counts as gone: the locks that are held keep objects
-/// and refs safe, and a process whose cache file is taken away fails and can be run again.
+/// Whether a file never became whole: gc holds the locks under which such files are made.
 fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let process = name.strip_prefix("tmp-").and_then(|rest| rest.split_once('-'));
-    process.is_some_and(|(process, _)| {
-        process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
-    })
+    name.starts_with(crate::fs::TEMP_PREFIX)
 }

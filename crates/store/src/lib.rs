@@ -10,6 +10,7 @@ pub mod guard;
 pub mod history;
 pub mod id;
 pub mod intake;
+pub mod items;
 pub mod key_index;
 pub mod limits;
 pub mod objects;

@@ -39,6 +39,8 @@ pub struct People {
     by_id: BTreeMap<String, Person>,
     by_email: HashMap<String, String>,
     changed: BTreeSet<String>,
+    /// Pseudonyms of persons whose id became known: pseudonym to id.
+    pub aliases: BTreeMap<String, String>,
 }
 
 impl Store {
@@ -66,6 +68,7 @@ impl Store {
             by_id: BTreeMap::new(),
             by_email: HashMap::new(),
             changed: BTreeSet::new(),
+            aliases: BTreeMap::new(),
         };
         let text = self.disk().read_optional(&path)?.unwrap_or_default();
         for (number, line) in text.split(|b| *b == b'\n').enumerate() {
@@ -127,7 +130,9 @@ impl Store {
 impl People {
     /// The annotator id for a person as a file names them, and keeps what it says of them.
     ///
-    /// `2`, `{"id": 2, "email": "ann1@…"}` and `ann1@…` are one person once the second was seen.
+    /// `2`, `{"id": 2, "email": "ann1@…"}` and `ann1@…` are one person once the second was seen;
+    /// an address that came before its id keeps its pseudonym, which [`People::aliases`] joins to
+    /// the id.
     pub fn identify(
         &mut self,
         id: Option<&str>,
@@ -154,19 +159,19 @@ impl People {
             self.changed.insert(id.clone());
         }
         if let Some(email) = email {
-            // An address belongs to one person: the pseudonym made of it gives way to the id.
-            if let Some(before) = known.filter(|before| *before != id)
-                && let Some(before) = self.by_id.get_mut(&before)
-            {
-                before.emails.retain(|e| *e != email);
-                self.changed.insert(before.id.clone());
+            // The first id that was given to an address keeps it: rows hold that id. Another id of
+            // the same person is joined to it by a record.
+            match known.filter(|known| *known != id) {
+                Some(known) => drop(self.aliases.insert(known, id.clone())),
+                None => {
+                    let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
+                    if !person.emails.contains(&email) {
+                        person.emails.push(email.clone());
+                        self.changed.insert(id.clone());
+                    }
+                    self.by_email.insert(email, id.clone());
+                }
             }
-            let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
-            if !person.emails.contains(&email) {
-                person.emails.push(email.clone());
-                self.changed.insert(id.clone());
-            }
-            self.by_email.insert(email, id.clone());
         }
         if let Some(facts) = facts {
             let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
@@ -206,12 +211,18 @@ mod tests {
         assert!(early.starts_with("p-") && early.len() == 18, "{early}");
         let facts = r#"{"id":2,"email":"ann@example.com"}"#;
         assert_eq!(people.identify(Some("2"), Some("ann@example.com"), Some(facts)), "2");
-        assert_eq!(people.identify(None, Some("ANN@example.com"), None), "2");
-        assert_eq!(people.identify(Some("ann@example.com"), None, None), "2");
+        // Rows hold the pseudonym already: it stays, and is joined to the id.
+        assert_eq!(people.identify(None, Some("ANN@example.com"), None), early);
+        assert_eq!(people.identify(Some("ann@example.com"), None, None), early);
+        assert_eq!(people.aliases.get(&early).map(String::as_str), Some("2"));
+        let facts_3 = r#"{"id":3}"#;
+        assert_eq!(people.identify(Some("3"), Some("bob@example.com"), Some(facts_3)), "3");
+        assert_eq!(people.identify(None, Some("Bob@example.com"), None), "3");
         assert_eq!(people.identify(None, None, None), "unknown");
         store.save_people(&mut people).unwrap();
         let mut again = store.people().unwrap();
         assert_eq!(again.facts("2"), Some(facts));
-        assert_eq!(again.identify(None, Some("ann@example.com"), None), "2");
+        assert_eq!(again.identify(None, Some("ann@example.com"), None), early);
+        assert_eq!(again.identify(None, Some("bob@example.com"), None), "3");
     }
 }

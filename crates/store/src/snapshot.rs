@@ -1,7 +1,8 @@
 //! One table at one commit: its segments, what is dead in them, and how rows are found and read.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
@@ -111,10 +112,12 @@ pub struct TableSnapshot {
     dead: HashMap<Digest, Vec<u32>>,
     open: Vec<OnceCell<SegmentReader>>,
     indices: [Vec<OnceCell<KeyIndex>>; 2],
+    /// Indices whose files turned out bad after they were opened.
+    rebuilt: RefCell<HashMap<(Which, usize), Rc<KeyIndex>>>,
 }
 
 /// Which index of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Which {
     /// By item and key.
     Key,
@@ -149,7 +152,18 @@ impl TableSnapshot {
         let cells = || state.segments.iter().map(|_| OnceCell::new()).collect();
         let indices = [cells(), cells()];
         let dead = all.rows.into_iter().collect();
-        Ok(Self { table, state, kind, disk, objects, index_dir, dead, open, indices })
+        Ok(Self {
+            table,
+            state,
+            kind,
+            disk,
+            objects,
+            index_dir,
+            dead,
+            open,
+            indices,
+            rebuilt: RefCell::default(),
+        })
     }
 
     /// The digest of a segment by its index.
@@ -220,12 +234,17 @@ impl TableSnapshot {
                     found.push(Located { segment, row: entry.row, digest: entry.digest });
                 }
             };
-            let index = self.index(which, segment)?;
-            if let IndexState::Rebuild = index.find(item, key, &mut take)? {
+            let rebuilt = self.rebuilt.borrow().get(&(which, segment)).cloned();
+            let answered = match &rebuilt {
+                Some(index) => index.find(item, key, &mut take)?,
+                None => self.index(which, segment)?.find(item, key, &mut take)?,
+            };
+            if let IndexState::Rebuild = answered {
                 // A block was bad: what it gave before that is forgotten and asked again.
                 let mut again = Vec::new();
-                let rebuilt = self.rebuild(which, segment)?;
-                rebuilt.find(item, key, &mut |entry| again.push(entry))?;
+                let index = Rc::new(self.rebuild(which, segment)?);
+                index.find(item, key, &mut |entry| again.push(entry))?;
+                self.rebuilt.borrow_mut().insert((which, segment), index);
                 found.truncate(mark);
                 again.retain(|entry| dead.binary_search(&entry.row).is_err());
                 found.extend(again.iter().map(|entry| Located {

@@ -15,7 +15,7 @@ use crate::limits::{FORMAT, REMOVALS_UNFOLDED_MAX};
 use crate::objects::Objects;
 use crate::removal::Removal;
 use crate::schema::{TABLES, Table};
-use crate::segment::SegmentKind;
+use crate::segment::{SCHEMA_VERSION, SegmentKind, SegmentRef};
 use crate::snapshot::{TableSnapshot, TableState};
 
 /// The name of the store's directory.
@@ -65,6 +65,14 @@ impl Facts {
             None => Ok(()),
         }
     }
+
+    /// Refuses to write where a feature is named that this version does not know.
+    pub(crate) fn check_write(&self) -> Result<()> {
+        match self.features.write.first() {
+            Some(feature) => Err(Error::NewerFormat { feature: feature.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A store.
@@ -88,6 +96,11 @@ impl Store {
         for sub in ["objects", "stage", "private", "cache/index"] {
             disk.create_dir_all(&root.join(sub))?;
         }
+        // Made now, so that no object is ever the first of a directory that is not durable.
+        for shard in 0..=u8::MAX {
+            disk.create_dir_unsynced(&root.join(format!("objects/{shard:02x}")))?;
+        }
+        disk.sync_dir(&root.join("objects"))?;
         let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
         let main: RefName = "main".parse()?;
         // Private files and objects must not enter the git of the code around the store.
@@ -175,8 +188,20 @@ impl Store {
         self.disk.lock(&self.root.join("writers"))
     }
 
+    /// Reads what a commit's store says of itself; refuses what this version cannot read.
+    pub(crate) fn facts_at(&self, commit: CommitId) -> Result<Facts> {
+        let Some(bytes) = self.history.file(commit, FACTS_FILE)? else {
+            return Err(Error::damaged(commit, "it has no gloss.toml"));
+        };
+        let facts: Facts = toml::from_str(&String::from_utf8_lossy(&bytes))
+            .map_err(|e| Error::damaged(format!("{commit}:{FACTS_FILE}"), e.message()))?;
+        facts.check()?;
+        Ok(facts)
+    }
+
     /// What a commit did against its first parent.
     pub fn change(&self, commit: CommitId) -> Result<ChangeRecord> {
+        self.facts_at(commit)?;
         let Some(bytes) = self.history.file(commit, CHANGE_FILE)? else {
             return Err(Error::damaged(commit, "it has no change.json"));
         };
@@ -196,7 +221,10 @@ impl Store {
         match self.history.file(commit, &path)? {
             None => Ok(TableState::default()),
             Some(bytes) => {
-                TableState::parse(&bytes).map_err(|e| Error::damaged(format!("{commit}:{path}"), e))
+                let state = TableState::parse(&bytes)
+                    .map_err(|e| Error::damaged(format!("{commit}:{path}"), e))?;
+                check_schema(&state.segments)?;
+                Ok(state)
             }
         }
     }
@@ -204,12 +232,7 @@ impl Store {
     /// The tables at a commit with staged layers on top; no commit is an empty store.
     pub fn snapshot(&self, commit: Option<CommitId>, layers: &[Layer]) -> Result<Snapshot<'_>> {
         if let Some(commit) = commit {
-            let Some(bytes) = self.history.file(commit, FACTS_FILE)? else {
-                return Err(Error::damaged(commit, "it has no gloss.toml"));
-            };
-            let facts: Facts = toml::from_str(&String::from_utf8_lossy(&bytes))
-                .map_err(|e| Error::damaged(format!("{commit}:{FACTS_FILE}"), e.message()))?;
-            facts.check()?;
+            self.facts_at(commit)?;
         }
         let mut states = Vec::with_capacity(TABLES.len());
         for table in TABLES {
@@ -287,6 +310,14 @@ impl Store {
             }
         }
         Ok(touched)
+    }
+}
+
+/// Refuses segments with columns that this version does not know.
+fn check_schema(segments: &[SegmentRef]) -> Result<()> {
+    match segments.iter().find(|line| line.schema > SCHEMA_VERSION) {
+        Some(line) => Err(Error::NewerFormat { feature: format!("schema {}", line.schema) }),
+        None => Ok(()),
     }
 }
 

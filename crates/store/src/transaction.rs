@@ -61,6 +61,8 @@ pub type Guard<'g> = &'g dyn Fn(&Store, &ChangeRecord) -> Result<()>;
 
 /// What a commit says besides its changes.
 pub struct CommitOptions<'o> {
+    /// The branch that is moved; none: the one that `HEAD` names now.
+    pub branch: Option<RefName>,
     /// The message without trailers.
     pub message: &'o str,
     /// Who made the change.
@@ -97,10 +99,17 @@ impl Store {
         layers: &[Layer],
         options: &CommitOptions<'_>,
     ) -> Result<Option<CommitId>> {
-        let branch = self.branch()?;
+        let branch = match &options.branch {
+            Some(branch) => branch.clone(),
+            None => self.branch()?,
+        };
         let name = format!("refs/heads/{branch}");
+        self.facts().check_write()?;
         let _writing = self.writing()?;
         let head = self.history.ref_target(&name)?.map(CommitId);
+        if let Some(head) = head {
+            self.facts_at(head)?.check_write()?;
+        }
         let single = layers.len() == 1 && head == base;
         let made = if single { layers[0].clone() } else { self.rebase(base, layers, head)? };
         match self.publish(&name, head, &made, options, None) {

@@ -57,7 +57,12 @@ fn a_foreign_lock_is_named_and_one_of_a_dead_owner_is_broken() {
     assert!(matches!(&refused, Err(Error::RefLocked(path)) if *path == lock), "{refused:?}");
     assert!(lock.exists(), "a lock of another program stays");
     // A gloss that died while it held the lock leaves its name behind.
-    std::fs::write(test.store.root().join("lock"), "refs/heads/main.lock").unwrap();
+    let oid = "1".repeat(40);
+    let note = format!("refs/heads/main.lock {oid}");
+    std::fs::write(test.store.root().join("lock"), &note).unwrap();
+    assert!(test.import(&[choice("item", "id", "b")]).is_err(), "it is not what was noted");
+    std::fs::write(test.store.root().join("lock"), note).unwrap();
+    std::fs::write(&lock, format!("{oid}\n")).unwrap();
     assert!(test.import(&[choice("item", "id", "b")]).unwrap().is_some());
     assert!(!lock.exists());
     assert_eq!(std::fs::read(test.store.root().join("lock")).unwrap(), b"");

@@ -101,6 +101,7 @@ impl TestStore {
 /// Whatever the commit says.
 pub fn commit(store: &Store, base: Option<CommitId>, layers: &[Layer]) -> Result<Option<CommitId>> {
     let options = CommitOptions {
+        branch: None,
         message: "test",
         author: identity(),
         committer: identity(),

@@ -93,11 +93,17 @@ fn list(context: &mut Context, at: Option<&str>) -> Result<u8> {
 }
 
 fn join(context: &mut Context, alias: &str, of: &str) -> Result<u8> {
+    let store = context.store()?;
+    let _writing = store.writing()?;
+    // An address never enters a row.
+    let mut people = store.people()?;
+    let (alias, of) =
+        (people.identify(Some(alias), None, None), people.identify(Some(of), None, None));
+    store.save_people(&mut people)?;
+    let (alias, of) = (alias.as_str(), of.as_str());
     if alias == of {
         return Err(CliError::input("an id cannot be another name of itself"));
     }
-    let store = context.store()?;
-    let _writing = store.writing()?;
     let base = head(&store)?;
     let snapshot = store.snapshot(Some(base), &[])?;
     // Following names from the second must not lead back to the first.
@@ -124,7 +130,14 @@ fn join(context: &mut Context, alias: &str, of: &str) -> Result<u8> {
     let made = if layers.is_empty() {
         None
     } else {
-        context.commit(&store, Some(base), &layers, "Join two annotator ids", "annotator")?
+        context.commit(
+            &store,
+            store.branch()?,
+            Some(base),
+            &layers,
+            "Join two annotator ids",
+            "annotator",
+        )?
     };
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made }))?;

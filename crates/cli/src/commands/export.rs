@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use glossator_formats::{ExportOptions, exporters};
+use glossator_store::Snapshot;
 use glossator_store::fs::output_file;
+use glossator_store::schema::{SOURCES, Sources};
 
 use crate::context::{Context, snapshot};
 use crate::error::{CliError, Result};
@@ -48,6 +50,20 @@ pub(crate) struct ExportArgs {
     filters: Filters,
 }
 
+/// The source that an export speaks for: the one asked for, or the only one of the format.
+fn seen_by(snapshot: &Snapshot<'_>, format: &str, args: &ExportArgs) -> Result<Option<String>> {
+    if let [one] = &args.filters.source[..] {
+        return Ok(Some(one.clone()));
+    }
+    let mut found = Vec::new();
+    for batch in snapshot.table(&SOURCES)?.scan()? {
+        let batch = batch?.project(&(0..SOURCES.columns.len()).collect::<Vec<_>>())?;
+        let rows = Sources::new(&batch);
+        found.extend(rows.iter().filter(|row| row.format == format).map(|r| r.source.to_owned()));
+    }
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
 pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
     let exporter = exporters().iter().find(|e| e.name() == args.format).ok_or_else(|| {
         let names: Vec<&str> = exporters().iter().map(|e| e.name()).collect();
@@ -61,6 +77,7 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
         snapshot: &snapshot,
         filters: &args.filters,
         people: people.as_ref(),
+        seen_by: seen_by(&snapshot, exporter.name(), args)?,
         labels: args.view == ViewName::Labels,
         left_out: Default::default(),
     };

@@ -180,19 +180,26 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
     }
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     let mut sources = Vec::new();
+    let mut field = None;
     for (input, importer) in &inputs {
         if is_table(*importer) && options.source.is_none() {
             options.source = only_table_source(snapshot)?;
         }
         let report = importer.import(input, &options, &mut sink)?;
         record(context, &mut sink, input, *importer, &report)?;
+        field = field.or_else(|| answer_column(&report.mapping));
         sources.push(report.source);
     }
     if let Some(gold) = &args.gold {
         let input = Input::new(context.path(gold));
         let importer = importer(&input, None)?;
         let source = sources.first().cloned();
-        let options = ImportOptions { gold: true, source, ..options };
+        let mut options = ImportOptions { gold: true, source, ..options };
+        // Gold answers the same question, whatever its column is called.
+        let unmapped = !options.map.iter().any(|(ours, _)| ours == "field");
+        if let Some(field) = field.filter(|_| unmapped) {
+            options.map.push(("field".to_owned(), vec![format!("={field}")]));
+        }
         let report = importer.import(&input, &options, &mut sink)?;
         record(context, &mut sink, &input, importer, &report)?;
     }
@@ -214,6 +221,16 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
         intaken,
         people,
     })
+}
+
+/// The column that holds a table's answers, by whose name the field is called.
+fn answer_column(mapping: &[(String, String)]) -> Option<String> {
+    if mapping.iter().any(|(ours, _)| ours == "field") {
+        return None;
+    }
+    let answers = ["label", "text", "number"];
+    let named = |name: &&str| mapping.iter().find(|(ours, _)| ours == name);
+    answers.iter().find_map(named).map(|(_, theirs)| theirs.clone())
 }
 
 /// What the format knows of the tool's own members; files of one import are of one format.
@@ -333,9 +350,10 @@ fn importer(input: &Input, format: Option<&str>) -> Result<&'static dyn Importer
 
 fn options(context: &Context, args: &ImportArgs) -> Result<ImportOptions> {
     let pair = |text: &str, what: &str| {
-        text.split_once('=')
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))
-            .ok_or_else(|| CliError::input(format!("`{text}` is not of the form {what}")))
+        text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).ok_or_else(|| {
+            CliError::input(format!("`{text}` is not of the form {what}"))
+                .hint("`gloss import --help` has examples")
+        })
     };
     let mut map = Vec::new();
     for text in &args.map {
@@ -347,6 +365,7 @@ fn options(context: &Context, args: &ImportArgs) -> Result<ImportOptions> {
         let (left, to) = pair(text, "COLUMN:FROM=TO")?;
         let (column, from) = left.split_once(':').ok_or_else(|| {
             CliError::input(format!("`{text}` is not of the form COLUMN:FROM=TO"))
+                .hint("for example `--value status:approved=accepted`")
         })?;
         values.push((column.to_owned(), from.to_owned(), to));
     }

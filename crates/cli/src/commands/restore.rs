@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
+use glossator_store::Stage;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -24,10 +25,10 @@ pub(crate) fn run(context: &mut Context, args: &RestoreArgs) -> Result<u8> {
     }
     let store = context.store()?;
     let _stage_lock = store.lock_stage()?;
-    let mut stage = store.stage()?;
-    let layers = stage.layers.len();
-    stage.layers.clear();
-    store.write_stage(&stage)?;
+    let _writing = store.writing()?;
+    // Also where it cannot be read: that is when it must go.
+    let layers = store.stage().map_or(1, |stage| stage.layers.len());
+    store.write_stage(&Stage::default())?;
     if context.json {
         context.json_line(&serde_json::json!({ "forgotten": layers }))?;
     } else if layers == 0 {

@@ -6,7 +6,7 @@ use clap::Args;
 use glossator_store::Transaction;
 use glossator_store::change::read_change;
 use glossator_store::delta::DeltaStream;
-use glossator_store::schema::Table;
+use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, Table};
 
 use crate::context::{Context, head, resolve};
 use crate::error::Result;
@@ -15,6 +15,7 @@ use crate::render::counts;
 /// Undo a commit by a new one
 #[derive(Debug, Args)]
 #[command(after_help = "Example: gloss revert main~1\n\n\
+    Labels, submissions and reviews go back; what is known of items, sources and annotators stays. \
     Rows that were changed again since are not overwritten: the revert is refused and names them.")]
 pub(crate) struct RevertArgs {
     /// The commit to undo
@@ -34,7 +35,10 @@ pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
     let snapshot = store.snapshot(Some(base), &[])?;
     let mut transaction = Transaction::new(&snapshot);
     for (name, change) in &record.tables {
-        let Some(table) = Table::by_name(name) else { continue };
+        let decided = [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS];
+        let Some(table) = Table::by_name(name).filter(|table| decided.contains(table)) else {
+            continue;
+        };
         let deltas = read_change(store.objects(), table, change)?;
         let inverse: DeltaStream<'_> = Box::new(deltas.map(|delta| delta?.inverted()));
         transaction.apply(table, inverse)?;
@@ -45,7 +49,7 @@ pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
         .message
         .clone()
         .unwrap_or_else(|| format!("Revert \"{title}\"\n\nThis undoes commit {commit}."));
-    let made = context.commit(&store, Some(base), &[layer], &message, "revert")?;
+    let made = context.commit(&store, store.branch()?, Some(base), &[layer], &message, "revert")?;
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made, "reverted": commit }))?;
         return Ok(0);

@@ -40,7 +40,7 @@ pub(crate) fn run(context: &mut Context, args: &ShowArgs) -> Result<u8> {
         let Some(table) = Table::by_name(name).filter(|t| t.name == "annotations") else {
             continue;
         };
-        let total = change.counts.added + change.counts.changed + change.counts.removed;
+        let total = change.counts.total();
         let mut printer = DiffPrinter::default();
         writeln!(context.out())?;
         for delta in read_change(store.objects(), table, change)? {

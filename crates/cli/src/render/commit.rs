@@ -124,9 +124,8 @@ fn group(
     if names.is_empty() {
         return Ok(());
     }
-    let total = |c: &Counts| c.added + c.changed + c.removed;
     let mut sorted: Vec<_> = names.iter().collect();
-    sorted.sort_by(|a, b| total(b.1).cmp(&total(a.1)).then(a.0.cmp(b.0)));
+    sorted.sort_by(|a, b| b.1.total().cmp(&a.1.total()).then(a.0.cmp(b.0)));
     let shown: Vec<String> = sorted
         .iter()
         .take(most)

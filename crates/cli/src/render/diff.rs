@@ -119,6 +119,7 @@ enum Set {
 fn sets(delta: &DeltaBatch, diffs: &[RowDiff]) -> Result<Vec<Set>> {
     let (old, new) = (plain(&delta.old)?, plain(&delta.new)?);
     let (old, new) = (Annotations::new(&old), Annotations::new(&new));
+    let label = ANNOTATIONS.column("label");
     let answer = |diff: &RowDiff| -> Option<(String, String, String, String, String)> {
         let (rows, row) = match (diff.new, diff.old) {
             (Some(row), _) => (&new, row),
@@ -126,11 +127,16 @@ fn sets(delta: &DeltaBatch, diffs: &[RowDiff]) -> Result<Vec<Set>> {
             (None, None) => return None,
         };
         let submission = rows.submission_id(row)?;
-        (rows.kind(row) == "choice").then(|| {
+        // Only where nothing but labels came and went, and the whole item was asked about.
+        let labels_alone = diff.old.is_none()
+            || diff.new.is_none()
+            || diff.columns.iter().all(|cell| Some(cell.column) == label);
+        let plain = rows.kind(row) == "choice" && rows.frame(row).is_none() && labels_alone;
+        plain.then(|| {
             (
                 rows.item_id(row).to_owned(),
                 submission.to_owned(),
-                rows.region_id(row).unwrap_or_default().to_owned(),
+                format!("{:?} {:?}", rows.region_id(row), rows.target(row)),
                 rows.field(row).to_owned(),
                 rows.annotator_id(row).to_owned(),
             )

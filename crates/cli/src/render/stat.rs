@@ -51,10 +51,7 @@ fn write_group(out: &mut dyn Write, title: &str, group: &Group) -> Result<()> {
         return Ok(());
     }
     let mut sorted: Vec<_> = group.iter().collect();
-    sorted.sort_by(|a, b| {
-        let total = |c: &glossator_store::delta::Counts| c.added + c.changed + c.removed;
-        total(b.1).cmp(&total(a.1)).then(a.0.cmp(b.0))
-    });
+    sorted.sort_by(|a, b| b.1.total().cmp(&a.1.total()).then(a.0.cmp(b.0)));
     let mut rows = table(&[title, "added", "changed", "removed"]);
     for (name, counts) in sorted.iter().take(ROWS_MAX) {
         rows.add_row([

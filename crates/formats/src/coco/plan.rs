@@ -207,13 +207,11 @@ fn native(
 /// A JSON cell that is an object; `name` is what the row is called in messages.
 pub fn object(name: &str, cell: Option<&str>) -> Result<Map<String, Value>> {
     let Some(text) = cell else { return Ok(Map::new()) };
-    let place = || Place::path("the store", name);
-    match parse(text) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Error::input(place(), "a JSON cell of the row is not an object")),
-        Err(e) => {
-            Err(Error::input(place(), format!("a JSON cell of the row is broken: {}", e.what))
-                .hint("set its `extra` to null or to a JSON object"))
-        }
-    }
+    let what = match parse(text) {
+        Ok(Value::Object(map)) => return Ok(map),
+        Ok(_) => "a JSON cell of the row is not an object".to_owned(),
+        Err(e) => format!("a JSON cell of the row is broken: {}", e.what),
+    };
+    Err(Error::input(Place::path("the store", name), what)
+        .hint("set its `extra` to null or to a JSON object"))
 }

@@ -87,6 +87,45 @@ impl From<Error> for Stop {
 
 type Check<T, E = Fault> = Result<T, E>;
 
+/// Whether one of the objects at the top of a file, or in the list at its top, has `data` beside a
+/// list of what people or models answered. The text may be cut off.
+fn holds_tasks(text: &str) -> bool {
+    const ANSWERS: [&str; 4] = ["annotations", "predictions", "drafts", "completions"];
+    let bytes = text.as_bytes();
+    let level = if bytes.first() == Some(&b'[') { 2 } else { 1 };
+    let (mut depth, mut at, mut data, mut answers) = (0_usize, 0, false, false);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth == level {
+                    (data, answers) = (false, false);
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let from = at;
+                while bytes.get(at).is_some_and(|b| *b != b'"') {
+                    at += if bytes.get(at) == Some(&b'\\') { 2 } else { 1 };
+                }
+                let string = bytes.get(from..at).unwrap_or_default();
+                at += 1;
+                let mut after = bytes.iter().skip(at).filter(|b| !b.is_ascii_whitespace());
+                if depth == level && after.next() == Some(&b':') {
+                    data |= string == b"data";
+                    answers |= ANSWERS.iter().any(|name| string == name.as_bytes());
+                }
+                if data && answers {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 impl Importer for LabelStudio {
     fn name(&self) -> &'static str {
         "label-studio"
@@ -101,6 +140,9 @@ impl Importer for LabelStudio {
         let has = |member: &str| text.contains(&format!("\"{member}\""));
         let lists = ["annotations", "predictions", "drafts"].map(has);
         let some = lists.contains(&true);
+        if holds_tasks(text) {
+            return 2;
+        }
         if some && (has("result") || (has("data") && lists.iter().filter(|&&l| l).count() > 1)) {
             return 2;
         }

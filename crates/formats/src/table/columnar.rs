@@ -15,6 +15,7 @@ use super::cell::{Cell, Times, is_time};
 use super::json;
 use super::mapping::{Use, own};
 use super::rows::{ID_BYTES_MAX, ORIGINS, Plan, STATUSES};
+use super::shape;
 use super::source::{Source, micros, shortest};
 
 /// Numbers of a box, whose kind needs no look at a row.
@@ -52,6 +53,7 @@ pub(super) fn rows(plan: &Plan, batch: &RecordBatch) -> Option<RecordBatch> {
         columns.push(array);
     }
     columns.iter().enumerate().all(|(own, array)| holds(own, array)).then_some(())?;
+    shaped(&columns[own::KIND], &columns[own::GEOMETRY]).then_some(())?;
     RecordBatch::try_new(ANNOTATIONS.arrow(), columns).ok()
 }
 
@@ -159,6 +161,20 @@ fn extra(plan: &Plan, batch: &RecordBatch) -> Option<ArrayRef> {
         }
     }
     Some(Arc::new(column.finish()))
+}
+
+/// Whether every geometry is of its kind's form, and no box has a negative side.
+fn shaped(kinds: &ArrayRef, geometries: &ArrayRef) -> bool {
+    let (Some(kinds), Some(list)) = (ColumnView::new(kinds), ColumnView::new(geometries)) else {
+        return false;
+    };
+    (0..geometries.len()).all(|row| match (kinds.text(row), list.floats(row)) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(kind), Some(numbers)) => {
+            shape::check(kind, numbers).is_ok() && !shape::is_negative(kind, numbers)
+        }
+    })
 }
 
 /// Whether the values of a column need no correction, warning or refusal.

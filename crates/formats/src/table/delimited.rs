@@ -9,6 +9,9 @@ use super::cell::Cell;
 use super::lines::{broken, is_utf16};
 use crate::{Error, Input, Place, RECORD_BYTES_MAX, Result};
 
+/// What of a record is kept as it stands in the file.
+const RAW_BYTES_MAX: usize = 1 << 10;
+
 /// What the next record is.
 pub(super) enum Next {
     /// A record in [`Delimited::cells`] that begins on this line.
@@ -26,6 +29,8 @@ pub(super) struct Delimited {
     delimiter: u8,
     line: u64,
     bytes: Vec<u8>,
+    /// The beginning of the record as it stands in the file.
+    raw: Vec<u8>,
     /// Ends of the cells in `bytes`, and whether they were quoted.
     ends: Vec<(usize, bool)>,
     limit: usize,
@@ -55,12 +60,20 @@ impl Delimited {
         Self::new(reader, input.name(), delimiter)
     }
 
-    /// The beginning of the last record, its cells joined again, for messages.
+    /// The beginning of the last record as it stands in the file, for messages.
     pub(super) fn raw(&self) -> String {
-        let cells = self.cells().into_iter().map(|cell| cell.text().unwrap_or_default());
-        let mut raw = cells.collect::<Vec<_>>().join(&char::from(self.delimiter).to_string());
-        raw.truncate(raw.floor_char_boundary(1 << 10));
-        raw
+        let whole = match std::str::from_utf8(&self.raw) {
+            // a character that was cut in two
+            Err(e) if self.raw.len() == RAW_BYTES_MAX && e.error_len().is_none() => e.valid_up_to(),
+            _ => self.raw.len(),
+        };
+        String::from_utf8_lossy(&self.raw[..whole]).into_owned()
+    }
+
+    /// Keeps bytes of the record as they stand in the file, as far as [`RAW_BYTES_MAX`] goes.
+    fn keep(raw: &mut Vec<u8>, bytes: &[u8]) {
+        let room = RAW_BYTES_MAX.saturating_sub(raw.len());
+        raw.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     /// Begins to read; a byte order mark is skipped.
@@ -72,13 +85,22 @@ impl Delimited {
         if head.starts_with(b"\xef\xbb\xbf") {
             reader.consume(3);
         }
-        let (bytes, ends) = (Vec::new(), Vec::new());
-        Ok(Self { reader, file, delimiter, line: 1, bytes, ends, limit: RECORD_BYTES_MAX })
+        Ok(Self {
+            reader,
+            file,
+            delimiter,
+            line: 1,
+            bytes: Vec::new(),
+            raw: Vec::new(),
+            ends: Vec::new(),
+            limit: RECORD_BYTES_MAX,
+        })
     }
 
     /// Reads the next record; empty lines are skipped.
     pub(super) fn next(&mut self) -> Result<Next> {
         self.bytes.clear();
+        self.raw.clear();
         self.ends.clear();
         let (mut first, mut state) = (self.line, State::Start);
         let (mut too_long, mut was_broken) = (false, false);
@@ -88,14 +110,14 @@ impl Delimited {
             if buffer.is_empty() {
                 return Ok(self.end(first, state, too_long, was_broken));
             }
-            let (mut used, mut done) = (0, false);
+            let (mut from, mut used, mut done) = (0, 0, false);
             for &byte in buffer {
                 used += 1;
                 self.line += u64::from(byte == b'\n');
                 let ends_record = (byte == b'\n' || byte == b'\r') && state != State::Quoted;
                 if ends_record {
                     if self.bytes.is_empty() && self.ends.is_empty() && state == State::Start {
-                        first = self.line;
+                        (first, from) = (self.line, used);
                         continue;
                     }
                     done = true;
@@ -128,6 +150,7 @@ impl Delimited {
                     self.ends.clear();
                 }
             }
+            Self::keep(&mut self.raw, &buffer[from..used - usize::from(done)]);
             self.reader.consume(used);
             if done {
                 return Ok(self.end(first, state, too_long, was_broken));
@@ -152,8 +175,7 @@ impl Delimited {
         } else {
             return Next::Record(first);
         };
-        let raw = self.bytes.get(..1 << 10).unwrap_or(&self.bytes);
-        Next::Bad(first, reason.to_owned(), String::from_utf8_lossy(raw).into_owned())
+        Next::Bad(first, reason.to_owned(), self.raw())
     }
 
     /// The cells of the last record.

@@ -23,7 +23,7 @@ use super::cell::{Cell, Value, finite};
 use super::json;
 use super::mapping::{Use, own};
 use super::output::{Output, Stop};
-use super::rows::{Draft, Plan, Record, close_extra, default_kind};
+use super::rows::{Draft, Plan, Record, close_extra, settle_kind, warn_of_box};
 use crate::{Error, Result};
 
 /// The lists that `--each` names.
@@ -189,6 +189,7 @@ fn submission(
         .collect::<Result<_, _>>()?;
     out.submission(&submission_row(&row, extra))?;
     for row in &rows {
+        warn_of_box(row, out, record);
         out.annotation(row)?;
     }
     Ok(())
@@ -395,7 +396,7 @@ impl<'a> Entry<'a> {
             }
         }
         self.row[own::EXTRA] = close_extra(&Value::Null, &self.extra)?;
-        default_kind(&mut self.row)?;
+        settle_kind(&mut self.row)?;
         Ok(self.row)
     }
 }

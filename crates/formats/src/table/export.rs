@@ -38,7 +38,7 @@ impl<'a> JsonRows<'a> {
         let columns = batch.columns().iter().map(|c| ColumnView::new(c)).collect::<Option<_>>();
         match columns {
             Some(columns) => Ok(Self { table, columns }),
-            None => Err(Error::input(Place::file(table.name), "the batch is of another table")),
+            None => Err(Error::stored(Place::file(table.name), "the batch is of another table")),
         }
     }
 
@@ -66,7 +66,7 @@ impl<'a> JsonRows<'a> {
     pub fn write_value(&self, row: usize, column: usize, out: &mut Vec<u8>) -> Result<()> {
         let (Some(view), Some(about)) = (self.columns.get(column), self.table.columns.get(column))
         else {
-            return Err(Error::input(Place::file(self.table.name), "there is no such column"));
+            return Err(Error::stored(Place::file(self.table.name), "there is no such column"));
         };
         if view.is_null(row) {
             out.extend_from_slice(b"null");
@@ -110,7 +110,7 @@ impl<'a> JsonRows<'a> {
             }
             CellType::Time => {
                 return write_time(view.int(row).unwrap_or_default(), out)
-                    .map_err(|e| Error::input(Place::file(self.table.name), e));
+                    .map_err(|e| Error::stored(Place::file(self.table.name), e));
             }
             CellType::Floats => {
                 out.push(b'[');
@@ -158,7 +158,7 @@ fn batches(
             .map(|row| Some(sources.as_ref().and_then(|s| s.text(row)) == Some(source)))
             .collect();
         let filtered = filter_record_batch(&batch, &kept)
-            .map_err(|e| Error::input(Place::file(ANNOTATIONS.name), e.to_string()))?;
+            .map_err(|e| Error::stored(Place::file(ANNOTATIONS.name), e.to_string()))?;
         each(filtered)?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use glossator_store::schema::{ANNOTATIONS, ITEMS};
 
-use crate::{Error, ImportOptions, Result};
+use crate::{Error, ImportOptions, Place, Result};
 
 /// What a column of the file is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,9 +229,10 @@ fn is_identity(name: &str) -> bool {
 }
 
 impl Mapping {
-    /// Decides the mapping from the header. `nested` says that rows come from the entries of a
-    /// nested array (`--each`), `whole` that no further column can appear.
+    /// Decides the mapping of a file from its header. `nested` says that rows come from the
+    /// entries of a nested array (`--each`), `whole` that no further column can appear.
     pub(super) fn decide(
+        file: &str,
         header: &[String],
         whole: bool,
         nested: bool,
@@ -252,10 +253,9 @@ impl Mapping {
         }
         mapping.numbered = mapping.source_of(own::ANNOTATION).is_none();
         if mapping.source_of(own::ITEM).is_none() {
-            return Err(Error::Usage {
-                what: format!("no column names the item; the columns are {}", list(header)),
-                hint: Some("say which it is with `--map item=COLUMN`".to_owned()),
-            });
+            let what = format!("no column names the item; the columns are {}", list(header));
+            return Err(Error::input(Place::file(file), what)
+                .hint("say which it is with `--map item=COLUMN`"));
         }
         Ok(mapping)
     }

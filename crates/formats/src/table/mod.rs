@@ -8,6 +8,7 @@
 //! # Guarantees
 //! - A table that was exported in our own columns imports as the same rows.
 //! - The mapping is decided before any row is handed over.
+//! - A geometry that is not of its kind's form is a bad record; a kind that is not known has any.
 //! - Memory does not grow with the file, but for 32 bytes an item where a table states facts about
 //!   items (width, text, …).
 //!
@@ -33,6 +34,7 @@ mod mapping;
 mod output;
 mod parquet;
 mod rows;
+mod shape;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -237,7 +239,7 @@ fn begin<'s>(
     }
     let columns: Vec<String> =
         header.iter().filter(|h| !roots.contains(&h.as_str())).cloned().collect();
-    let mapping = Mapping::decide(&columns, whole, each.is_some(), options)?;
+    let mapping = Mapping::decide(&input.name(), &columns, whole, each.is_some(), options)?;
     let plan = Plan::new(mapping, header, each, options);
     Ok(Begun { plan, out: Output::new(sink, input.name(), times), length: length(input)? })
 }

@@ -10,6 +10,7 @@ use super::each::{self, Each};
 use super::json;
 use super::mapping::{Mapping, Use, own};
 use super::output::{Output, Stop};
+use super::shape;
 use crate::{ImportOptions, Place, Result};
 
 /// The longest item or annotation id, in bytes.
@@ -402,8 +403,28 @@ fn fill<'a>(
     Ok(())
 }
 
+/// Gives a row its kind where it states none, and holds its geometry against its kind.
+pub(super) fn settle_kind(values: &mut [Value<'_>]) -> Result<(), Stop> {
+    default_kind(values)?;
+    match (values[own::KIND].text(), &values[own::GEOMETRY]) {
+        (Some(kind), Value::Floats(numbers)) => {
+            shape::check(kind, numbers).map_err(|reason| Stop::cell("geometry", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Counts a row whose box has a negative side.
+pub(super) fn warn_of_box(values: &[Value<'_>], out: &mut Output<'_>, record: &Record<'_>) {
+    if let (Some(kind), Value::Floats(numbers)) = (values[own::KIND].text(), &values[own::GEOMETRY])
+        && shape::is_negative(kind, numbers)
+    {
+        out.warn(shape::NEGATIVE, Some(record.line));
+    }
+}
+
 /// Gives a row its kind, and the unit that goes with it, where it states none.
-pub(super) fn default_kind(values: &mut [Value<'_>]) -> Result<(), Stop> {
+fn default_kind(values: &mut [Value<'_>]) -> Result<(), Stop> {
     if values[own::KIND].text().is_some_and(|kind| !kind.is_empty()) {
         return Ok(());
     }
@@ -475,7 +496,8 @@ fn flat<'a>(
     if let Some((_, label)) = labels.next() {
         values[own::LABEL] = Value::Text(label);
     }
-    default_kind(&mut values)?;
+    settle_kind(&mut values)?;
+    warn_of_box(&values, out, record);
     let empty = [own::LABEL, own::GEOMETRY, own::TEXT, own::NUMBER]
         .iter()
         .all(|column| values[*column] == Value::Null);

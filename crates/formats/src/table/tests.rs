@@ -11,6 +11,8 @@ use glossator_store::schema::{
     Submissions,
 };
 
+mod shapes;
+
 use super::*;
 use crate::collect::Collected;
 use crate::{exporters, importers};
@@ -613,7 +615,12 @@ fn bad_records_are_named() {
         ("a.csv", b"item,label\n,b\n", &none, "line 2: the item is missing"),
         ("a.csv", b"item,item\na,b\n", &none, "line 1: two columns are called `item`"),
         ("a.csv", b"", &none, "`FILE`: the file is empty"),
-        ("a.csv", b"a,b\n1,2\n", &none, "no column names the item; the columns are `a`, `b`"),
+        (
+            "a.csv",
+            b"a,b\n1,2\n",
+            &none,
+            "`FILE`: no column names the item; the columns are `a`, `b` (say",
+        ),
         (
             "a.csv",
             b"\xff\xfei\0t\0",
@@ -656,6 +663,7 @@ fn bad_records_are_named() {
     for (name, bytes, options, expected) in cases {
         let error = refused(name, bytes, options);
         assert!(error.contains(expected), "{expected}\n{error}");
+        assert!(error.ends_with(')'), "no next step: {error}");
     }
     let long = format!("item,label\n{},b\n", "x".repeat(1_025));
     assert!(refused("a.csv", long.as_bytes(), &none).contains("longer than 1 KiB"));
@@ -688,6 +696,40 @@ fn the_quarantine_takes_bad_records_and_the_rest_imports() {
     assert_eq!((report.records, sink.bad.len()), (4, 2));
     assert_eq!(sink.table(&ANNOTATIONS).num_rows(), 2);
     assert_eq!(sink.bad[0].place.line, Some(3));
+    let raw: Vec<_> = sink.bad.iter().map(|bad| bad.raw.as_str()).collect();
+    assert_eq!(raw, ["c", "\"d\"x,e"]);
+}
+
+#[test]
+fn the_quarantine_has_lines_as_they_stood() {
+    let long = format!("{},{}", "x".repeat(1_023), "y".repeat(100));
+    // the 1,024th byte is the first of a character's two
+    let cut = format!("{}\u{e9},a", "x".repeat(1_023));
+    for (line, raw) in [
+        (b"i2,\"a,b\",\xff\r\n".as_slice(), "i2,\"a,b\",\u{fffd}"),
+        (b"\r\n\n i2 ,a\"\"b,c,,\n", " i2 ,a\"\"b,c,,"),
+        (b"i2,\"a\nb\"\n", "i2,\"a\nb\""),
+        (long.as_bytes(), &long[..1_024]),
+        (cut.as_bytes(), &cut[..1_023]),
+    ] {
+        let bytes = [b"item,label,text\ni1,a,b\n", line, b"\ni3,a,b"].concat();
+        // wherever a read ends
+        for size in [1, 7, 1 << 10] {
+            let file = std::io::BufReader::with_capacity(size, std::io::Cursor::new(bytes.clone()));
+            let mut reader =
+                delimited::Delimited::new(Box::new(file), "f".to_owned(), b',').unwrap();
+            reader.header().unwrap();
+            reader.next().unwrap();
+            reader.next().unwrap();
+            assert_eq!(reader.raw(), raw);
+        }
+        let (_directory, input) = written("a.csv", &bytes);
+        let mut sink = quarantine();
+        Csv.import(&input, &ImportOptions::default(), &mut sink).unwrap();
+        assert_eq!(sink.table(&ANNOTATIONS).num_rows(), 2);
+        let found: Vec<_> = sink.bad.iter().map(|bad| bad.raw.as_str()).collect();
+        assert_eq!(found, [raw]);
+    }
 }
 
 #[test]

@@ -10,9 +10,11 @@ use super::csv::ragged;
 use super::delimited::{self, Delimited};
 use super::json;
 use super::jsonl::{self, Members, Objects};
+use super::mapping::own;
 use super::output::Rows;
 use super::parquet::{Batches, columns};
 use super::rows::ID_BYTES_MAX;
+use super::shape;
 use super::{Csv, Jsonl, Parquet, Tsv};
 use crate::{Error, Importer, Input, Place, Result};
 
@@ -125,6 +127,19 @@ impl Partial<'_, '_> {
             values[*index] = value;
             set.push(*index);
         }
+        if let (Some(kind), Value::Floats(numbers)) =
+            (values[own::KIND].text(), &values[own::GEOMETRY])
+        {
+            shape::check(kind, numbers).map_err(|reason| {
+                let path = Some(ANNOTATIONS.columns[own::GEOMETRY].name.to_owned());
+                Error::input(Place { path, ..place.clone() }, reason)
+            })?;
+        }
+        self.keep(set, &values, place)
+    }
+
+    /// Checks the keys of a row, and lets it wait beside others of the same columns.
+    fn keep(&mut self, mut set: Vec<usize>, values: &[Value<'_>], place: &Place) -> Result<()> {
         for key in [0, 1] {
             let name = ANNOTATIONS.columns[key].name;
             match values[key].text() {
@@ -141,7 +156,7 @@ impl Partial<'_, '_> {
         }
         set.sort_unstable();
         if let Some(rows) = self.sets.get_mut(&set) {
-            rows.push(&values);
+            rows.push(values);
             if rows.is_full() {
                 (self.each)(&set, rows.finish()?)?;
             }
@@ -151,7 +166,7 @@ impl Partial<'_, '_> {
             self.flush()?;
         }
         let mut rows = Rows::of(&ANNOTATIONS, set.clone());
-        rows.push(&values);
+        rows.push(values);
         self.sets.insert(set, rows);
         Ok(())
     }

@@ -115,11 +115,12 @@ impl Meta {
                 && name.len() <= 64
                 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()
                     || b"._-@".contains(&b))
-                && name.bytes().filter(|b| *b == b'@').count() <= 1
-                // `vehicles@3` is a policy; `ann@example.com` is not.
-                && name.split_once('@').is_none_or(|(_, version)| {
-                    version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+                // `vehicles@3` is a policy; `ann.mueller` and `ann@example.com` are not.
+                && name.split_once('@').is_some_and(|(_, version)| {
+                    version.starts_with(|first: char| first.is_ascii_digit())
+                        && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
                 })
+                || name == UNSTATED
         };
         self.policies
             .iter()

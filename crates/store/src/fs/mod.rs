@@ -111,8 +111,8 @@ impl Default for Disk {
     }
 }
 
-/// Makes temporary names unique within this process.
-static TEMP_COUNTER: AtomicU64 = AtomicU64::new(0);
+/// What the name of a file begins with that is not whole yet.
+pub const TEMP_PREFIX: &str = "tmp-";
 
 impl Disk {
     /// Works on a file system.
@@ -177,6 +177,11 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes a directory whose name the caller makes durable.
+    pub(crate) fn create_dir_unsynced(&self, path: &Path) -> Result<()> {
+        self.fs.create_dir_all(path).at("make directory", path)
+    }
+
     /// Makes renames and removals inside a directory durable.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
         self.fs.sync_dir(path).at("sync directory", path)
@@ -186,13 +191,9 @@ impl Disk {
     /// the final place.
     pub fn temp(&self, dir: &Path) -> Result<TempFile> {
         self.create_dir_all(dir)?;
-        let number = TEMP_COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = dir.join(format!("tmp-{}-{number}", std::process::id()));
-        // A number of an earlier process with this id: its owner is dead.
-        match self.fs.remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("remove", &path),
-            _ => {}
-        }
+        // Random, since process ids repeat across containers that share a store.
+        let random = crate::id::Digest(crate::random_bytes()?).to_string();
+        let path = dir.join(format!("{TEMP_PREFIX}{}", &random[..32]));
         let out = self.fs.create_new(&path).at("create", &path)?;
         Ok(TempFile { disk: self.clone(), path, out: Some(out) })
     }
@@ -230,6 +231,11 @@ impl Disk {
         let mut out = self.fs.append(path).at("open", path)?;
         out.write_all(bytes).at("append to", path)?;
         out.sync().at("sync", path)
+    }
+
+    /// Renames a file over another; the caller makes the name durable.
+    pub(crate) fn rename_unsynced(&self, from: &Path, to: &Path) -> Result<()> {
+        self.fs.rename(from, to).at("rename", from)
     }
 
     /// Renames a file over another and makes the name durable.
@@ -328,8 +334,16 @@ impl Drop for TempFile {
 #[allow(clippy::disallowed_methods, reason = "this is where files are opened")]
 pub fn open_input(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
+    let facts = file.metadata()?;
+    if facts.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !facts.is_file() {
+        // A file is read more than once: to tell its format, for its rows, for its digest.
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file; write it to one first",
+        ));
     }
     Ok(file)
 }

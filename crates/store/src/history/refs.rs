@@ -147,10 +147,17 @@ impl History {
         let mut left = String::new();
         lock.file.rewind().at("read", path)?;
         (&mut lock.file).take(4096).read_to_string(&mut left).at("read", path)?;
-        // The last owner wrote which lock file it made and died before it cleared this.
-        let left = left.trim_end();
-        if left.starts_with("refs/") && left.ends_with(".lock") && !left.contains("..") {
-            self.disk.remove_file(&self.dir.join(left))?;
+        // The last owner wrote which lock file it was to make, and what was to stand in it, and
+        // died before it cleared this. Any other content is another program's.
+        if let Some((name, content)) = left.trim_end().split_once(' ') {
+            let ours = name.starts_with("refs/") && name.ends_with(".lock");
+            let path = self.dir.join(name);
+            if ours && !name.contains("..") {
+                let found = self.disk.read_optional(&path)?;
+                if found.is_some_and(|found| found.trim_ascii_end() == content.as_bytes()) {
+                    self.disk.remove_file(&path)?;
+                }
+            }
         }
         lock.write_note("").at("write", path)?;
         Ok(PublishLock { lock })
@@ -168,21 +175,30 @@ impl History {
         if let Some(parent) = path.parent() {
             self.disk.create_dir_all(parent)?;
         }
-        lock.lock.write_note(&lock_name).at("write", &lock_path)?;
-        let content = change.new.map(|id| format!("{id}\n")).unwrap_or_default();
+        let target = change.new.unwrap_or(gix::ObjectId::null(gix::hash::Kind::Sha1));
+        let content = format!("{target}\n");
+        lock.lock.write_note(&format!("{lock_name} {target}")).at("write", &lock_path)?;
         if !self.disk.create_exclusive(&lock_path, content.as_bytes())? {
             lock.lock.write_note("").at("write", &lock_path)?;
             return Err(Error::RefLocked(lock_path));
         }
-        let moved = self.move_locked(change, &path, &lock_path);
-        if moved.is_err() {
+        let mut renamed = false;
+        let moved = self.move_locked(change, &path, &lock_path, &mut renamed);
+        if moved.is_err() && !renamed {
+            // After the rename a file of that name would be somebody else's.
             self.disk.remove_file(&lock_path)?;
         }
         lock.lock.write_note("").at("write", &lock_path)?;
         moved
     }
 
-    fn move_locked(&self, change: &RefMove<'_>, path: &Path, lock_path: &Path) -> Result<()> {
+    fn move_locked(
+        &self,
+        change: &RefMove<'_>,
+        path: &Path,
+        lock_path: &Path,
+        renamed: &mut bool,
+    ) -> Result<()> {
         let found = self.ref_target(change.name)?;
         let expected = match change.expected {
             Expected::Absent => None,
@@ -199,7 +215,11 @@ impl History {
             });
         }
         match change.new {
-            Some(_) => self.disk.rename(lock_path, path)?,
+            Some(_) => {
+                self.disk.rename_unsynced(lock_path, path)?;
+                *renamed = true;
+                self.disk.sync_dir(path.parent().unwrap_or(&self.dir))?;
+            }
             None => {
                 // Stock git may have packed it; first there, or the old value would come back.
                 self.unpack_ref(change.name)?;
@@ -211,7 +231,9 @@ impl History {
                 return self.disk.remove_file(&self.dir.join("logs").join(change.name));
             }
         }
-        self.log(change, found)
+        // The ref has moved: a reflog that cannot be written does not undo that.
+        let _ = self.log(change, found);
+        Ok(())
     }
 
     /// Takes a ref out of `packed-refs`, where it is in it.

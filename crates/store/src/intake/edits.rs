@@ -10,12 +10,13 @@ use super::spool::{Spool, sorted};
 use super::{IntakeOptions, Intaken, check_rows};
 use crate::change::only_old;
 use crate::delta::{DeltaBatch, DeltaStream};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::{ANNOTATIONS, ColumnView};
 use crate::segment::BatchStream;
 use crate::snapshot::{Located, TableSnapshot};
 use crate::store::Snapshot;
 use crate::transaction::Transaction;
+use crate::verify::copies_fault;
 
 /// What is done to the rows with the given keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,12 @@ impl<'s> Edits<'s> {
             let table = above.table(&ANNOTATIONS)?;
             let step = Step {
                 settle: Settle::new(table, IntakeOptions::default(), &mut seen),
-                base: self.base.map(|base| base.table(&ANNOTATIONS)).transpose()?,
+                then: match self.base {
+                    Some(base) => {
+                        Some((base.table(&ANNOTATIONS)?, self.snapshot.table(&ANNOTATIONS)?))
+                    }
+                    None => None,
+                },
                 edit: self.edit,
                 columns,
                 last: None,
@@ -83,6 +89,14 @@ impl<'s> Edits<'s> {
             let counts = transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
             *made.counts.entry(ANNOTATIONS.name).or_default() += counts;
             made.layers.push(transaction.finish()?);
+            // However large: edits come from people, not from an importer.
+            let after =
+                self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            if let Some(layer) = made.layers.last() {
+                if let Some(what) = copies_fault(&after, &layer.tables)? {
+                    return Err(Error::BadRows { table: ANNOTATIONS.name, what });
+                }
+            }
         }
         made.layers.retain(|layer| !layer.is_empty());
         Ok((made, refused))
@@ -96,7 +110,8 @@ impl<'s> Edits<'s> {
 /// Edits of one set of columns.
 struct Step<'a> {
     settle: Settle<'a>,
-    base: Option<&'a TableSnapshot>,
+    /// The table at the base, and before any of these edits.
+    then: Option<(&'a TableSnapshot, &'a TableSnapshot)>,
     edit: Edit,
     columns: Vec<usize>,
     last: Option<(String, String)>,
@@ -111,22 +126,25 @@ impl<'a> Step<'a> {
         let keys = self.keys(&rows)?;
         let key = |row: usize| keys[row];
         let found = self.settle.base.locate((0..rows.num_rows()).map(key))?;
-        let then = match self.base {
-            Some(base) => Some(base.locate((0..rows.num_rows()).map(key))?),
-            None => None,
-        };
+        let mut since = vec![false; rows.num_rows()];
+        if let Some((base, before)) = self.then {
+            let was = base.locate((0..rows.num_rows()).map(key))?;
+            let is = before.locate((0..rows.num_rows()).map(key))?;
+            for (row, since) in since.iter_mut().enumerate() {
+                *since = was[row].map(|at| at.digest) != is[row].map(|at| at.digest);
+            }
+        }
         let (mut edited, mut located): (Vec<u32>, Vec<Located>) = Default::default();
         for (row, at) in found.iter().enumerate() {
             let name = || format!("`{}` `{}`", key(row).0, key(row).1);
+            if since[row] {
+                refused.changed_since.push(name());
+                continue;
+            }
             let Some(at) = at else {
                 refused.missing.push(name());
                 continue;
             };
-            let was = then.as_ref().map(|then| then[row].map(|at| at.digest));
-            if was.is_some_and(|was| was != Some(at.digest)) {
-                refused.changed_since.push(name());
-                continue;
-            }
             edited.push(row as u32);
             located.push(*at);
         }

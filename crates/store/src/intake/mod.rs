@@ -16,6 +16,7 @@ mod names;
 mod pair;
 mod settle;
 mod spool;
+mod submissions;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -26,7 +27,8 @@ use crate::change::SourceFile;
 use crate::delta::{Counts, DeltaStream};
 use crate::error::{Error, Result};
 use crate::limits::ID_BYTES_MAX;
-use crate::schema::{ANNOTATIONS, CellType, ColumnView, ITEMS, TABLES, Table};
+use crate::schema::{ANNOTATIONS, CellType, ColumnView, ITEMS, SUBMISSIONS, TABLES, Table};
+use crate::segment::BatchStream;
 use crate::store::{Layer, Snapshot};
 use crate::transaction::Transaction;
 pub use edits::{Edit, Edits, Refused};
@@ -34,6 +36,7 @@ use names::Names;
 use pair::Pairing;
 use settle::Settle;
 use spool::Spool;
+use submissions::SharedIds;
 
 /// How rows are taken.
 #[derive(Debug, Clone, Copy)]
@@ -114,40 +117,65 @@ impl<'s> Intake<'s> {
     pub fn finish(mut self) -> Result<Intaken> {
         let names =
             Names::decide(self.snapshot, self.spools.get_mut(ITEMS.name), &self.other_sources)?;
+        let submissions = named(&names, &mut self.spools, &SUBMISSIONS)?;
+        let shared = SharedIds::decide(self.snapshot, submissions)?;
         let mut made = Intaken::default();
         let mut seen = settle::Seen::new(self.options.prune);
         let unanswered = Cell::new(0);
         let mut transaction = Transaction::new(self.snapshot);
         for table in TABLES {
-            let Some(spool) = self.spools.get_mut(table.name) else { continue };
+            let Some(spool) = self.spools.get(table.name) else { continue };
             made.rows.insert(table.name, spool.rows);
-            let named = names.rename(table, spool.read()?);
+            let rows = shared.rename(table, named(&names, &mut self.spools, table)?);
             let settle = Settle::new(self.snapshot.table(table)?, self.options, &mut seen);
             let deltas: DeltaStream<'_> = if table == &ANNOTATIONS {
-                let sorted = spool::sorted(named, table.arrow(), 1)?;
+                let sorted = spool::sorted(rows, table.arrow(), 1)?;
                 Box::new(Pairing::new(settle, sorted, &unanswered))
             } else {
-                let sorted = spool::sorted(named, table.arrow(), table.key_len)?;
+                let sorted = spool::sorted(rows, table.arrow(), table.key_len)?;
                 settle.upserts(sorted)
             };
             made.counts.insert(table.name, transaction.apply(table, deltas)?);
         }
         made.gold_without_answers = unanswered.get();
-        let mut layer = transaction.finish()?;
-        layer.meta.sources = self.sources;
-        made.layers.push(layer);
+        made.layers.push(transaction.finish()?);
+        let answered = shared.rename(&ANNOTATIONS, named(&names, &mut self.spools, &ANNOTATIONS)?);
+        let answered = submissions::with_rows(answered)?;
+        let given = shared.rename(&SUBMISSIONS, named(&names, &mut self.spools, &SUBMISSIONS)?);
+        made.add(submissions::empty(self.snapshot, &made.layers, given, &answered)?);
         if self.options.prune {
-            let pruned = seen.prune(self.snapshot, &made.layers)?;
-            for (table, change) in &pruned.tables {
-                if let Some(table) = Table::by_name(table) {
-                    *made.counts.entry(table.name).or_default() += change.counts;
-                }
-            }
-            made.layers.push(pruned);
+            made.add(seen.prune(self.snapshot, &made.layers)?);
         }
         made.layers.retain(|layer| !layer.is_empty());
+        if let Some(first) = made.layers.first_mut() {
+            first.meta.sources = self.sources;
+        }
         Ok(made)
     }
+}
+
+impl Intaken {
+    /// Puts a further layer on top and counts it.
+    fn add(&mut self, layer: Layer) {
+        for (table, change) in &layer.tables {
+            if let Some(table) = Table::by_name(table) {
+                *self.counts.entry(table.name).or_default() += change.counts;
+            }
+        }
+        self.layers.push(layer);
+    }
+}
+
+/// The rows of a table with the final ids of their items; none where the file had none.
+fn named<'a>(
+    names: &'a Names,
+    spools: &mut BTreeMap<&'static str, Spool>,
+    table: &'static Table,
+) -> Result<BatchStream<'a>> {
+    Ok(match spools.get_mut(table.name) {
+        Some(spool) => names.rename(table, spool.read()?),
+        None => Box::new(std::iter::empty()),
+    })
 }
 
 /// Refuses rows that may never be stored.

@@ -99,6 +99,10 @@ impl Names {
         let mut names = known.column(0).as_string::<i32>().iter();
         for (provisional, uri, is_stored, by_number) in undecided {
             let name = if is_stored { names.next().flatten().map(str::to_owned) } else { uri };
+            if by_number && name.as_ref() == Some(&provisional) {
+                // It keeps its number, and no other item of the file becomes it.
+                self.taken.insert(provisional.clone(), (provisional.clone(), true));
+            }
             let name = name
                 .filter(|name| *name != provisional && name.len() <= crate::limits::ID_BYTES_MAX);
             if let Some(name) = name {

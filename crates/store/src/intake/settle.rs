@@ -15,6 +15,7 @@ use crate::change::only_old;
 use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::{Error, Result};
 use crate::id::Digest;
+use crate::items::{self, SOURCES_MEMBER};
 use crate::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, Table};
 use crate::segment::{BatchStream, SegmentKind, segment_schema};
 use crate::snapshot::{Located, TableSnapshot};
@@ -92,24 +93,27 @@ impl Seen {
     }
 }
 
-/// The items on which no other source has an annotation.
+/// The items on which no other source has an annotation, a submission or a review.
 fn unanswered(
     snapshot: &Snapshot<'_>,
     sources: &[String],
     items: RecordBatch,
 ) -> Result<RecordBatch> {
-    let annotations = snapshot.table(&ANNOTATIONS)?;
     let ids = items.column(0).as_string::<i32>();
-    let source = ANNOTATIONS.column("source").unwrap_or_default();
     let mut keep = Vec::new();
     for row in 0..ids.len() {
-        let rows = annotations.fetch(&annotations.locate_item(ids.value(row))?)?;
-        let rows = Rows::new(&ANNOTATIONS, &rows)?;
-        let ours = |row| {
-            let source = rows.column(source).text(row);
-            source.is_some_and(|source| sources.iter().any(|known| known == source))
-        };
-        if (0..rows.len()).all(ours) {
+        let mut ours = true;
+        for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS] {
+            let source = table.column("source").unwrap_or_default();
+            let rows = snapshot.table(table)?;
+            let rows = rows.fetch(&rows.locate_item(ids.value(row))?)?;
+            let rows = Rows::new(table, &rows)?;
+            ours &= (0..rows.len()).all(|row| {
+                let source = rows.column(source).text(row);
+                source.is_some_and(|source| sources.iter().any(|known| known == source))
+            });
+        }
+        if ours {
             keep.push(row as u32);
         }
     }
@@ -255,6 +259,32 @@ fn sort_changes(delta: &mut DeltaBatch) -> Result<()> {
     Ok(())
 }
 
+/// Whether the `extra` of a submission says that it is a bare reference.
+pub(super) fn is_stub(extra: &str) -> bool {
+    extra.contains("\"stub\"")
+        && serde_json::from_str::<Map<String, Value>>(extra)
+            .is_ok_and(|extra| extra.get("stub") == Some(&Value::Bool(true)))
+}
+
+/// A JSON object; empty where there is none.
+fn object(text: Option<&str>) -> Option<Map<String, Value>> {
+    text.map_or(Some(Map::new()), |text| serde_json::from_str(text).ok())
+}
+
+/// Makes a member what it was before.
+fn keep_member(name: &str, new: &mut Map<String, Value>, old: &Map<String, Value>) {
+    match old.get(name) {
+        Some(value) => drop(new.insert(name.to_owned(), value.clone())),
+        None => drop(new.shift_remove(name)),
+    }
+}
+
+fn keep_members(names: &[&str], new: Option<&mut Value>, old: Option<&Value>) {
+    if let (Some(Value::Object(new)), Some(Value::Object(old))) = (new, old) {
+        names.iter().for_each(|name| keep_member(name, new, old));
+    }
+}
+
 /// New rows with what must be kept of the live ones.
 struct Merged<'b> {
     table: &'static Table,
@@ -292,28 +322,20 @@ impl<'b> Merged<'b> {
     /// Whether the new row says anything that the live one does not.
     fn differs(&mut self, row: usize, was: usize) -> bool {
         let mut differing = self.new.differing(row, &self.old, was);
-        if self.table == &SUBMISSIONS && self.is_stub(row) {
+        let text = self.extra.and_then(|extra| self.new.column(extra).text(row));
+        if self.table == &SUBMISSIONS && text.is_some_and(is_stub) {
             return false;
         }
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);
         }
         if let Some(extra) = self.extra.filter(|extra| differing.contains(extra))
-            && !self.volatile.is_empty()
+            && !self.extras.contains_key(&row)
         {
             self.keep_volatile(row, was, extra, &mut differing);
         }
         // A new place alone is no change.
         differing.iter().any(|column| Some(*column) != self.seq)
-    }
-
-    fn is_stub(&self, row: usize) -> bool {
-        let Some(text) = self.extra.and_then(|extra| self.new.column(extra).text(row)) else {
-            return false;
-        };
-        text.contains("\"stub\"")
-            && serde_json::from_str::<Map<String, Value>>(text)
-                .is_ok_and(|extra| extra.get("stub") == Some(&Value::Bool(true)))
     }
 
     /// Aliases add up; an item of another source is only filled in, never overwritten.
@@ -338,22 +360,53 @@ impl<'b> Merged<'b> {
             }
         }
         if differing.contains(&source) && !self.old.column(source).is_null(was) {
-            let old = &self.old;
-            let mask = self.keep_old.entry(row).or_default();
-            differing.retain(|&c| {
-                let fills = c == aliases || old.column(c).is_null(was);
-                if !fills {
-                    *mask |= 1 << c;
-                }
-                fills
-            });
+            self.merge_source(row, was, source, differing);
+        }
+    }
+
+    /// What a further source says: it fills in what is null; what it says otherwise is kept in
+    /// `extra`, apart from what the first source said.
+    fn merge_source(&mut self, row: usize, was: usize, source: usize, differing: &mut Vec<usize>) {
+        let (Some(seq), Some(extra)) = (self.seq, self.extra) else { return };
+        let mut said = Map::new();
+        let mut keep = 1_u64 << source | 1 << extra;
+        for column in source + 1..self.table.columns.len() {
+            let fills = self.old.column(column).is_null(was) && column != seq && column != extra;
+            if fills || !(differing.contains(&column) || column == seq || column == extra) {
+                continue;
+            }
+            keep |= 1 << column;
+            let about = self.table.columns[column];
+            if let Some(value) = items::cell(about.cell, self.new.column(column), row) {
+                said.insert(about.name.to_owned(), value);
+            }
+        }
+        *self.keep_old.entry(row).or_default() |= keep;
+        differing.retain(|column| keep >> column & 1 == 0);
+        let Some(name) = self.new.column(source).text(row) else { return };
+        let Some(mut all) = object(self.old.column(extra).text(was)) else { return };
+        let mut sources = match all.get(SOURCES_MEMBER) {
+            Some(Value::Object(sources)) => sources.clone(),
+            _ => Map::new(),
+        };
+        let before = sources.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+        keep_members(self.volatile, said.get_mut("extra"), before.get("extra"));
+        // A place alone is no change.
+        let differs =
+            said.iter().any(|(name, value)| name != "seq" && before.get(name) != Some(value))
+                || before.keys().any(|name| name != "seq" && !said.contains_key(name));
+        if differs {
+            sources.insert(name.to_owned(), Value::Object(said));
+            all.insert(SOURCES_MEMBER.to_owned(), Value::Object(sources));
+            self.extras.insert(row, Some(Value::Object(all).to_string()));
+            differing.push(extra);
         }
     }
 
     /// Two sources that number their submissions alike on one item cannot both be stored.
     fn check_source(&self, row: usize, was: usize) -> Result<()> {
-        let Some(source) = self.table.column("source").filter(|_| self.table == &SUBMISSIONS)
-        else {
+        let checked = self.table == &SUBMISSIONS || self.table == &REVIEWS;
+        let Some(source) = self.table.column("source").filter(|_| checked) else {
             return Ok(());
         };
         let ours = self.old.column(source).text(was).unwrap_or_default();
@@ -397,19 +450,17 @@ impl<'b> Merged<'b> {
 
     /// Keeps what the tool changes by itself as it was first read.
     fn keep_volatile(&mut self, row: usize, was: usize, extra: usize, differing: &mut Vec<usize>) {
-        let parse = |text: Option<&str>| -> Option<Map<String, Value>> {
-            text.map_or(Some(Map::new()), |text| serde_json::from_str(text).ok())
-        };
-        let old_text = self.old.column(extra).text(was);
-        let (Some(mut new), Some(old)) = (parse(self.new.column(extra).text(row)), parse(old_text))
+        let (Some(mut new), Some(old)) =
+            (object(self.new.column(extra).text(row)), object(self.old.column(extra).text(was)))
         else {
             return;
         };
         for name in self.volatile {
-            match old.get(*name) {
-                Some(value) => drop(new.insert((*name).to_owned(), value.clone())),
-                None => drop(new.shift_remove(*name)),
-            }
+            keep_member(name, &mut new, &old);
+        }
+        if self.table == &ITEMS {
+            // What further sources say is not this source's to forget.
+            keep_member(SOURCES_MEMBER, &mut new, &old);
         }
         if new == old {
             *self.keep_old.entry(row).or_default() |= 1 << extra;

@@ -134,6 +134,7 @@ impl Bench {
     pub fn commit(&mut self, tables: &[(&'static Table, RecordBatch)]) {
         let layers = self.layer(tables);
         let options = CommitOptions {
+            branch: None,
             message: "Labels",
             author: who(),
             committer: who(),

@@ -1,9 +1,11 @@
 //! `gloss import --update` and `--remove`: rows by their keys.
 
+use arrow::array::{RecordBatch, StringArray};
 use glossator_formats::{Input, read_partial};
 use glossator_store::Snapshot;
 use glossator_store::intake::{Edit, Edits};
-use glossator_store::schema::ANNOTATIONS;
+use glossator_store::people::People;
+use glossator_store::schema::{ANNOTATIONS, ColumnView};
 
 use super::{ImportArgs, Made, Report};
 use crate::context::{Context, resolve};
@@ -20,12 +22,13 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
     };
     let edit = if args.remove { Edit::Remove } else { Edit::Update };
     let mut edits = Edits::new(snapshot, base.as_ref(), edit);
+    let mut people = store.people()?;
     let mut read = 0;
     for file in &args.files {
         let input = Input::new(context.path(file));
         read_partial(&input, args.format.as_deref(), &mut |columns, batch| {
             read += batch.num_rows() as u64;
-            Ok(edits.push(columns, batch)?)
+            Ok(edits.push(columns, without_addresses(columns, batch, &mut people)?)?)
         })?;
     }
     let (intaken, refused) = edits.finish()?;
@@ -52,8 +55,34 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
             staged: false,
         },
         intaken,
-        people: store.people()?,
+        people,
     })
+}
+
+/// An address never becomes an annotator's id in a row.
+fn without_addresses(
+    columns: &[usize],
+    batch: RecordBatch,
+    people: &mut People,
+) -> glossator_store::Result<RecordBatch> {
+    let annotator = ANNOTATIONS.column("annotator_id");
+    let Some(at) = columns.iter().position(|column| Some(*column) == annotator) else {
+        return Ok(batch);
+    };
+    let Some(ids) = ColumnView::new(batch.column(at)) else { return Ok(batch) };
+    let named: StringArray = (0..batch.num_rows())
+        .map(|row| {
+            let id = ids.text(row)?;
+            Some(if id.contains('@') {
+                people.identify(None, Some(id), None)
+            } else {
+                id.to_owned()
+            })
+        })
+        .collect();
+    let mut all = batch.columns().to_vec();
+    all[at] = arrow::compute::cast(&named, batch.column(at).data_type())?;
+    Ok(RecordBatch::try_new(batch.schema(), all)?)
 }
 
 fn listed(what: &str, keys: &[String]) -> CliError {

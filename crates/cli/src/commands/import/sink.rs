@@ -1,6 +1,6 @@
 //! Where importers hand their rows: the store's intake, the people file, the quarantine.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,11 +13,15 @@ use glossator_store::fs::{TempFile, output_file};
 use glossator_store::intake::{Intake, Intaken};
 use glossator_store::people::People;
 use glossator_store::schema::{
-    ANNOTATIONS, Annotations, SOURCES, SourceRow, SourcesBuilder, Table,
+    ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, AnnotatorsBuilder, SOURCES, SourceRow,
+    SourcesBuilder, Table,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
+
+/// Names of policies that a warning lists at most.
+const POLICIES_TOLD_MAX: usize = 20;
 
 /// What importers said besides rows.
 #[derive(Debug, Default)]
@@ -44,6 +48,8 @@ pub(super) struct StoreSink<'s> {
     told: Told,
     quarantine: Option<(PathBuf, TempFile)>,
     progress: ProgressBar,
+    /// Policies that annotations name; the store knows none yet.
+    policies: BTreeSet<String>,
     /// Sources that annotations have so far.
     sources: HashSet<String>,
 }
@@ -66,8 +72,8 @@ impl<'s> StoreSink<'s> {
         let style = ProgressStyle::with_template("{spinner} {human_pos} rows read, {per_sec}");
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         progress.enable_steady_tick(Duration::from_millis(100));
-        let (told, sources) = Default::default();
-        Ok(Self { intake, people, told, quarantine, progress, sources })
+        let (told, policies, sources) = Default::default();
+        Ok(Self { intake, people, told, quarantine, progress, policies, sources })
     }
 
     /// Records the source of a table, where any row is of it: rows may state their own.
@@ -85,8 +91,20 @@ impl<'s> StoreSink<'s> {
     }
 
     /// Ends the import: what it made, the people, and what was told.
-    pub(super) fn finish(self) -> Result<(Intaken, People, Told)> {
+    pub(super) fn finish(mut self) -> Result<(Intaken, People, Told)> {
         self.progress.finish_and_clear();
+        let mut aliases = AnnotatorsBuilder::default();
+        for (alias, of) in &self.people.aliases {
+            aliases.push(&AnnotatorRow { annotator_id: alias, alias_of: Some(of), extra: None });
+        }
+        if !aliases.is_empty() {
+            self.intake.rows(&ANNOTATORS, aliases.finish())?;
+        }
+        if !self.policies.is_empty() {
+            let names: Vec<&str> = self.policies.iter().map(String::as_str).collect();
+            let what = format!("policies that the store does not know: {}", names.join(", "));
+            self.told.warnings.insert(what, names.len() as u64);
+        }
         let intaken = self.intake.finish()?;
         if let Some((path, file)) = self.quarantine {
             file.persist(&path)?;
@@ -107,6 +125,10 @@ impl Sink for StoreSink<'_> {
                 if !repeats && !self.sources.contains(source) {
                     self.sources.insert(source.to_owned());
                 }
+                let policy = annotations.policy(row).filter(|policy| {
+                    self.policies.len() < POLICIES_TOLD_MAX && !self.policies.contains(*policy)
+                });
+                self.policies.extend(policy.map(str::to_owned));
             }
         }
         Ok(self.intake.rows(table, rows)?)

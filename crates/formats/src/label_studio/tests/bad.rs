@@ -16,7 +16,8 @@ fn result(type_name: &str, value: &str) -> String {
 
 fn refusal(text: &str) -> String {
     match import_text(text) {
-        Err(crate::Error::Input { place, what, .. }) => {
+        Err(crate::Error::Input { place, what, hint }) => {
+            assert!(hint.is_some(), "{what}");
             assert!(place.file.ends_with("tasks.json"));
             format!("{}: {what}", place.path.unwrap_or_default())
         }
@@ -38,6 +39,12 @@ fn broken_tasks_are_refused_with_file_and_path() {
             r#"[{"id":1,"annotations":{}}]"#.to_owned(),
             "[0].annotations",
             "is an object, not a list",
+        ),
+        (
+            r#"[{"id":1,"data":{},"annotations":[]},{"id":2,"data":{},"annotations":"none"}]"#
+                .to_owned(),
+            "[1].annotations",
+            "is a string, not a list",
         ),
         (r#"[{"id":1,"annotations":[7]}]"#.to_owned(), "[0].annotations[0]", "expected an object"),
         (

@@ -205,3 +205,26 @@ fn files_are_told_from_others() {
     let labelled = br#"[{"id":1,"data":{},"annotations":[],"predictions":[]}]"#;
     assert_eq!(LabelStudio.detect("a.json", labelled), 2);
 }
+
+#[test]
+fn tasks_are_told_from_tables_by_the_members_of_a_task() {
+    let detect = |text: &str| LabelStudio.detect("a.json", text.as_bytes());
+    for tasks in [
+        r#"[{"id":1,"data":{"text":"a"},"annotations":"none"}]"#,
+        r#" [{"id":1}, {"predictions":[{"data":1}],"data" : {"#,
+        r#"{"drafts":null,"data":{"a\"b":"}"}}"#,
+        r#"[{"completions":[],"data":{}}]"#,
+    ] {
+        assert_eq!(detect(tasks), 2, "{tasks}");
+    }
+    // what looks alike is a value, lies deeper, or in another object
+    for apart in [
+        r#"[{"id":1,"text":"data","note":"annotations","meta":{"data":1}}]"#,
+        r#"[{"id":1,"meta":{"src":"data"},"annotation_id":3}]"#,
+        r#"[{"data":{}},{"annotations":[]}]"#,
+        r#"[{"data":{"annotations":[]}}]"#,
+        r#"[{"id":1,"meta":{"data":1,"annotations":[]}}]"#,
+    ] {
+        assert!(detect(apart) < 2, "{apart}");
+    }
+}
