@@ -152,8 +152,8 @@ fn a_directory_is_made() {
     on branch main at <1>
     nothing staged
     $ gloss -C nowhere status
-    ! error: no store at or above `nowhere`
-    ! hint: make one with `gloss init`
+    ! error: there is no directory `nowhere`
+    ! hint: check what `-C` says
     [2]
     "#);
 }

@@ -261,7 +261,8 @@ fn a_lock_of_a_dead_gloss_is_broken() {
     let s = with_a_row();
     let lock = s.path(".gloss/git/refs/heads/main.lock");
     fs::write(&lock, "").unwrap();
-    fs::write(s.path(".gloss/lock"), "refs/heads/main.lock").unwrap();
+    let note = format!("refs/heads/main.lock {}", "1".repeat(40));
+    fs::write(s.path(".gloss/lock"), note).unwrap();
     s.ok("import dog.csv --update -m dog");
     assert!(!lock.exists());
     assert_eq!(label(&s, "i1"), "dog");

@@ -44,7 +44,8 @@ impl Context {
     pub(crate) fn store(&self) -> Result<Store> {
         if !self.directory.is_dir() {
             let dir = self.directory.display();
-            return Err(CliError::input(format!("there is no directory `{dir}`")));
+            return Err(CliError::input(format!("there is no directory `{dir}`"))
+                .hint("check what `-C` says"));
         }
         Ok(Store::discover(&Disk::default(), &self.directory)?)
     }

@@ -55,6 +55,14 @@ impl CliError {
         Self { kind, message, hints: Vec::new(), broken_pipe: false }
     }
 
+    /// Names the file at fault, where the input is.
+    pub(crate) fn of_file(mut self, name: &str) -> Self {
+        if self.kind == Kind::Input {
+            self.message = format!("{name}: {}", self.message);
+        }
+        self
+    }
+
     /// The error as an exporter passes it through.
     pub(crate) fn into_format(self) -> FormatError {
         FormatError::Usage { what: self.message, hint: self.hints.into_iter().next() }

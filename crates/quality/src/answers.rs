@@ -13,7 +13,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use glossator_store::Result;
 use glossator_store::canonical::Rows;
-use glossator_store::limits::BATCH_ROWS;
+use glossator_store::limits::{BATCH_BYTES_MAX, BATCH_ROWS, batch_bytes};
 use glossator_store::schema::{ANNOTATIONS, Annotations};
 use glossator_store::segment::BatchStream;
 
@@ -84,9 +84,11 @@ impl<'a> FinalAnswers<'a> {
 
     /// Rows of whole items.
     fn next_items(&mut self) -> Result<Option<RecordBatch>> {
+        let mut bytes: usize = self.waiting.iter().map(batch_bytes).sum();
         loop {
             let held: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-            if held >= BATCH_ROWS || (self.done && held > 0) {
+            let full = held >= BATCH_ROWS || bytes >= BATCH_BYTES_MAX;
+            if (full && self.holds_whole_item()) || (self.done && held > 0) {
                 let all = concat_batches(&ANNOTATIONS.arrow(), &self.waiting)?;
                 let ids = Annotations::new(&all);
                 let last = ids.item_id(held - 1);
@@ -105,10 +107,23 @@ impl<'a> FinalAnswers<'a> {
                 return Ok(None);
             }
             match self.rows.next() {
-                Some(batch) => self.waiting.push(batch?),
+                Some(batch) => {
+                    let batch = batch?;
+                    bytes += batch_bytes(&batch);
+                    self.waiting.push(batch);
+                }
                 None => self.done = true,
             }
         }
+    }
+
+    /// Whether the rows that wait are of more than one item.
+    fn holds_whole_item(&self) -> bool {
+        let mut filled = self.waiting.iter().filter(|batch| batch.num_rows() > 0);
+        let Some(first) = filled.next() else { return false };
+        let last = filled.next_back().unwrap_or(first);
+        let (rows, last_rows) = (Annotations::new(first), Annotations::new(last));
+        rows.item_id(0) != last_rows.item_id(last.num_rows() - 1)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every limit of the store, units last.
 
+use arrow::array::{Array, RecordBatch};
+
 /// Version of the on-disk format.
 pub const FORMAT: u32 = 1;
 /// Rows of one segment at most.
@@ -12,6 +14,15 @@ pub const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
 pub const PAGE_ROWS_MAX: usize = 4_096;
 /// Rows of the batches that a segment is written and read in.
 pub const BATCH_ROWS: usize = 8_192;
+/// Bytes that the rows of one batch take at most, but for a single row that takes more.
+pub const BATCH_BYTES_MAX: usize = 32 << 20;
+/// Canonical bytes after which a segment's writer hands on the rows that it holds.
+pub const WRITE_BYTES_MAX: usize = 16 << 20;
+/// Canonical bytes of one Parquet row group, after which the next one begins. Encoded bytes say
+/// little of equal large cells, and how far rows of a row group differ bounds a batch.
+pub const ROW_GROUP_CANONICAL_BYTES_MAX: usize = 256 << 20;
+/// Bytes of a batch of a sorted run in a temporary file at most: a merge holds one of each run.
+pub const RUN_BATCH_BYTES_MAX: usize = 4 << 20;
 /// Bytes of an id at most.
 pub const ID_BYTES_MAX: usize = 1_024;
 /// Unfolded removal objects of a table before a commit folds them into one.
@@ -28,3 +39,22 @@ pub const COPIES_CHECKED_ROWS_MAX: u64 = 1 << 16;
 pub const META_NAMES_MAX: usize = 10_000;
 /// Bytes of a git object that is read (a tree file, a commit) at most.
 pub const GIT_OBJECT_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes that the rows of a batch take, as the limits count them: of a slice, its own part alone.
+pub fn batch_bytes(batch: &RecordBatch) -> usize {
+    let bytes = |column: &dyn Array| {
+        let data = column.to_data();
+        data.get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(|column| bytes(column.as_ref())).sum()
+}
+
+/// Bytes that a row of a batch takes on average, at least one.
+pub fn row_bytes(batch: &RecordBatch) -> usize {
+    (batch_bytes(batch) / batch.num_rows().max(1)).max(1)
+}
+
+/// How many rows of so many bytes a batch of at most `bytes` may hold.
+pub fn batch_rows(bytes: usize, row_bytes: usize) -> usize {
+    (bytes / row_bytes.max(1)).clamp(1, BATCH_ROWS)
+}

@@ -39,6 +39,8 @@ pub struct People {
     by_id: BTreeMap<String, Person>,
     by_email: HashMap<String, String>,
     changed: BTreeSet<String>,
+    /// Ids that are in no file yet.
+    fresh: BTreeSet<String>,
     /// Pseudonyms of persons whose id became known: pseudonym to id.
     pub aliases: BTreeMap<String, String>,
 }
@@ -68,6 +70,7 @@ impl Store {
             by_id: BTreeMap::new(),
             by_email: HashMap::new(),
             changed: BTreeSet::new(),
+            fresh: BTreeSet::new(),
             aliases: BTreeMap::new(),
         };
         let text = self.disk().read_optional(&path)?.unwrap_or_default();
@@ -102,6 +105,7 @@ impl Store {
     /// Writes what changed to the people file; what another process wrote in the meantime stays.
     pub fn save_people(&self, people: &mut People) -> Result<()> {
         let changed = std::mem::take(&mut people.changed);
+        people.fresh.clear();
         if changed.is_empty() {
             return Ok(());
         }
@@ -157,11 +161,18 @@ impl People {
         }
         if !self.by_id.contains_key(&id) {
             self.changed.insert(id.clone());
+            self.fresh.insert(id.clone());
         }
         if let Some(email) = email {
-            // The first id that was given to an address keeps it: rows hold that id. Another id of
-            // the same person is joined to it by a record.
-            match known.filter(|known| *known != id) {
+            // A pseudonym that rows hold keeps its address, and is joined to the id by a record;
+            // one that was made a moment ago gives way.
+            let known = known.filter(|known| *known != id);
+            let fresh = known.as_ref().is_some_and(|known| self.fresh.remove(known));
+            if fresh && let Some(before) = known.as_ref().and_then(|k| self.by_id.get_mut(k)) {
+                // Its facts stay: what is left over of the file may name it.
+                before.emails.retain(|e| *e != email);
+            }
+            match known.filter(|_| !fresh) {
                 Some(known) => drop(self.aliases.insert(known, id.clone())),
                 None => {
                     let person = self.by_id.entry(id.clone()).or_insert_with(|| Person::new(&id));
@@ -209,6 +220,11 @@ mod tests {
         let mut people = store.people().unwrap();
         let early = people.identify(None, Some("Ann@example.com"), None);
         assert!(early.starts_with("p-") && early.len() == 18, "{early}");
+        // Nothing was stored under the pseudonym: it gives way.
+        assert!(people.identify(None, Some("eve@example.com"), None).starts_with("p-"));
+        assert_eq!(people.identify(Some("4"), Some("eve@example.com"), None), "4");
+        assert_eq!(people.identify(None, Some("eve@example.com"), None), "4");
+        store.save_people(&mut people).unwrap();
         let facts = r#"{"id":2,"email":"ann@example.com"}"#;
         assert_eq!(people.identify(Some("2"), Some("ann@example.com"), Some(facts)), "2");
         // Rows hold the pseudonym already: it stays, and is joined to the id.

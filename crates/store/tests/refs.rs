@@ -60,6 +60,7 @@ fn a_foreign_lock_is_named_and_one_of_a_dead_owner_is_broken() {
     let oid = "1".repeat(40);
     let note = format!("refs/heads/main.lock {oid}");
     std::fs::write(test.store.root().join("lock"), &note).unwrap();
+    std::fs::write(&lock, format!("{}\n", "2".repeat(40))).unwrap();
     assert!(test.import(&[choice("item", "id", "b")]).is_err(), "it is not what was noted");
     std::fs::write(test.store.root().join("lock"), note).unwrap();
     std::fs::write(&lock, format!("{oid}\n")).unwrap();

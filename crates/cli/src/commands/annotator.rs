@@ -97,10 +97,20 @@ fn join(context: &mut Context, alias: &str, of: &str) -> Result<u8> {
     let _writing = store.writing()?;
     // An address never enters a row.
     let mut people = store.people()?;
+    let same = alias == of;
     let (alias, of) =
         (people.identify(Some(alias), None, None), people.identify(Some(of), None, None));
     store.save_people(&mut people)?;
     let (alias, of) = (alias.as_str(), of.as_str());
+    if alias == of && !same {
+        // Two words for one person: nothing is left to join.
+        if context.json {
+            context.json_line(&serde_json::json!({ "commit": null }))?;
+        } else {
+            writeln!(context.out(), "both are {of}")?;
+        }
+        return Ok(0);
+    }
     if alias == of {
         return Err(CliError::input("an id cannot be another name of itself"));
     }

@@ -185,6 +185,7 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
         if is_table(*importer) && options.source.is_none() {
             options.source = only_table_source(snapshot)?;
         }
+        sink.begin(input.name());
         let report = importer.import(input, &options, &mut sink)?;
         record(context, &mut sink, input, *importer, &report)?;
         field = field.or_else(|| answer_column(&report.mapping));
@@ -205,7 +206,10 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
     }
     sources.sort();
     sources.dedup();
-    let (intaken, people, mut told) = sink.finish()?;
+    let names: Vec<String> =
+        inputs.iter().map(|(input, _)| format!("`{}`", input.name())).collect();
+    let (intaken, people, mut told) =
+        sink.finish().map_err(|error| error.of_file(&names.join(", ")))?;
     told.gold_without_answers(&intaken);
     Ok(Made {
         report: Report {

@@ -8,7 +8,7 @@ use super::join::gather;
 use crate::canonical::Rows;
 use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::Result;
-use crate::limits::BATCH_ROWS;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, row_bytes};
 use crate::schema::Table;
 
 type Place = (usize, usize);
@@ -73,9 +73,11 @@ impl Fold {
                 }
             }
         }
+        let old_bytes: Vec<usize> = olds.iter().map(row_bytes).collect();
+        let new_bytes: Vec<usize> = news.iter().map(row_bytes).collect();
         let mut at = 0;
         let mut next = move || {
-            let chunk = &pairs[at..pairs.len().min(at + BATCH_ROWS)];
+            let chunk = first_chunk(&pairs[at..], &old_bytes, &new_bytes);
             at += chunk.len();
             if chunk.is_empty() {
                 return Ok(None);
@@ -99,4 +101,20 @@ impl Fold {
         };
         Ok(Box::new(std::iter::from_fn(move || next().transpose())))
     }
+}
+
+/// The first pairs that fit a batch, by rows and by bytes: at least one where there are any.
+fn first_chunk<'p>(
+    pairs: &'p [(Option<Place>, Option<Place>)],
+    old_bytes: &[usize],
+    new_bytes: &[usize],
+) -> &'p [(Option<Place>, Option<Place>)] {
+    let of = |bytes: &[usize], place: Option<Place>| place.map_or(0, |(batch, _)| bytes[batch]);
+    let (mut rows, mut bytes) = (0, 0);
+    while rows < pairs.len().min(BATCH_ROWS) && bytes < BATCH_BYTES_MAX {
+        let (old, new) = pairs[rows];
+        bytes += of(old_bytes, old) + of(new_bytes, new);
+        rows += 1;
+    }
+    &pairs[..rows]
 }

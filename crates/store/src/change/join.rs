@@ -8,7 +8,7 @@ use arrow::compute::interleave_record_batch;
 use crate::canonical::{Key, Rows};
 use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::Result;
-use crate::limits::BATCH_ROWS;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, row_bytes};
 use crate::schema::Table;
 use crate::segment::{BatchStream, SegmentKind, segment_schema};
 
@@ -20,11 +20,17 @@ pub(super) struct Cursor<'a> {
     /// Batches that rows of the current output come from; the last one is current.
     pub(super) kept: Vec<RecordBatch>,
     done: bool,
+    /// Bytes of a row of the current batch on average.
+    row_bytes: usize,
+    /// Bytes of the rows that were taken for the current output.
+    taken: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(batches: BatchStream<'a>, key_len: usize) -> Result<Self> {
-        let mut cursor = Self { batches, key_len, row: 0, kept: Vec::new(), done: false };
+        let kept = Vec::new();
+        let mut cursor =
+            Self { batches, key_len, row: 0, kept, done: false, row_bytes: 0, taken: 0 };
         cursor.load()?;
         Ok(cursor)
     }
@@ -34,6 +40,7 @@ impl<'a> Cursor<'a> {
         for batch in self.batches.by_ref() {
             let batch = batch?;
             if batch.num_rows() > 0 {
+                self.row_bytes = row_bytes(&batch);
                 self.kept.push(batch);
                 return Ok(());
             }
@@ -52,6 +59,7 @@ impl<'a> Cursor<'a> {
     fn take(&mut self) -> Result<(usize, usize)> {
         let place = (self.kept.len() - 1, self.row);
         self.row += 1;
+        self.taken += self.row_bytes;
         if self.kept.last().is_none_or(|batch| self.row >= batch.num_rows()) {
             self.load()?;
         }
@@ -60,6 +68,7 @@ impl<'a> Cursor<'a> {
 
     /// Forgets batches that no coming row is in.
     fn forget(&mut self) {
+        self.taken = 0;
         let keep = if self.done { 0 } else { 1 };
         self.kept.drain(..self.kept.len() - keep.min(self.kept.len()));
     }
@@ -68,12 +77,12 @@ impl<'a> Cursor<'a> {
 /// The places of an old and a new row with one key.
 pub(super) type Pair = (Option<(usize, usize)>, Option<(usize, usize)>);
 
-/// Takes up to a batch of pairs in order of their keys.
+/// Takes up to a batch of pairs in order of their keys, by rows and by bytes.
 pub(super) fn next_pairs(old: &mut Cursor<'_>, new: &mut Cursor<'_>) -> Result<Vec<Pair>> {
     old.forget();
     new.forget();
     let mut pairs = Vec::new();
-    while pairs.len() < BATCH_ROWS {
+    while pairs.len() < BATCH_ROWS && old.taken + new.taken < BATCH_BYTES_MAX {
         let order = match (old.key(), new.key()) {
             (None, None) => break,
             (Some(_), None) => Ordering::Less,

@@ -154,7 +154,9 @@ impl History {
             let path = self.dir.join(name);
             if ours && !name.contains("..") {
                 let found = self.disk.read_optional(&path)?;
-                if found.is_some_and(|found| found.trim_ascii_end() == content.as_bytes()) {
+                // Empty: it died between making the file and writing it.
+                let whole = |found: &[u8]| found == content.as_bytes() || found.is_empty();
+                if found.is_some_and(|found| whole(found.trim_ascii_end())) {
                     self.disk.remove_file(&path)?;
                 }
             }

@@ -19,7 +19,7 @@ use crate::canonical::Rows;
 use crate::delta::DeltaBatch;
 use crate::error::Result;
 use crate::geometry::Shape;
-use crate::limits::{BATCH_ROWS, ID_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, ID_BYTES_MAX, batch_bytes};
 use crate::schema::{ANNOTATIONS, AnnotationRow, Annotations};
 use crate::segment::BatchStream;
 use crate::snapshot::Located;
@@ -46,11 +46,13 @@ impl<'a> Pairing<'a> {
         Self { settle, rows, waiting: VecDeque::new(), done: false, unanswered }
     }
 
-    /// The rows of whole items, at least a batch of them unless the file ends.
+    /// The rows of whole items, at least a batch of them (by rows or bytes) unless the file ends.
     fn next_items(&mut self) -> Result<Option<RecordBatch>> {
+        let mut bytes: usize = self.waiting.iter().map(batch_bytes).sum();
         loop {
             let held: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-            if held >= BATCH_ROWS || (self.done && held > 0) {
+            let full = held >= BATCH_ROWS || bytes >= BATCH_BYTES_MAX;
+            if (full && self.holds_whole_item()) || (self.done && held > 0) {
                 let all = concat_batches(&ANNOTATIONS.arrow(), &self.waiting)?;
                 let cut = if self.done { held } else { last_item_start(&all) };
                 if cut > 0 {
@@ -65,10 +67,23 @@ impl<'a> Pairing<'a> {
                 return Ok(None);
             }
             match self.rows.next() {
-                Some(batch) => self.waiting.push_back(batch?),
+                Some(batch) => {
+                    let batch = batch?;
+                    bytes += batch_bytes(&batch);
+                    self.waiting.push_back(batch);
+                }
                 None => self.done = true,
             }
         }
+    }
+
+    /// Whether the rows that wait are of more than one item.
+    fn holds_whole_item(&self) -> bool {
+        let mut filled = self.waiting.iter().filter(|batch| batch.num_rows() > 0);
+        let Some(first) = filled.next() else { return false };
+        let last = filled.next_back().unwrap_or(first);
+        let (rows, last_rows) = (Annotations::new(first), Annotations::new(last));
+        rows.item_id(0) != last_rows.item_id(last.num_rows() - 1)
     }
 
     fn next_delta(&mut self) -> Result<Option<DeltaBatch>> {

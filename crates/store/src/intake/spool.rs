@@ -11,7 +11,9 @@ use arrow::ipc::writer::StreamWriter;
 
 use crate::error::{IoContext, Result};
 use crate::fs::anonymous_temp_file;
-use crate::limits::{BATCH_ROWS, SORT_BYTES_MAX};
+use crate::limits::{
+    BATCH_BYTES_MAX, RUN_BATCH_BYTES_MAX, SORT_BYTES_MAX, batch_bytes, batch_rows, row_bytes,
+};
 use crate::segment::{BatchStream, merge_sorted};
 
 const TEMP: &str = "temporary file";
@@ -40,15 +42,15 @@ impl Spool {
 
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        self.bytes += batch.get_array_memory_size();
+        self.bytes += batch_bytes(&batch);
         self.batches.push(batch);
         if self.bytes > self.limit {
             let writer = match &mut self.spilled {
                 Some(writer) => writer,
                 none => none.insert(writer(&self.schema)?),
             };
-            for batch in self.batches.drain(..) {
-                writer.write(&batch)?;
+            for slice in self.batches.drain(..).flat_map(|b| slices(b, BATCH_BYTES_MAX)) {
+                writer.write(&slice)?;
             }
             self.bytes = 0;
         }
@@ -108,19 +110,21 @@ fn sorted_within(
     let mut runs: Vec<BatchStream<'static>> = Vec::new();
     let (mut pending, mut bytes) = (Vec::new(), 0);
     for batch in batches {
-        let batch = batch?;
-        bytes += batch.get_array_memory_size();
-        pending.push(batch);
-        if bytes > limit {
-            let run = sorted_run(&schema, &pending, key_len)?;
-            pending.clear();
-            bytes = 0;
-            runs.push(spill(&run)?);
+        for slice in slices(batch?, BATCH_BYTES_MAX) {
+            let more = batch_bytes(&slice);
+            // A run is one batch for a moment, whose offsets have 32 bits.
+            if !pending.is_empty() && limit.saturating_sub(bytes) < more {
+                runs.push(spill(sorted_run(&schema, &pending, key_len)?)?);
+                pending.clear();
+                bytes = 0;
+            }
+            bytes += more;
+            pending.push(slice);
         }
     }
     if !pending.is_empty() {
         let run = sorted_run(&schema, &pending, key_len)?;
-        runs.push(Box::new(slices(run).map(Ok)));
+        runs.push(Box::new(slices(run, BATCH_BYTES_MAX).map(Ok)));
     }
     merge_sorted(runs, key_len)
 }
@@ -143,15 +147,17 @@ fn sorted_run(schema: &SchemaRef, batches: &[RecordBatch], key_len: usize) -> Re
     Ok(take_record_batch(&all, &UInt32Array::from(order))?)
 }
 
-fn slices(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
+/// Parts of a batch that hold at most `bytes`, as far as its rows are of one size.
+fn slices(batch: RecordBatch, bytes: usize) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch_rows(bytes, row_bytes(&batch));
     (0..batch.num_rows())
-        .step_by(BATCH_ROWS)
-        .map(move |at| batch.slice(at, BATCH_ROWS.min(batch.num_rows() - at)))
+        .step_by(rows)
+        .map(move |at| batch.slice(at, rows.min(batch.num_rows() - at)))
 }
 
-fn spill(run: &RecordBatch) -> Result<BatchStream<'static>> {
+fn spill(run: RecordBatch) -> Result<BatchStream<'static>> {
     let mut writer = writer(&run.schema())?;
-    for slice in slices(run.clone()) {
+    for slice in slices(run, RUN_BATCH_BYTES_MAX) {
         writer.write(&slice)?;
     }
     let mut file =

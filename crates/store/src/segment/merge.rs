@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::interleave_record_batch;
 
 use crate::error::Result;
-use crate::limits::BATCH_ROWS;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, row_bytes};
 
 /// Batches of one schema.
 pub type BatchStream<'a> = Box<dyn Iterator<Item = Result<RecordBatch>> + 'a>;
@@ -21,7 +21,7 @@ pub fn merge_sorted<'a>(streams: Vec<BatchStream<'a>>, key_len: usize) -> Result
     }
     let mut merge = Merge { cursors: BinaryHeap::new(), pending: Vec::new() };
     for (index, batches) in streams.into_iter().enumerate() {
-        let mut cursor = Cursor { index, key_len, batches, batch: None, row: 0 };
+        let mut cursor = Cursor { index, key_len, batches, batch: None, row: 0, row_bytes: 0 };
         if cursor.load()? {
             merge.cursors.push(cursor);
         }
@@ -48,6 +48,8 @@ struct Cursor<'a> {
     batches: BatchStream<'a>,
     batch: Option<RecordBatch>,
     row: usize,
+    /// Bytes of a row of the batch on average.
+    row_bytes: usize,
 }
 
 impl Cursor<'_> {
@@ -57,6 +59,7 @@ impl Cursor<'_> {
         for batch in self.batches.by_ref() {
             let batch = batch?;
             if batch.num_rows() > 0 {
+                self.row_bytes = row_bytes(&batch);
                 self.batch = Some(batch);
                 return Ok(true);
             }
@@ -109,7 +112,8 @@ impl Merge<'_> {
         let mut picks: Vec<(usize, usize)> = Vec::with_capacity(BATCH_ROWS);
         // Where each stream's current batch stands in `pending`.
         let mut places: Vec<(usize, usize)> = Vec::new();
-        while picks.len() < BATCH_ROWS {
+        let mut bytes = 0;
+        while picks.len() < BATCH_ROWS && bytes < BATCH_BYTES_MAX {
             let Some(mut cursor) = self.cursors.pop() else { break };
             let place = match places.iter().find(|(index, _)| *index == cursor.index) {
                 Some((_, place)) => *place,
@@ -125,7 +129,8 @@ impl Merge<'_> {
             loop {
                 picks.push((place, cursor.row));
                 cursor.row += 1;
-                if cursor.row == rows || picks.len() >= BATCH_ROWS {
+                bytes += cursor.row_bytes;
+                if cursor.row == rows || picks.len() >= BATCH_ROWS || bytes >= BATCH_BYTES_MAX {
                     break;
                 }
                 if self.cursors.peek().is_some_and(|next| *next > cursor) {

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
@@ -20,7 +20,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::fs::Work;
 use crate::guard::guarded;
 use crate::id::Digest;
-use crate::limits::{BATCH_ROWS, OBJECT_BYTES_WHOLE_MAX};
+use crate::limits::{BATCH_BYTES_MAX, OBJECT_BYTES_WHOLE_MAX, batch_rows};
 use crate::objects::Objects;
 use crate::schema::Table;
 
@@ -119,13 +119,34 @@ impl SegmentReader {
         self.read(Some(RowSelection::from_consecutive_ranges(ranges, self.line.rows as usize)))
     }
 
+    /// Bytes of a decoded row on average, in the row group where rows are the largest.
+    ///
+    /// A large cell that many rows have is encoded once: what pages say of their bytes before
+    /// encoding counts where it is more.
+    fn row_bytes(&self) -> usize {
+        let metadata = self.metadata.metadata();
+        let decoded = |group: usize, column: usize| {
+            let pages = metadata.offset_index()?.get(group)?.get(column)?;
+            let bytes = pages.unencoded_byte_array_data_bytes()?;
+            Some(bytes.iter().fold(0_i64, |sum, bytes| sum.saturating_add(*bytes)))
+        };
+        let mean = |(at, group): (usize, &RowGroupMetaData)| {
+            let bytes = group.columns().iter().enumerate().map(|(column, chunk)| {
+                chunk.uncompressed_size().max(decoded(at, column).unwrap_or(0))
+            });
+            bytes.fold(0, i64::saturating_add) / group.num_rows().max(1)
+        };
+        let most = metadata.row_groups().iter().enumerate().map(mean).max();
+        usize::try_from(most.unwrap_or(0)).unwrap_or(0)
+    }
+
     fn read(&self, selection: Option<RowSelection>) -> Result<Scan> {
         let damaged = |e: parquet::errors::ParquetError| Error::damaged(self.line.segment, e);
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.source.clone(),
             self.metadata.clone(),
         )
-        .with_batch_size(BATCH_ROWS);
+        .with_batch_size(batch_rows(BATCH_BYTES_MAX, self.row_bytes()));
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }

@@ -5,12 +5,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use glossator_formats::Sink;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
+use glossator_formats::{JsonRows, Sink};
 use glossator_store::change::SourceFile;
 use glossator_store::fs::{TempFile, output_file};
 use glossator_store::intake::{Intake, Intaken};
+use glossator_store::key_index::KeyHasher;
 use glossator_store::people::People;
 use glossator_store::schema::{
     ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, AnnotatorsBuilder, SOURCES, SourceRow,
@@ -48,6 +50,11 @@ pub(super) struct StoreSink<'s> {
     told: Told,
     quarantine: Option<(PathBuf, TempFile)>,
     progress: ProgressBar,
+    /// The file that is read.
+    file: String,
+    /// Keys so far; filled for a quarantine only.
+    keys: HashSet<(u64, [u8; 12])>,
+    hasher: KeyHasher,
     /// Policies that annotations name; the store knows none yet.
     policies: BTreeSet<String>,
     /// Sources that annotations have so far.
@@ -72,8 +79,19 @@ impl<'s> StoreSink<'s> {
         let style = ProgressStyle::with_template("{spinner} {human_pos} rows read, {per_sec}");
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         progress.enable_steady_tick(Duration::from_millis(100));
-        let (told, policies, sources) = Default::default();
-        Ok(Self { intake, people, told, quarantine, progress, policies, sources })
+        let (told, file, keys, hasher, policies, sources) = Default::default();
+        Ok(Self {
+            intake,
+            people,
+            told,
+            quarantine,
+            progress,
+            file,
+            keys,
+            hasher,
+            policies,
+            sources,
+        })
     }
 
     /// Records the source of a table, where any row is of it: rows may state their own.
@@ -88,6 +106,38 @@ impl<'s> StoreSink<'s> {
 
     pub(super) fn file(&mut self, file: SourceFile) {
         self.intake.source_file(file);
+    }
+
+    /// Sets rows aside whose key the import had before. Only for a quarantine: else the intake
+    /// finds them without remembering every key.
+    fn without_repeats(&mut self, rows: RecordBatch) -> FormatResult<RecordBatch> {
+        let annotations = Annotations::new(&rows);
+        let json = JsonRows::new(&ANNOTATIONS, &rows)?;
+        let (mut keep, mut bad) = (Vec::new(), Vec::new());
+        for row in 0..annotations.len() {
+            let (item, id) = (annotations.item_id(row), annotations.annotation_id(row));
+            if id.is_empty() || self.keys.insert(self.hasher.hash(item, id)) {
+                keep.push(row as u32);
+                continue;
+            }
+            let mut raw = Vec::new();
+            json.write(row, &mut raw)?;
+            bad.push(BadRecord {
+                place: Place::file(self.file.clone()),
+                reason: format!("the key stands twice in the import: `{item}` `{id}`"),
+                raw: String::from_utf8_lossy(&raw).into_owned(),
+            });
+        }
+        for record in bad {
+            self.bad(record)?;
+        }
+        let rows = take_record_batch(&rows, &UInt32Array::from(keep));
+        Ok(rows.map_err(glossator_store::Error::from)?)
+    }
+
+    /// Says which file is read from here on.
+    pub(super) fn begin(&mut self, file: String) {
+        self.file = file;
     }
 
     /// Ends the import: what it made, the people, and what was told.
@@ -115,6 +165,11 @@ impl<'s> StoreSink<'s> {
 
 impl Sink for StoreSink<'_> {
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
+        let rows = if table == &ANNOTATIONS && self.quarantine.is_some() {
+            self.without_repeats(rows)?
+        } else {
+            rows
+        };
         if table == &ANNOTATIONS {
             self.progress.inc(rows.num_rows() as u64);
             let annotations = Annotations::new(&rows);
