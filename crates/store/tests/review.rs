@@ -339,6 +339,7 @@ fn a_person_who_was_a_pseudonym_keeps_one_id() {
     let mut people = test.store.people().unwrap();
     let first = people.identify(None, Some("ann@example.com"), None);
     import(&[AnnotationRow { annotator_id: &first, ..choice("i", "", "cat") }]);
+    test.store.save_people(&mut people).unwrap();
     people.identify(Some("2"), Some("ann@example.com"), Some("{}"));
     let again = people.identify(None, Some("ann@example.com"), None);
     // The same table again.

@@ -736,7 +736,7 @@ fn what_is_odd_but_whole_is_kept_and_counted() {
 fn what_stands_beside_the_lists_is_refused_with_a_next_step() {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     for (member, what) in [(deep.as_str(), "nested deeper than 128 levels"), ("NaN", "NaN")] {
-        let file = temporary(&format!("{{\"images\": [], \"x\": {{\"a\": {member}}}}}"));
+        let file = temporary(format!("{{\"images\": [], \"x\": {{\"a\": {member}}}}}"));
         let mut sink = Collected::default();
         let error = Coco.import(&Input::new(file.path()), &given(None), &mut sink).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");

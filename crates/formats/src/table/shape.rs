@@ -11,8 +11,8 @@ pub(super) fn check(kind: &str, numbers: &[f64]) -> Result<(), String> {
         "rotated_bbox" => (n == 5, "a rotated box is [x, y, width, height, degrees]"),
         "ellipse" => (n == 5, "an ellipse is [x, y, radius x, radius y, degrees]"),
         "span" | "time_span" => (n == 2, "a span is [start, end]"),
-        "polyline" => (n % 2 == 0, "a line is x and y in turn"),
-        "keypoints" => (n % 3 == 0, "keypoints are x, y, visibility in turn"),
+        "polyline" => (n.is_multiple_of(2), "a line is x and y in turn"),
+        "keypoints" => (n.is_multiple_of(3), "keypoints are x, y, visibility in turn"),
         "polygon" if is_rings(numbers) => return Ok(()),
         "polygon" => {
             let form = "a polygon is its number of rings, then of each ring its number of points \

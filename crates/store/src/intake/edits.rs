@@ -92,10 +92,10 @@ impl<'s> Edits<'s> {
             // However large: edits come from people, not from an importer.
             let after =
                 self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
-            if let Some(layer) = made.layers.last() {
-                if let Some(what) = copies_fault(&after, &layer.tables)? {
-                    return Err(Error::BadRows { table: ANNOTATIONS.name, what });
-                }
+            if let Some(layer) = made.layers.last()
+                && let Some(what) = copies_fault(&after, &layer.tables)?
+            {
+                return Err(Error::BadRows { table: ANNOTATIONS.name, what });
             }
         }
         made.layers.retain(|layer| !layer.is_empty());

@@ -2,7 +2,7 @@
 //!
 //! A [`Table`] is generic (a name, numbered columns, a key). `tables.rs` lists the columns of each
 //! table in one place and derives from that list a borrowed row struct, a batch builder and a
-//! typed view over a [`RecordBatch`].
+//! typed view over a [`RecordBatch`](arrow::array::RecordBatch).
 //!
 //! # Guarantees
 //! - A column number is never reused and a column is never retyped; new columns are nullable.
