@@ -1,4 +1,4 @@
-//! Bugs found in review: each test says what should hold.
+//! Cases at the edges of import, edit and look-up: each test says what holds.
 
 #![allow(
     clippy::unwrap_used,
