@@ -324,8 +324,8 @@ fn record(
     Ok(())
 }
 
-/// Bytes of a file that detection looks at.
-const HEAD_BYTES: u64 = 1 << 16;
+/// Bytes of a file that detection looks at: a first record with a long text fits.
+const HEAD_BYTES: u64 = 4 << 20;
 
 fn importer(input: &Input, format: Option<&str>) -> Result<&'static dyn Importer> {
     let names: Vec<&str> = importers().iter().map(|i| i.name()).collect();
