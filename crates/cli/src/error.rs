@@ -158,6 +158,7 @@ impl From<FormatError> for CliError {
                 let missing = source.kind() == std::io::ErrorKind::NotFound
                     || source.kind() == std::io::ErrorKind::IsADirectory
                     || source.kind() == std::io::ErrorKind::InvalidData
+                    || source.kind() == std::io::ErrorKind::InvalidInput
                     || source.kind() == std::io::ErrorKind::UnexpectedEof;
                 let broken_pipe = source.kind() == std::io::ErrorKind::BrokenPipe;
                 let kind = if missing { Kind::Input } else { Kind::Outside };

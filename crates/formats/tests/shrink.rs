@@ -65,11 +65,12 @@ fn file(format: &str) -> String {
         }),
         _ => {
             let task = |i| {
-                format!(
-                    r#"{{"id":{i},"data":{{"text":"{pad}"}},"annotations":[{{"id":{i},"completed_by":1,
-                    "result":[{{"from_name":"f","to_name":"t","type":"choices",
-                    "value":{{"choices":["a"]}}}}]}}]}}"#
-                )
+                let value = r#"{"choices":["a"]}"#;
+                let result = format!(
+                    r#"{{"from_name":"f","to_name":"t","type":"choices","value":{value}}}"#
+                );
+                let answer = format!(r#"{{"id":{i},"completed_by":1,"result":[{result}]}}"#);
+                format!(r#"{{"id":{i},"data":{{"text":"{pad}"}},"annotations":[{answer}]}}"#)
             };
             let tasks: Vec<String> = (0..ROWS).map(task).collect();
             text = format!("[{}]", tasks.join(","));
