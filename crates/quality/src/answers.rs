@@ -10,12 +10,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::take_record_batch;
 use glossator_store::Result;
 use glossator_store::canonical::Rows;
-use glossator_store::limits::{BATCH_BYTES_MAX, BATCH_ROWS, batch_bytes};
 use glossator_store::schema::{ANNOTATIONS, Annotations};
 use glossator_store::segment::BatchStream;
+use glossator_store::whole_items::WholeItems;
 
 /// How many ties are listed.
 const TIES_SHOWN_MAX: usize = 20;
@@ -64,66 +64,15 @@ impl LeftOut {
 }
 
 /// Reduces annotations sorted by item to final answers.
+#[derive(Debug)]
 pub struct FinalAnswers<'a> {
-    rows: BatchStream<'a>,
-    waiting: Vec<RecordBatch>,
-    done: bool,
-}
-
-impl std::fmt::Debug for FinalAnswers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FinalAnswers").field("done", &self.done).finish_non_exhaustive()
-    }
+    items: WholeItems<'a>,
 }
 
 impl<'a> FinalAnswers<'a> {
     /// Reads batches of `annotations` in key order.
     pub fn new(rows: BatchStream<'a>) -> Self {
-        Self { rows, waiting: Vec::new(), done: false }
-    }
-
-    /// Rows of whole items.
-    fn next_items(&mut self) -> Result<Option<RecordBatch>> {
-        let mut bytes: usize = self.waiting.iter().map(batch_bytes).sum();
-        loop {
-            let held: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-            let full = held >= BATCH_ROWS || bytes >= BATCH_BYTES_MAX;
-            if (full && self.holds_whole_item()) || (self.done && held > 0) {
-                let all = concat_batches(&ANNOTATIONS.arrow(), &self.waiting)?;
-                let ids = Annotations::new(&all);
-                let last = ids.item_id(held - 1);
-                let cut = if self.done {
-                    held
-                } else {
-                    (0..held).rev().find(|&r| ids.item_id(r) != last).map_or(0, |r| r + 1)
-                };
-                if cut > 0 {
-                    self.waiting.clear();
-                    self.waiting.push(all.slice(cut, held - cut));
-                    return Ok(Some(all.slice(0, cut)));
-                }
-            }
-            if self.done {
-                return Ok(None);
-            }
-            match self.rows.next() {
-                Some(batch) => {
-                    let batch = batch?;
-                    bytes += batch_bytes(&batch);
-                    self.waiting.push(batch);
-                }
-                None => self.done = true,
-            }
-        }
-    }
-
-    /// Whether the rows that wait are of more than one item.
-    fn holds_whole_item(&self) -> bool {
-        let mut filled = self.waiting.iter().filter(|batch| batch.num_rows() > 0);
-        let Some(first) = filled.next() else { return false };
-        let last = filled.next_back().unwrap_or(first);
-        let (rows, last_rows) = (Annotations::new(first), Annotations::new(last));
-        rows.item_id(0) != last_rows.item_id(last.num_rows() - 1)
+        Self { items: WholeItems::new(rows) }
     }
 }
 
@@ -131,11 +80,7 @@ impl Iterator for FinalAnswers<'_> {
     type Item = Result<(RecordBatch, LeftOut)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.next_items() {
-            Ok(batch) => batch?,
-            Err(e) => return Some(Err(e)),
-        };
-        Some(reduce(&batch))
+        Some(self.items.next()?.and_then(|batch| reduce(&batch)))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod stage;
 pub mod store;
 pub mod transaction;
 pub mod verify;
+pub mod whole_items;
 
 pub use error::{Error, Result, RowConflict};
 pub use id::{CommitId, Digest};

@@ -12,17 +12,18 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::take_record_batch;
 
 use super::settle::{Settle, no_rows, repeated};
 use crate::canonical::Rows;
 use crate::delta::DeltaBatch;
 use crate::error::Result;
 use crate::geometry::Shape;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, ID_BYTES_MAX, batch_bytes};
+use crate::limits::ID_BYTES_MAX;
 use crate::schema::{ANNOTATIONS, AnnotationRow, Annotations};
 use crate::segment::BatchStream;
 use crate::snapshot::Located;
+use crate::whole_items::WholeItems;
 
 /// The least intersection over union at which two regions of one field are one that moved.
 pub const OVERLAP_MIN: f64 = 0.5;
@@ -30,9 +31,7 @@ pub const OVERLAP_MIN: f64 = 0.5;
 /// Delta batches of annotations that come sorted by item.
 pub(super) struct Pairing<'a> {
     settle: Settle<'a>,
-    rows: BatchStream<'a>,
-    waiting: VecDeque<RecordBatch>,
-    done: bool,
+    items: WholeItems<'a>,
     /// Counts items with a reference answer that nobody else answered.
     unanswered: &'a Cell<u64>,
 }
@@ -43,51 +42,11 @@ impl<'a> Pairing<'a> {
         rows: BatchStream<'a>,
         unanswered: &'a Cell<u64>,
     ) -> Self {
-        Self { settle, rows, waiting: VecDeque::new(), done: false, unanswered }
-    }
-
-    /// The rows of whole items, at least a batch of them (by rows or bytes) unless the file ends.
-    fn next_items(&mut self) -> Result<Option<RecordBatch>> {
-        let mut bytes: usize = self.waiting.iter().map(batch_bytes).sum();
-        loop {
-            let held: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-            let full = held >= BATCH_ROWS || bytes >= BATCH_BYTES_MAX;
-            if (full && self.holds_whole_item()) || (self.done && held > 0) {
-                let all = concat_batches(&ANNOTATIONS.arrow(), &self.waiting)?;
-                let cut = if self.done { held } else { last_item_start(&all) };
-                if cut > 0 {
-                    self.waiting.clear();
-                    if cut < held {
-                        self.waiting.push_back(all.slice(cut, held - cut));
-                    }
-                    return Ok(Some(all.slice(0, cut)));
-                }
-            }
-            if self.done {
-                return Ok(None);
-            }
-            match self.rows.next() {
-                Some(batch) => {
-                    let batch = batch?;
-                    bytes += batch_bytes(&batch);
-                    self.waiting.push_back(batch);
-                }
-                None => self.done = true,
-            }
-        }
-    }
-
-    /// Whether the rows that wait are of more than one item.
-    fn holds_whole_item(&self) -> bool {
-        let mut filled = self.waiting.iter().filter(|batch| batch.num_rows() > 0);
-        let Some(first) = filled.next() else { return false };
-        let last = filled.next_back().unwrap_or(first);
-        let (rows, last_rows) = (Annotations::new(first), Annotations::new(last));
-        rows.item_id(0) != last_rows.item_id(last.num_rows() - 1)
+        Self { settle, items: WholeItems::new(rows), unanswered }
     }
 
     fn next_delta(&mut self) -> Result<Option<DeltaBatch>> {
-        let Some(batch) = self.next_items()? else { return Ok(None) };
+        let Some(batch) = self.items.next().transpose()? else { return Ok(None) };
         let stated = {
             let rows = Annotations::new(&batch);
             (0..rows.len()).all(|row| !rows.annotation_id(row).is_empty())
@@ -171,13 +130,6 @@ impl Iterator for Pairing<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_delta().transpose()
     }
-}
-
-/// Where the rows of the last item begin.
-fn last_item_start(batch: &RecordBatch) -> usize {
-    let rows = Annotations::new(batch);
-    let last = batch.num_rows().saturating_sub(1);
-    (0..=last).rev().find(|&row| rows.item_id(row) != rows.item_id(last)).map_or(0, |row| row + 1)
 }
 
 fn key_order(batch: &RecordBatch) -> Result<Vec<u32>> {
