@@ -16,6 +16,8 @@ use crate::schema::{CellType, Column, ColumnView, Table};
 pub struct Rows<'a> {
     table: &'static Table,
     columns: Vec<ColumnView<'a>>,
+    /// Indices of the columns that are not null throughout.
+    filled: Vec<usize>,
     len: usize,
 }
 
@@ -26,7 +28,9 @@ impl<'a> Rows<'a> {
             batch.columns().iter().take(table.columns.len()).map(|c| ColumnView::new(c)).collect();
         match columns {
             Some(columns) if columns.len() == table.columns.len() => {
-                Ok(Self { table, columns, len: batch.num_rows() })
+                let len = batch.num_rows();
+                let filled = (0..columns.len()).filter(|&c| batch.column(c).null_count() < len);
+                Ok(Self { table, filled: filled.collect(), columns, len })
             }
             _ => Err(Error::BadRows {
                 table: table.name,
@@ -63,7 +67,8 @@ impl<'a> Rows<'a> {
 
     /// Appends the canonical bytes of some of a row's columns.
     pub fn encode_columns(&self, row: usize, out: &mut Vec<u8>, take: impl Fn(&Column) -> bool) {
-        for (column, view) in self.table.columns.iter().zip(&self.columns) {
+        for &index in &self.filled {
+            let (column, view) = (&self.table.columns[index], &self.columns[index]);
             if view.is_null(row) || !take(column) {
                 continue;
             }
@@ -161,20 +166,32 @@ pub fn get_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 #[derive(Debug, Clone)]
 pub struct Salts {
     stream: blake3::OutputReader,
+    /// Salts that were made already, many at a time.
+    made: [u8; SALTS_AT_ONCE * SALT_BYTES],
+    next: usize,
 }
+
+const SALT_BYTES: usize = 16;
+const SALTS_AT_ONCE: usize = 64;
 
 impl Salts {
     /// Starts at row 0.
     pub fn new(seed: &[u8; 32]) -> Self {
         let mut hasher = blake3::Hasher::new_keyed(seed);
         hasher.update(b"glossator row salt v1");
-        Self { stream: hasher.finalize_xof() }
+        let made = [0; SALTS_AT_ONCE * SALT_BYTES];
+        Self { stream: hasher.finalize_xof(), made, next: SALTS_AT_ONCE }
     }
 
     /// The next row's salt.
-    pub fn next_salt(&mut self) -> [u8; 16] {
-        let mut salt = [0; 16];
-        self.stream.fill(&mut salt);
+    pub fn next_salt(&mut self) -> [u8; SALT_BYTES] {
+        if self.next == SALTS_AT_ONCE {
+            self.stream.fill(&mut self.made);
+            self.next = 0;
+        }
+        let mut salt = [0; SALT_BYTES];
+        salt.copy_from_slice(&self.made[self.next * SALT_BYTES..][..SALT_BYTES]);
+        self.next += 1;
         salt
     }
 }

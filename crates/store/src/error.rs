@@ -67,6 +67,9 @@ pub enum Error {
     /// A ref that was to be made is there already.
     #[error("`{0}` exists already")]
     RefExists(String),
+    /// Rows that were promised in order came otherwise; the import begins again without that.
+    #[error("the rows are not in order of their keys")]
+    OutOfOrder,
     /// A ref was moved by somebody else.
     #[error("`{name}` moved from {expected} to {found}")]
     RefMoved {

@@ -6,8 +6,8 @@ use arrow::array::{Array, RecordBatch};
 pub const FORMAT: u32 = 1;
 /// Rows of one segment at most.
 pub const SEGMENT_ROWS_MAX: usize = 1 << 20;
-/// Rows of one Parquet row group at most.
-pub const ROW_GROUP_ROWS_MAX: usize = 131_072;
+/// Rows of one Parquet row group at most: a dictionary stands once a row group.
+pub const ROW_GROUP_ROWS_MAX: usize = SEGMENT_ROWS_MAX;
 /// Bytes of Arrow data of one Parquet row group at most.
 pub const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
 /// Rows of one Parquet data page at most: what a read of one row decodes.

@@ -6,12 +6,13 @@
 //!   equal ones drop out, any other refuses the commit with the rows.
 
 use crate::change::{ChangeRecord, ChangeWriter, Fold, Meta, compare, read_change};
-use crate::delta::{Counts, DeltaStream};
+use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result, RowConflict};
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove, RefName};
 use crate::id::CommitId;
 use crate::limits::{COPIES_CHECKED_ROWS_MAX, FOLD_ROWS_MAX};
 use crate::schema::{ANNOTATIONS, SUBMISSIONS, TABLES, Table};
+use crate::snapshot::TableSnapshot;
 use crate::store::{CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path};
 use crate::verify::copies_fault;
 
@@ -32,12 +33,30 @@ impl<'s> Transaction<'s> {
 
     /// Applies row changes of one table, sorted by key. A table may be given once.
     pub fn apply(&mut self, table: &'static Table, deltas: DeltaStream<'_>) -> Result<Counts> {
-        let store = self.snapshot.store();
-        let base = self.snapshot.table(table)?;
-        let mut writer = ChangeWriter::new(base, store.disk(), store.objects(), &store.index_dir());
+        let mut writer = self.writer(self.snapshot.table(table)?);
         for delta in deltas {
-            writer.push(&delta?, &mut self.layer.meta)?;
+            self.push(&mut writer, &delta?)?;
         }
+        self.end(table, writer)
+    }
+
+    /// Starts the change of a table of the snapshot.
+    pub(crate) fn writer(&self, base: &'s TableSnapshot) -> ChangeWriter<'s> {
+        let store = self.snapshot.store();
+        ChangeWriter::new(base, store.disk(), store.objects(), &store.index_dir())
+    }
+
+    /// Applies row changes, sorted by key over all calls.
+    pub(crate) fn push(&mut self, writer: &mut ChangeWriter<'_>, delta: &DeltaBatch) -> Result<()> {
+        writer.push(delta, &mut self.layer.meta)
+    }
+
+    /// Ends the change of a table.
+    pub(crate) fn end(
+        &mut self,
+        table: &'static Table,
+        writer: ChangeWriter<'_>,
+    ) -> Result<Counts> {
         let (change, conflicts) = writer.finish()?;
         self.conflicts.extend(conflicts);
         let counts = change.counts;

@@ -7,11 +7,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use glossator_formats::{ImportOptions, ImportReport, Importer, Input, importers};
+use glossator_formats::{
+    Error as FormatError, ImportOptions, ImportReport, Importer, Input, importers,
+};
 use glossator_store::change::SourceFile;
 use glossator_store::intake::{Intake, IntakeOptions, Intaken};
 use glossator_store::schema::{SOURCES, Sources};
-use glossator_store::{Digest, Snapshot};
+use glossator_store::{Digest, Error as StoreError, Snapshot};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -82,7 +84,7 @@ pub(crate) struct ImportArgs {
 }
 
 /// What an import made, as `--json` prints it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize)]
 struct Report {
     sources: Vec<String>,
     rows: std::collections::BTreeMap<&'static str, u64>,
@@ -102,9 +104,15 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
         if args.update || args.remove {
             keys::edit(context, args, &snapshot)?
         } else {
-            intake(context, args, &snapshot)?
+            match intake(context, args, &snapshot, args.gold.is_none())? {
+                Some(made) => made,
+                None => intake(context, args, &snapshot, false)?.ok_or(StoreError::OutOfOrder)?,
+            }
         }
     };
+    for note in &made.notes {
+        context.note(note)?;
+    }
     if args.dry_run {
         return finish(context, &made.report, "nothing was staged (--dry-run)");
     }
@@ -125,10 +133,13 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
 }
 
 /// What was taken, before it is staged or committed.
+
 struct Made {
     intaken: Intaken,
     people: glossator_store::people::People,
     report: Report,
+    /// How the columns of tables were read.
+    notes: Vec<String>,
 }
 
 fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
@@ -160,7 +171,14 @@ fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
     Ok(0)
 }
 
-fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> Result<Made> {
+/// Reads the files into a change. With `in_order`, rows are not kept aside: `None` where they would
+/// have to be.
+fn intake(
+    context: &Context,
+    args: &ImportArgs,
+    snapshot: &Snapshot<'_>,
+    in_order: bool,
+) -> Result<Option<Made>> {
     let store = snapshot.store();
     let mut options = options(context, args)?;
     let inputs: Vec<(Input, &'static dyn Importer)> = args
@@ -172,7 +190,10 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
             Ok((input, importer))
         })
         .collect::<Result<_>>()?;
-    let intake_options = intake_options(args, inputs.first().map(|(_, importer)| *importer));
+    let intake_options = IntakeOptions {
+        in_order,
+        ..intake_options(args, inputs.first().map(|(_, importer)| *importer))
+    };
     let quarantine = args.quarantine.as_ref().map(|path| context.path(path));
     let mut intake = Intake::new(snapshot, intake_options);
     if args.source.is_none() && args.images.is_none() {
@@ -180,14 +201,17 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
     }
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     let mut sources = Vec::new();
-    let mut field = None;
+    let (mut field, mut notes) = (None, Vec::new());
     for (input, importer) in &inputs {
         if is_table(*importer) && options.source.is_none() {
             options.source = only_table_source(snapshot)?;
         }
         sink.begin(input.name());
-        let report = importer.import(input, &options, &mut sink)?;
-        record(context, &mut sink, input, *importer, &report)?;
+        let report = match importer.import(input, &options, &mut sink) {
+            Err(FormatError::Store(StoreError::OutOfOrder)) => return Ok(None),
+            done => done?,
+        };
+        notes.extend(record(&mut sink, input, *importer, &report)?);
         field = field.or_else(|| answer_column(&report.mapping));
         sources.push(report.source);
     }
@@ -202,7 +226,7 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
             options.map.push(("field".to_owned(), vec![format!("={field}")]));
         }
         let report = importer.import(&input, &options, &mut sink)?;
-        record(context, &mut sink, &input, importer, &report)?;
+        notes.extend(record(&mut sink, &input, importer, &report)?);
     }
     sources.sort();
     sources.dedup();
@@ -211,7 +235,7 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
     let (intaken, people, mut told) =
         sink.finish().map_err(|error| error.of_file(&names.join(", ")))?;
     told.gold_without_answers(&intaken);
-    Ok(Made {
+    Ok(Some(Made {
         report: Report {
             sources,
             rows: intaken.rows.clone(),
@@ -224,7 +248,8 @@ fn intake(context: &mut Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> 
         },
         intaken,
         people,
-    })
+        notes,
+    }))
 }
 
 /// The column that holds a table's answers, by whose name the field is called.
@@ -294,19 +319,15 @@ fn only_table_source(snapshot: &Snapshot<'_>) -> Result<Option<String>> {
     Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
-/// Records the file, and the source of a table.
+/// Records the file, and the source of a table. Tells how columns were read.
 fn record(
-    context: &mut Context,
     sink: &mut StoreSink<'_>,
     input: &Input,
     importer: &dyn Importer,
     report: &ImportReport,
-) -> Result<()> {
-    if !report.mapping.is_empty() && !context.json {
-        let pairs: Vec<String> =
-            report.mapping.iter().map(|(ours, theirs)| format!("{ours}={theirs}")).collect();
-        context.note(&format!("columns: {}", pairs.join(" ")))?;
-    }
+) -> Result<Option<String>> {
+    let pairs: Vec<String> =
+        report.mapping.iter().map(|(ours, theirs)| format!("{ours}={theirs}")).collect();
     if is_table(importer) {
         sink.table_source(&report.source)?;
     }
@@ -321,7 +342,7 @@ fn record(
         source: report.source.clone(),
         records: report.records,
     });
-    Ok(())
+    Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
 }
 
 /// Bytes of a file that detection looks at: a first record with a long text fits.

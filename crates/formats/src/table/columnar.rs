@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray,
-    StringBuilder, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, ListArray,
+    PrimitiveArray, RecordBatch, StringArray, StringBuilder, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, TimeUnit, TimestampMicrosecondType};
 use glossator_store::schema::{ANNOTATIONS, CellType, ColumnView};
 
 use super::cell::{Cell, Times, is_time};
@@ -44,7 +44,10 @@ pub(super) fn rows(plan: &Plan, batch: &RecordBatch) -> Option<RecordBatch> {
     for (own, column) in ANNOTATIONS.columns.iter().enumerate() {
         let used = if own == own::LABEL { Use::Label } else { Use::Own(own) };
         let array = match plan.uses.iter().position(|u| *u == used) {
-            Some(at) => typed(&mapped(plan, at, batch.column(at))?, column.cell)?,
+            Some(at) => {
+                let array = typed(&mapped(plan, at, batch.column(at))?, column.cell)?;
+                holds(own, &array).then_some(array)?
+            }
             None => absent(plan, own, batch)?,
         };
         if !column.nullable && array.null_count() > 0 {
@@ -52,8 +55,9 @@ pub(super) fn rows(plan: &Plan, batch: &RecordBatch) -> Option<RecordBatch> {
         }
         columns.push(array);
     }
-    columns.iter().enumerate().all(|(own, array)| holds(own, array)).then_some(())?;
-    shaped(&columns[own::KIND], &columns[own::GEOMETRY]).then_some(())?;
+    let geometry = &columns[own::GEOMETRY];
+    holds(own::GEOMETRY, geometry).then_some(())?;
+    shaped(&columns[own::KIND], geometry).then_some(())?;
     RecordBatch::try_new(ANNOTATIONS.arrow(), columns).ok()
 }
 
@@ -63,16 +67,24 @@ fn mapped(plan: &Plan, column: usize, array: &ArrayRef) -> Option<ArrayRef> {
     if words.is_empty() {
         return Some(array.clone());
     }
-    let texts = array.as_string_opt::<i32>()?;
-    let replace = |word| words.get(word).map_or(word, String::as_str);
-    let replaced: StringArray = texts.iter().map(|text| text.map(replace)).collect();
-    Some(Arc::new(replaced))
+    let replaced = |texts: &StringArray| -> StringArray {
+        let replace = |word| words.get(word).map_or(word, String::as_str);
+        texts.iter().map(|text| text.map(replace)).collect()
+    };
+    match array.as_dictionary_opt::<Int32Type>() {
+        Some(dict) => {
+            let values = replaced(dict.values().as_string_opt::<i32>()?);
+            Some(Arc::new(dict.with_values(Arc::new(values))))
+        }
+        None => Some(Arc::new(replaced(array.as_string_opt::<i32>()?))),
+    }
 }
 
 /// A column in our type, where that loses nothing.
 fn typed(array: &ArrayRef, cell: CellType) -> Option<ArrayRef> {
     let same = match (array.data_type(), cell) {
         (DataType::Utf8, CellType::Text | CellType::Json | CellType::Dict)
+        | (DataType::Dictionary(..), CellType::Dict)
         | (DataType::Boolean, CellType::Bool)
         | (DataType::Float64, CellType::Float)
         | (DataType::Int64, CellType::Int)
@@ -88,6 +100,9 @@ fn typed(array: &ArrayRef, cell: CellType) -> Option<ArrayRef> {
         }
         _ => false,
     };
+    if same && array.data_type() == &cell.arrow() {
+        return Some(array.clone());
+    }
     same.then(|| cast(array, &cell.arrow()).ok()).flatten()
 }
 
@@ -109,7 +124,26 @@ fn absent(plan: &Plan, own: usize, batch: &RecordBatch) -> Option<ArrayRef> {
         _ if column.nullable => return Some(new_null_array(&column.cell.arrow(), rows)),
         _ => return None,
     };
+    if column.cell == CellType::Dict {
+        return Some(constant(word, rows));
+    }
     cast(&StringArray::from(vec![word; rows]), &column.cell.arrow()).ok()
+}
+
+/// A dictionary column with one value.
+fn constant(word: &str, rows: usize) -> ArrayRef {
+    let keys = PrimitiveArray::<Int32Type>::from_value(0, rows);
+    Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(vec![word]))))
+}
+
+/// The columns of a file that are best read as dictionaries: ours are.
+pub(super) fn dictionaries(plan: &Plan) -> Vec<&str> {
+    let is_dict = |used: &Use| match used {
+        Use::Own(own) => ANNOTATIONS.columns[*own].cell == CellType::Dict,
+        used => *used == Use::Label,
+    };
+    let named = plan.names.iter().zip(&plan.uses);
+    named.filter(|(_, used)| is_dict(used)).map(|(name, _)| name.as_str()).collect()
 }
 
 /// Four columns of numbers as one of boxes.

@@ -1,6 +1,10 @@
 //! Imports Parquet.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use glossator_store::schema::CellType;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -37,9 +41,30 @@ fn guarded<T, E: std::fmt::Display>(
 impl Batches {
     /// Opens a file.
     pub(super) fn open(input: &Input) -> Result<Self> {
-        let (file, opened) = (input.name(), input.open_raw()?);
         // the types of the writer's program are not needed, only those of Parquet
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        Self::with(input, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+    }
+
+    /// Opens the file again, to read these columns as dictionaries where they hold text.
+    fn with_dictionaries(self, input: &Input, names: &[&str]) -> Result<Self> {
+        let schema = arrow::array::RecordBatchReader::schema(&self.reader);
+        let fields: Vec<FieldRef> = schema
+            .fields()
+            .iter()
+            .map(|field| match field.data_type() {
+                DataType::Utf8 if names.contains(&field.name().as_str()) => {
+                    let dict = CellType::Dict.arrow();
+                    Arc::new(field.as_ref().clone().with_data_type(dict))
+                }
+                _ => field.clone(),
+            })
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        Self::with(input, ArrowReaderOptions::new().with_schema(schema))
+    }
+
+    fn with(input: &Input, options: ArrowReaderOptions) -> Result<Self> {
+        let (file, opened) = (input.name(), input.open_raw()?);
         let reader = guarded(&file, || {
             ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options)?
                 .with_batch_size(BATCH_ROWS_MAX)
@@ -71,6 +96,9 @@ pub(super) fn import(
     let each = options.each.as_deref().map(Each::parse).transpose()?;
     let Begun { plan, mut out, length } = begin(input, options, &header, true, each, sink)?;
     let plain = columnar::is_plain(&plan);
+    if plain {
+        batches = batches.with_dictionaries(input, &columnar::dictionaries(&plan))?;
+    }
     let mut records = 0;
     while let Some(batch) = batches.next()? {
         if let Some(rows) = plain.then(|| columnar::rows(&plan, &batch)).flatten() {

@@ -100,12 +100,13 @@ pub const UNSTATED: &str = "unstated";
 pub const OTHER: &str = "(other)";
 
 impl Meta {
-    pub(crate) fn count(map: &mut BTreeMap<String, Counts>, name: &str, old: bool, new: bool) {
-        if let Some(counts) = map.get_mut(name) {
-            return counts.count(old, new);
+    pub(crate) fn count(map: &mut BTreeMap<String, Counts>, name: &str, counts: Counts) {
+        if let Some(known) = map.get_mut(name) {
+            *known += counts;
+            return;
         }
         let name = if map.len() < META_NAMES_MAX { name } else { OTHER };
-        map.entry(name.to_owned()).or_default().count(old, new);
+        *map.entry(name.to_owned()).or_default() += counts;
     }
 
     /// The counts by policy that may stand in git text.

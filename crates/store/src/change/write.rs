@@ -1,12 +1,14 @@
 //! Writes a change: applies deltas to a snapshot and stores what they did.
 
+use std::collections::{BTreeMap, HashMap};
+
 use arrow::array::{ArrayRef, RecordBatch, StringDictionaryBuilder, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::Int32Type;
 
 use super::{Meta, Resolution, TableChange, UNSTATED, resolve};
 use crate::canonical::Rows;
-use crate::delta::{DeltaBatch, RowChange};
+use crate::delta::{Counts, DeltaBatch, RowChange};
 use crate::error::{Error, Result, RowConflict};
 use crate::fs::Disk;
 use crate::key_index::KeyIndex;
@@ -268,6 +270,7 @@ fn before_rows(
 fn count_names(delta: &DeltaBatch, applied: &[(RowChange, Option<Located>)], meta: &mut Meta) {
     let (old, new) = (table_columns(&delta.old), table_columns(&delta.new));
     let (old, new) = (Annotations::new(&old), Annotations::new(&new));
+    let (mut annotators, mut policies, mut labels) = <(Tally<'_>, Tally<'_>, Tally<'_>)>::default();
     for (change, _) in applied {
         let (was, is) = (change.old.is_some(), change.new.is_some());
         let (rows, row) = match (change.new, change.old) {
@@ -275,11 +278,37 @@ fn count_names(delta: &DeltaBatch, applied: &[(RowChange, Option<Located>)], met
             (None, Some(row)) => (&old, row as usize),
             (None, None) => continue,
         };
-        Meta::count(&mut meta.annotators, rows.annotator_id(row), was, is);
-        Meta::count(&mut meta.policies, rows.policy(row).unwrap_or(UNSTATED), was, is);
+        annotators.count(rows.annotator_id(row), was, is);
+        policies.count(rows.policy(row).unwrap_or(UNSTATED), was, is);
         if let Some(label) = rows.label(row) {
-            Meta::count(&mut meta.labels, label, was, is);
+            labels.count(label, was, is);
         }
+    }
+    annotators.into_meta(&mut meta.annotators);
+    policies.into_meta(&mut meta.policies);
+    labels.into_meta(&mut meta.labels);
+}
+
+/// Counts by name over one batch, in the order in which names first came. Names are values of
+/// dictionaries, so that equal ones mostly are the same text in memory, which is quicker to look
+/// up than what it says.
+#[derive(Default)]
+struct Tally<'a> {
+    places: HashMap<(*const u8, usize), usize>,
+    counts: Vec<(&'a str, Counts)>,
+}
+
+impl<'a> Tally<'a> {
+    fn count(&mut self, name: &'a str, was: bool, is: bool) {
+        let place = *self.places.entry((name.as_ptr(), name.len())).or_insert_with(|| {
+            self.counts.push((name, Counts::default()));
+            self.counts.len() - 1
+        });
+        self.counts[place].1.count(was, is);
+    }
+
+    fn into_meta(self, map: &mut BTreeMap<String, Counts>) {
+        self.counts.into_iter().for_each(|(name, counts)| Meta::count(map, name, counts));
     }
 }
 

@@ -11,6 +11,7 @@
 //! # Limitations
 //! - The rows of one item are held in memory together.
 
+mod direct;
 mod edits;
 mod names;
 mod pair;
@@ -21,7 +22,7 @@ mod submissions;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, StringArray};
 
 use crate::change::SourceFile;
 use crate::delta::{Counts, DeltaStream};
@@ -31,10 +32,11 @@ use crate::schema::{ANNOTATIONS, CellType, ColumnView, ITEMS, SUBMISSIONS, TABLE
 use crate::segment::BatchStream;
 use crate::store::{Layer, Snapshot};
 use crate::transaction::Transaction;
+use direct::Direct;
 pub use edits::{Edit, Edits, Refused};
 use names::Names;
 use pair::Pairing;
-use settle::Settle;
+use settle::{Seen, Settle};
 use spool::Spool;
 use submissions::SharedIds;
 
@@ -45,6 +47,10 @@ pub struct IntakeOptions {
     pub append: bool,
     /// Live rows of the same sources that the file does not have are removed.
     pub prune: bool,
+    /// Annotations are taken as they come, without being kept aside, as long as they come in key
+    /// order with their ids stated. From the first that does not on, [`Intake::rows`] says
+    /// [`Error::OutOfOrder`], and the import has to begin again without this.
+    pub in_order: bool,
     /// Members of a table's `extra` that the tool changes by itself.
     pub volatile: fn(&Table) -> &'static [&'static str],
     /// The member of a table's `extra` that no two rows of the world share.
@@ -53,7 +59,13 @@ pub struct IntakeOptions {
 
 impl Default for IntakeOptions {
     fn default() -> Self {
-        Self { append: false, prune: false, volatile: |_| &[], unique: |_| None }
+        Self {
+            append: false,
+            prune: false,
+            in_order: false,
+            volatile: |_| &[],
+            unique: |_| None,
+        }
     }
 }
 
@@ -78,6 +90,10 @@ pub struct Intake<'s> {
     spools: BTreeMap<&'static str, Spool>,
     sources: Vec<SourceFile>,
     other_sources: Vec<String>,
+    seen: Seen,
+    transaction: Transaction<'s>,
+    /// Annotations that need not be kept aside.
+    direct: Option<Direct<'s>>,
 }
 
 impl<'s> Intake<'s> {
@@ -89,6 +105,9 @@ impl<'s> Intake<'s> {
             spools: BTreeMap::new(),
             sources: Vec::new(),
             other_sources: Vec::new(),
+            seen: Seen::new(options.prune),
+            transaction: Transaction::new(snapshot),
+            direct: None,
         }
     }
 
@@ -101,11 +120,28 @@ impl<'s> Intake<'s> {
     /// Takes rows of one table, in any order.
     ///
     /// # Errors
-    /// Where an id is empty or too long, or a number is not finite.
+    /// Where an id is empty or too long, a number is not finite, or the rows are
+    /// [out of order](IntakeOptions::in_order).
     pub fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> Result<()> {
         check_rows(table, &rows)?;
+        if table == &ANNOTATIONS && self.options.in_order && self.spools.is_empty() {
+            return self.directly(rows);
+        }
+        if self.direct.is_some() && Direct::depends_on(table) {
+            return Err(Error::OutOfOrder);
+        }
         let spool = self.spools.entry(table.name).or_insert_with(|| Spool::new(table.arrow()));
         spool.push(rows)
+    }
+
+    /// Takes annotations without keeping them aside; the first batch shows whether that may be.
+    fn directly(&mut self, rows: RecordBatch) -> Result<()> {
+        let direct = match &mut self.direct {
+            Some(direct) => direct,
+            none => none.insert(Direct::new(self.snapshot.table(&ANNOTATIONS)?, &self.transaction)),
+        };
+        let settle = Settle::new(direct.base, self.options, &mut self.seen);
+        direct.push(rows, settle, &mut self.transaction)
     }
 
     /// Records a file that was read.
@@ -120,9 +156,12 @@ impl<'s> Intake<'s> {
         let submissions = named(&names, &mut self.spools, &SUBMISSIONS)?;
         let shared = SharedIds::decide(self.snapshot, submissions)?;
         let mut made = Intaken::default();
-        let mut seen = settle::Seen::new(self.options.prune);
+        let (mut seen, mut transaction) = (self.seen, self.transaction);
         let unanswered = Cell::new(0);
-        let mut transaction = Transaction::new(self.snapshot);
+        if let Some(direct) = self.direct {
+            made.rows.insert(ANNOTATIONS.name, direct.rows);
+            made.counts.insert(ANNOTATIONS.name, direct.finish(&mut transaction)?);
+        }
         for table in TABLES {
             let Some(spool) = self.spools.get(table.name) else { continue };
             made.rows.insert(table.name, spool.rows);
@@ -139,10 +178,12 @@ impl<'s> Intake<'s> {
         }
         made.gold_without_answers = unanswered.get();
         made.layers.push(transaction.finish()?);
-        let answered = shared.rename(&ANNOTATIONS, named(&names, &mut self.spools, &ANNOTATIONS)?);
-        let answered = submissions::with_rows(answered)?;
-        let given = shared.rename(&SUBMISSIONS, named(&names, &mut self.spools, &SUBMISSIONS)?);
-        made.add(submissions::empty(self.snapshot, &made.layers, given, &answered)?);
+        if self.spools.contains_key(SUBMISSIONS.name) {
+            let answered = named(&names, &mut self.spools, &ANNOTATIONS)?;
+            let answered = submissions::with_rows(shared.rename(&ANNOTATIONS, answered))?;
+            let given = shared.rename(&SUBMISSIONS, named(&names, &mut self.spools, &SUBMISSIONS)?);
+            made.add(submissions::empty(self.snapshot, &made.layers, given, &answered)?);
+        }
         if self.options.prune {
             made.add(seen.prune(self.snapshot, &made.layers)?);
         }
@@ -190,28 +231,32 @@ pub fn check_rows(table: &'static Table, rows: &RecordBatch) -> Result<()> {
         if !is_id && !finite {
             continue;
         }
+        if finite && !view.is_finite() {
+            return bad(format!("{} is not finite", column.name));
+        }
+        if !is_id || matches!(view, ColumnView::Dict(_, values) if fits(values)) {
+            continue;
+        }
         for row in 0..rows.num_rows() {
-            if is_id {
-                let id = view.text(row).unwrap_or_default();
-                if id.len() > ID_BYTES_MAX {
-                    return bad(format!(
-                        "{} of {} bytes is longer than {ID_BYTES_MAX}: `{}…`",
-                        column.name,
-                        id.len(),
-                        id.chars().take(40).collect::<String>()
-                    ));
-                }
-                // An annotation without an id gets one.
-                if id.is_empty() && index < table.key_len && column.name != "annotation_id" {
-                    return bad(format!("{} is empty in row {row}", column.name));
-                }
+            let id = view.text(row).unwrap_or_default();
+            if id.len() > ID_BYTES_MAX {
+                return bad(format!(
+                    "{} of {} bytes is longer than {ID_BYTES_MAX}: `{}…`",
+                    column.name,
+                    id.len(),
+                    id.chars().take(40).collect::<String>()
+                ));
             }
-            let broken = view.float(row).is_some_and(|v| !v.is_finite())
-                || view.floats(row).is_some_and(|all| all.iter().any(|v| !v.is_finite()));
-            if finite && broken {
-                return bad(format!("{} is not finite in row {row}", column.name));
+            // An annotation without an id gets one.
+            if id.is_empty() && index < table.key_len && column.name != "annotation_id" {
+                return bad(format!("{} is empty in row {row}", column.name));
             }
         }
     }
     Ok(())
+}
+
+/// Whether all of these are short enough for ids, and none is empty.
+fn fits(ids: &StringArray) -> bool {
+    ids.iter().flatten().all(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX)
 }

@@ -174,6 +174,10 @@ impl<'a> Settle<'a> {
 
     /// Settles rows that are sorted by key and whose keys are apart.
     pub(super) fn by_key(&mut self, new: RecordBatch) -> Result<DeltaBatch> {
+        if self.base.state.segments.is_empty() {
+            let (olds, equal) = (vec![None; new.num_rows()], vec![false; new.num_rows()]);
+            return self.settle(new, &no_rows(self.base.table), &olds, &equal, &[]);
+        }
         let located = {
             let rows = Rows::new(self.base.table, &new)?;
             self.base.locate((0..rows.len()).map(|row| rows.key(row)))?

@@ -142,6 +142,16 @@ impl<'a> ColumnView<'a> {
         }
     }
 
+    /// Whether every number of a column of floats or of lists of floats is finite.
+    pub fn is_finite(&self) -> bool {
+        let finite = |numbers: &Float64Array| numbers.iter().flatten().all(f64::is_finite);
+        match self {
+            Self::Float(numbers) => finite(numbers),
+            Self::List(lists) => lists.values().as_primitive_opt().is_none_or(finite),
+            _ => true,
+        }
+    }
+
     /// Whether two cells of one column hold the same value: floats by bits with −0 as +0.
     pub fn same_cell(&self, row: usize, other: &ColumnView<'_>, other_row: usize) -> bool {
         let (null, other_null) = (self.is_null(row), other.is_null(other_row));

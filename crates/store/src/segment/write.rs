@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -52,7 +52,9 @@ pub struct SegmentWriter {
     kind: SegmentKind,
     schema: SchemaRef,
     output: SharedOutput,
-    parquet: ArrowWriter<SharedOutput>,
+    seed: [u8; 32],
+    /// Begun with the first rows, which decide how keys are encoded.
+    parquet: Option<ArrowWriter<SharedOutput>>,
     pending: Pending,
     /// Canonical bytes of the rows written to the current row group.
     group_bytes: usize,
@@ -104,11 +106,6 @@ impl SegmentWriter {
     ) -> Result<Self> {
         let schema = segment_schema(table, kind);
         let output = SharedOutput(Arc::new(Mutex::new(Some(objects.writer()?))));
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties(table, &seed)?)
-            .with_skip_arrow_metadata(true);
-        let parquet = ArrowWriter::try_new_with_options(output.clone(), schema.clone(), options)
-            .map_err(parquet_error)?;
         Ok(Self {
             table,
             kind,
@@ -116,7 +113,8 @@ impl SegmentWriter {
             group_bytes: 0,
             schema,
             output,
-            parquet,
+            seed,
+            parquet: None,
             salts: Salts::new(&seed),
             root: RootBuilder::default(),
             entries: Vec::new(),
@@ -203,16 +201,23 @@ impl SegmentWriter {
         if pending.rows == 0 {
             return Ok(());
         }
-        let batch = concat_batches(&self.schema, &pending.slices)?;
-        self.parquet.write(&batch).map_err(parquet_error)?;
+        let batch = match &pending.slices[..] {
+            [only] => only.clone(),
+            slices => concat_batches(&self.schema, slices)?,
+        };
+        let parquet = match &mut self.parquet {
+            Some(parquet) => parquet,
+            none => none.insert(parquet(self.table, &self.seed, &self.output, &batch)?),
+        };
+        parquet.write(&batch).map_err(parquet_error)?;
         // Parquet begins row groups on its own account too.
-        let before = match self.parquet.in_progress_rows() {
+        let before = match parquet.in_progress_rows() {
             rows if rows > pending.rows => self.group_bytes,
             _ => 0,
         };
         self.group_bytes = before + pending.bytes;
         if self.group_bytes > ROW_GROUP_CANONICAL_BYTES_MAX {
-            self.parquet.flush().map_err(parquet_error)?;
+            parquet.flush().map_err(parquet_error)?;
             self.group_bytes = 0;
         }
         Ok(())
@@ -225,7 +230,8 @@ impl SegmentWriter {
         }
         debug_assert!(self.kind == SegmentKind::Rows || self.kind == SegmentKind::Before);
         self.write_pending()?;
-        self.parquet.close().map_err(parquet_error)?;
+        let Some(parquet) = self.parquet else { return Ok(None) };
+        parquet.close().map_err(parquet_error)?;
         let object = self.output.0.lock().ok().and_then(|mut guard| guard.take());
         let Some(object) = object else {
             return Err(Error::damaged("segment", "its writer was lost"));
@@ -242,11 +248,43 @@ impl SegmentWriter {
     }
 }
 
-fn properties(table: &Table, seed: &[u8; 32]) -> Result<WriterProperties> {
+/// Starts the Parquet file of a segment that begins with these rows.
+fn parquet(
+    table: &Table,
+    seed: &[u8; 32],
+    output: &SharedOutput,
+    first: &RecordBatch,
+) -> Result<ArrowWriter<SharedOutput>> {
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(table, seed, first)?)
+        .with_skip_arrow_metadata(true);
+    ArrowWriter::try_new_with_options(output.clone(), first.schema(), options)
+        .map_err(parquet_error)
+}
+
+/// Ids and numbers take less room at level 1 than at 3, JSON a little more; see `docs/benchmarks.md`.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Front coding pays where a key shares this many bytes with the key before, on average. Random
+/// ids share less than one, and the lengths of what they share cost more than they save.
+const SHARED_BYTES_MIN: usize = 2;
+
+/// The encoding of a key column, by the rows that a segment begins with.
+fn key_encoding(keys: &StringArray) -> Encoding {
+    let shared = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let pairs = keys.len().saturating_sub(1);
+    let total: usize = (0..pairs).map(|row| shared(keys.value(row), keys.value(row + 1))).sum();
+    match total < pairs * SHARED_BYTES_MIN {
+        true => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        false => Encoding::DELTA_BYTE_ARRAY,
+    }
+}
+
+fn properties(table: &Table, seed: &[u8; 32], first: &RecordBatch) -> Result<WriterProperties> {
     let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut properties = WriterProperties::builder()
         .set_created_by("glossator".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(parquet_error)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(parquet_error)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
@@ -257,12 +295,12 @@ fn properties(table: &Table, seed: &[u8; 32]) -> Result<WriterProperties> {
             entry(TABLE_KEY, table.name.to_owned()),
             entry(SEED_KEY, Digest(*seed).to_string()),
         ]));
-    for column in &table.columns[..table.key_len] {
+    for (column, keys) in table.columns[..table.key_len].iter().zip(first.columns()) {
         let path = ColumnPath::from(column.name);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
-            .set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY);
+            .set_column_encoding(path, key_encoding(keys.as_string::<i32>()));
     }
     for column in table.columns.iter().filter(|c| c.cell == crate::schema::CellType::Time) {
         let path = ColumnPath::from(column.name);

@@ -387,10 +387,12 @@ fn count_names(delta: &DeltaBatch, meta: &mut Meta) -> Result<()> {
             (None, Some(row)) => (&old, row as usize),
             (None, None) => continue,
         };
-        Meta::count(&mut meta.annotators, rows.annotator_id(row), was, is);
-        Meta::count(&mut meta.policies, rows.policy(row).unwrap_or(UNSTATED), was, is);
+        let mut one = Counts::default();
+        one.count(was, is);
+        Meta::count(&mut meta.annotators, rows.annotator_id(row), one);
+        Meta::count(&mut meta.policies, rows.policy(row).unwrap_or(UNSTATED), one);
         if let Some(label) = rows.label(row) {
-            Meta::count(&mut meta.labels, label, was, is);
+            Meta::count(&mut meta.labels, label, one);
         }
     }
     Ok(())

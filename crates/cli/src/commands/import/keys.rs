@@ -56,6 +56,7 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
         },
         intaken,
         people,
+        notes: Vec::new(),
     })
 }
 

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Int32Type;
 use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_formats::{JsonRows, Sink};
 use glossator_store::change::SourceFile;
@@ -163,6 +164,22 @@ impl<'s> StoreSink<'s> {
     }
 }
 
+/// The values that rows of a dictionary column have, in order of first appearance.
+fn distinct<'r>(annotations: &'r RecordBatch, column: &str) -> Vec<&'r str> {
+    let array = ANNOTATIONS.column(column).map(|index| annotations.column(index));
+    let Some(dict) = array.and_then(|a| a.as_dictionary_opt::<Int32Type>()) else {
+        return Vec::new();
+    };
+    let values = dict.values().as_string::<i32>();
+    let (mut seen, mut found) = (vec![false; values.len()], Vec::new());
+    for key in dict.keys_iter().flatten() {
+        if !std::mem::replace(&mut seen[key], true) {
+            found.push(values.value(key));
+        }
+    }
+    found
+}
+
 impl Sink for StoreSink<'_> {
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
         let rows = if table == &ANNOTATIONS && self.quarantine.is_some() {
@@ -172,18 +189,15 @@ impl Sink for StoreSink<'_> {
         };
         if table == &ANNOTATIONS {
             self.progress.inc(rows.num_rows() as u64);
-            let annotations = Annotations::new(&rows);
-            for row in 0..annotations.len() {
-                // Sources come in long runs: look before you hash.
-                let source = annotations.source(row);
-                let repeats = row > 0 && annotations.source(row - 1) == source;
-                if !repeats && !self.sources.contains(source) {
+            for source in distinct(&rows, "source") {
+                if !self.sources.contains(source) {
                     self.sources.insert(source.to_owned());
                 }
-                let policy = annotations.policy(row).filter(|policy| {
-                    self.policies.len() < POLICIES_TOLD_MAX && !self.policies.contains(*policy)
-                });
-                self.policies.extend(policy.map(str::to_owned));
+            }
+            for policy in distinct(&rows, "policy") {
+                if self.policies.len() < POLICIES_TOLD_MAX && !self.policies.contains(policy) {
+                    self.policies.insert(policy.to_owned());
+                }
             }
         }
         Ok(self.intake.rows(table, rows)?)
