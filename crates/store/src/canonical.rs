@@ -5,7 +5,13 @@
 //! eight bytes, little endian, −0 as +0. Integers and times: eight bytes, little endian. Lists: the
 //! count as a varint, then the elements. `schemas/format-v1.md` is the reference.
 
+mod many;
+mod tree;
+
 use arrow::array::RecordBatch;
+
+pub use many::{RowDigests, leaves, padded_digest};
+pub use tree::{RootBuilder, Salts, leaf};
 
 use crate::error::{Error, Result};
 use crate::id::Digest;
@@ -81,7 +87,7 @@ impl<'a> Rows<'a> {
     pub fn digest(&self, row: usize, scratch: &mut Vec<u8>) -> Digest {
         scratch.clear();
         self.encode(row, scratch);
-        Digest::of(scratch)
+        padded_digest(scratch)
     }
 
     /// Indices of the table's columns in which two rows differ.
@@ -159,91 +165,6 @@ pub fn get_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
     None
 }
 
-/// The salts of a segment's rows: 16 bytes a row, from the segment's random seed.
-///
-/// The salt of row `i` is bytes `16 i .. 16 i + 16` of the output stream of BLAKE3 keyed with the
-/// seed over the text `glossator row salt v1`.
-#[derive(Debug, Clone)]
-pub struct Salts {
-    stream: blake3::OutputReader,
-    /// Salts that were made already, many at a time.
-    made: [u8; SALTS_AT_ONCE * SALT_BYTES],
-    next: usize,
-}
-
-const SALT_BYTES: usize = 16;
-const SALTS_AT_ONCE: usize = 64;
-
-impl Salts {
-    /// Starts at row 0.
-    pub fn new(seed: &[u8; 32]) -> Self {
-        let mut hasher = blake3::Hasher::new_keyed(seed);
-        hasher.update(b"glossator row salt v1");
-        let made = [0; SALTS_AT_ONCE * SALT_BYTES];
-        Self { stream: hasher.finalize_xof(), made, next: SALTS_AT_ONCE }
-    }
-
-    /// The next row's salt.
-    pub fn next_salt(&mut self) -> [u8; SALT_BYTES] {
-        if self.next == SALTS_AT_ONCE {
-            self.stream.fill(&mut self.made);
-            self.next = 0;
-        }
-        let mut salt = [0; SALT_BYTES];
-        salt.copy_from_slice(&self.made[self.next * SALT_BYTES..][..SALT_BYTES]);
-        self.next += 1;
-        salt
-    }
-}
-
-/// The leaf of a row in its segment's Merkle tree: BLAKE3(0x00 ‖ salt ‖ row digest).
-pub fn leaf(salt: &[u8; 16], row: &Digest) -> Digest {
-    let mut bytes = [0; 49];
-    bytes[1..17].copy_from_slice(salt);
-    bytes[17..].copy_from_slice(&row.0);
-    Digest::of(&bytes)
-}
-
-/// The Merkle root over leaves, shaped as RFC 6962 section 2.1 shapes it (the left subtree of `n`
-/// leaves holds the largest power of two below `n`), with BLAKE3(0x01 ‖ left ‖ right) for nodes.
-/// The root of no leaves is BLAKE3 of nothing.
-#[derive(Debug, Default, Clone)]
-pub struct RootBuilder {
-    /// Roots of complete subtrees, by falling size.
-    stack: Vec<(u32, Digest)>,
-}
-
-impl RootBuilder {
-    /// Appends a leaf.
-    pub fn push(&mut self, leaf: Digest) {
-        let mut node = (0, leaf);
-        while let Some(&(level, left)) = self.stack.last() {
-            if level != node.0 {
-                break;
-            }
-            self.stack.pop();
-            node = (level + 1, join(&left, &node.1));
-        }
-        self.stack.push(node);
-    }
-
-    /// The root of what was pushed.
-    pub fn finish(mut self) -> Digest {
-        let Some((_, mut root)) = self.stack.pop() else { return Digest::of(b"") };
-        while let Some((_, left)) = self.stack.pop() {
-            root = join(&left, &root);
-        }
-        root
-    }
-}
-
-fn join(left: &Digest, right: &Digest) -> Digest {
-    let mut bytes = [1; 65];
-    bytes[1..33].copy_from_slice(&left.0);
-    bytes[33..].copy_from_slice(&right.0);
-    Digest::of(&bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,16 +234,6 @@ mod tests {
         (0..3).for_each(|_| root.push(leaf(&salts.next_salt(), &digest)));
         let root_of_three = "4cf4bf64fe193f94f6d709bce077cf1e3f6bbdadaac1a8c912f0be77e7e9ec35";
         assert_eq!(root.finish().to_string(), root_of_three);
-    }
-
-    #[test]
-    fn the_root_has_the_shape_of_rfc_6962() {
-        let leaves: Vec<Digest> = (0..5_u8).map(|i| Digest::of(&[i])).collect();
-        let mut builder = RootBuilder::default();
-        leaves.iter().for_each(|l| builder.push(*l));
-        let four = join(&join(&leaves[0], &leaves[1]), &join(&leaves[2], &leaves[3]));
-        assert_eq!(builder.finish(), join(&four, &leaves[4]));
-        assert_eq!(RootBuilder::default().finish(), Digest::of(b""));
     }
 
     #[test]

@@ -132,6 +132,9 @@ impl Importer for LabelStudio {
     }
 
     fn detect(&self, file_name: &str, head: &[u8]) -> u8 {
+        if !crate::starts_json(head) {
+            return 0;
+        }
         let text = String::from_utf8_lossy(head);
         let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
         if !text.starts_with(['[', '{']) {

@@ -172,7 +172,7 @@ fn extra(plan: &Plan, batch: &RecordBatch) -> Option<ArrayRef> {
         let source = Source::new(batch.column(at), &mut Times::default()).ok()?;
         sources.push((&plan.names[at], *used == Use::ExtraPerson, source));
     }
-    let mut column = StringBuilder::new();
+    let mut column = StringBuilder::with_capacity(batch.num_rows(), 1 << 19);
     let mut object = String::new();
     for row in 0..batch.num_rows() {
         object.clear();

@@ -106,8 +106,22 @@ impl Source {
 /// 32-bit floats as the 64-bit floats of the same shortest decimal: 0.1 stays 0.1, as it does where
 /// the same table comes as CSV or JSON.
 pub(super) fn shortest(array: &ArrayRef) -> Float64Array {
-    let widen = |v: f32| v.to_string().parse().unwrap_or(f64::from(v));
     array.as_primitive::<Float32Type>().unary::<_, Float64Type>(widen)
+}
+
+/// The 64-bit float of a 32-bit float's shortest decimal.
+fn widen(value: f32) -> f64 {
+    // Most are short decimals: the quotient of two exact integers is rounded as a parser rounds.
+    let mut scale = 1.0;
+    for _ in 0..7 {
+        let scaled = (f64::from(value) * scale).round();
+        let decimal = scaled / scale;
+        if decimal as f32 == value && scaled.abs() < 1e7 {
+            return decimal;
+        }
+        scale *= 10.0;
+    }
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// Timestamps of any unit as microseconds; one without a zone is taken as UTC.
@@ -194,4 +208,28 @@ fn write_value(array: &ArrayRef, row: usize, out: &mut String, depth: usize) -> 
     }
     let one = array.slice(row, 1);
     Source::new(&one, &mut Times::default())?.cell(0).write_json(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::widen;
+
+    fn by_text(value: f32) -> f64 {
+        value.to_string().parse().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_float_widens_to_its_shortest_decimal(bits: u32, cents in -10_000_000_i32..10_000_000) {
+            let float = f32::from_bits(bits);
+            prop_assume!(float.is_finite());
+            prop_assert_eq!(widen(float).to_bits(), by_text(float).to_bits());
+            for scale in [1.0, 10.0, 100.0, 1_000.0, 1e6] {
+                let short = cents as f32 / scale;
+                prop_assert_eq!(widen(short).to_bits(), by_text(short).to_bits());
+            }
+        }
+    }
 }

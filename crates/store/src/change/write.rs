@@ -1,7 +1,5 @@
 //! Writes a change: applies deltas to a snapshot and stores what they did.
 
-use std::collections::{BTreeMap, HashMap};
-
 use arrow::array::{ArrayRef, RecordBatch, StringDictionaryBuilder, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::Int32Type;
@@ -15,7 +13,7 @@ use crate::key_index::KeyIndex;
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::objects::Objects;
 use crate::removal::Removal;
-use crate::schema::{ANNOTATIONS, Annotations, ITEMS, Table};
+use crate::schema::{ANNOTATIONS, ITEMS, Table};
 use crate::segment::{RowEntry, SegmentKind, SegmentRef, SegmentWriter, WrittenSegment};
 use crate::snapshot::{EntryBuilder, Located, TableSnapshot, short};
 
@@ -167,7 +165,7 @@ impl<'a> ChangeWriter<'a> {
         }
         self.apply(delta, &old, &new, &applied)?;
         if self.table == &ANNOTATIONS {
-            count_names(delta, &applied, meta);
+            count_names(delta, &applied, meta)?;
         }
         Ok(())
     }
@@ -267,52 +265,55 @@ fn before_rows(
 }
 
 /// Counts annotations by person, label and policy.
-fn count_names(delta: &DeltaBatch, applied: &[(RowChange, Option<Located>)], meta: &mut Meta) {
-    let (old, new) = (table_columns(&delta.old), table_columns(&delta.new));
-    let (old, new) = (Annotations::new(&old), Annotations::new(&new));
-    let (mut annotators, mut policies, mut labels) = <(Tally<'_>, Tally<'_>, Tally<'_>)>::default();
-    for (change, _) in applied {
-        let (was, is) = (change.old.is_some(), change.new.is_some());
-        let (rows, row) = match (change.new, change.old) {
-            (Some(row), _) => (&new, row as usize),
-            (None, Some(row)) => (&old, row as usize),
-            (None, None) => continue,
-        };
-        annotators.count(rows.annotator_id(row), was, is);
-        policies.count(rows.policy(row).unwrap_or(UNSTATED), was, is);
-        if let Some(label) = rows.label(row) {
-            labels.count(label, was, is);
+fn count_names(
+    delta: &DeltaBatch,
+    applied: &[(RowChange, Option<Located>)],
+    meta: &mut Meta,
+) -> Result<()> {
+    let (old, new) = (delta.old_rows()?, delta.new_rows()?);
+    let column = |name| ANNOTATIONS.column(name).unwrap_or_default();
+    let counted = [
+        (column("annotator_id"), &mut meta.annotators, None),
+        (column("policy"), &mut meta.policies, Some(UNSTATED)),
+        (column("label"), &mut meta.labels, None),
+    ];
+    for (column, map, unstated) in counted {
+        let mut tally = Tally::default();
+        for (change, _) in applied {
+            let (was, is) = (change.old.is_some(), change.new.is_some());
+            let (side, rows, row) = match (change.new, change.old) {
+                (Some(row), _) => (1, &new, row as usize),
+                (None, Some(row)) => (0, &old, row as usize),
+                (None, None) => continue,
+            };
+            let Some(name) = rows.column(column).text(row).or(unstated) else { continue };
+            let key = rows.column(column).dict_key(row);
+            tally.counts(side, key, name).count(was, is);
         }
+        tally.counts.into_iter().for_each(|(name, counts)| Meta::count(map, name, counts));
     }
-    annotators.into_meta(&mut meta.annotators);
-    policies.into_meta(&mut meta.policies);
-    labels.into_meta(&mut meta.labels);
+    Ok(())
 }
 
-/// Counts by name over one batch, in the order in which names first came. Names are values of
-/// dictionaries, so that equal ones mostly are the same text in memory, which is quicker to look
-/// up than what it says.
+/// Counts by name over one batch, in the order in which names first came. Names are values of the
+/// dictionaries of both sides, so that none needs to be hashed.
 #[derive(Default)]
 struct Tally<'a> {
-    places: HashMap<(*const u8, usize), usize>,
+    /// By side and key in its dictionary, or null: a place in `counts`, from 1.
+    places: [Vec<usize>; 2],
     counts: Vec<(&'a str, Counts)>,
 }
 
 impl<'a> Tally<'a> {
-    fn count(&mut self, name: &'a str, was: bool, is: bool) {
-        let place = *self.places.entry((name.as_ptr(), name.len())).or_insert_with(|| {
+    fn counts(&mut self, side: usize, key: Option<usize>, name: &'a str) -> &mut Counts {
+        let (places, at) = (&mut self.places[side], key.map_or(0, |key| key + 1));
+        if places.len() <= at {
+            places.resize(at + 1, 0);
+        }
+        if places[at] == 0 {
             self.counts.push((name, Counts::default()));
-            self.counts.len() - 1
-        });
-        self.counts[place].1.count(was, is);
+            places[at] = self.counts.len();
+        }
+        &mut self.counts[places[at] - 1].1
     }
-
-    fn into_meta(self, map: &mut BTreeMap<String, Counts>) {
-        self.counts.into_iter().for_each(|(name, counts)| Meta::count(map, name, counts));
-    }
-}
-
-fn table_columns(batch: &RecordBatch) -> RecordBatch {
-    let columns: Vec<usize> = (0..ANNOTATIONS.columns.len()).collect();
-    batch.project(&columns).expect("a batch of annotations")
 }

@@ -84,6 +84,14 @@ impl<'a> ColumnView<'a> {
         }
     }
 
+    /// Where the value of a dictionary cell stands in its dictionary.
+    pub fn dict_key(&self, row: usize) -> Option<usize> {
+        match self {
+            Self::Dict(a, _) => a.key(row),
+            _ => None,
+        }
+    }
+
     /// The value of a boolean cell.
     pub fn bool(&self, row: usize) -> Option<bool> {
         match self {

@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::{SCHEMA_VERSION, SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
-use crate::canonical::{RootBuilder, Rows, Salts, leaf};
+use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::limits::{
@@ -62,7 +62,6 @@ pub struct SegmentWriter {
     root: RootBuilder,
     entries: Vec<RowEntry>,
     hasher: crate::key_index::KeyHasher,
-    scratch: Vec<u8>,
     last_key: Option<(String, String)>,
 }
 
@@ -119,7 +118,6 @@ impl SegmentWriter {
             root: RootBuilder::default(),
             entries: Vec::new(),
             hasher: crate::key_index::KeyHasher::default(),
-            scratch: Vec::new(),
             last_key: None,
         })
     }
@@ -144,17 +142,17 @@ impl SegmentWriter {
         let batch = self.complete(batch)?;
         let rows = Rows::new(self.table, &batch)?;
         let mut start = 0;
-        for row in 0..rows.len() {
+        let found = rows.digests(0..rows.len());
+        self.root.extend(leaves(&mut self.salts, &found.digests));
+        for (row, digest) in found.digests.iter().enumerate() {
             let (item, key) = rows.key(row);
             self.check_order(item, key)?;
-            let digest = rows.digest(row, &mut self.scratch);
-            self.root.push(leaf(&self.salts.next_salt(), &digest));
             let (item_hash, key_hash) = self.hasher.hash(item, key);
             let number = self.entries.len() as u32;
-            let digest = crate::snapshot::short(&digest);
+            let digest = crate::snapshot::short(digest);
             self.entries.push(RowEntry { item: item_hash, key: key_hash, row: number, digest });
             self.pending.rows += 1;
-            self.pending.bytes += self.scratch.len();
+            self.pending.bytes += found.lens[row];
             // Cut by what the rows are, whatever came in: page borders follow from it.
             if self.pending.rows == BATCH_ROWS || self.pending.bytes > WRITE_BYTES_MAX {
                 self.pending.slices.push(batch.slice(start, row + 1 - start));

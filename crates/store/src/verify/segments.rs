@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use super::named::{Named, SegmentUse};
 use super::rows::RowCheck;
 use super::{Tally, Verifier, VerifyProgress, explain, rule};
-use crate::canonical::{RootBuilder, Rows, Salts, leaf};
+use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, IoContext, Result};
 use crate::id::Digest;
 use crate::key_index::{KeyHasher, KeyIndex};
@@ -177,7 +177,6 @@ struct SegmentScan {
     root: RootBuilder,
     hasher: KeyHasher,
     alias_builder: EntryBuilder,
-    scratch: Vec<u8>,
     last: Option<(String, String)>,
     unsorted: Tally,
     check: RowCheck,
@@ -193,7 +192,6 @@ impl SegmentScan {
             root: RootBuilder::default(),
             hasher: KeyHasher::default(),
             alias_builder: EntryBuilder::default(),
-            scratch: Vec::new(),
             last: None,
             unsorted: Tally::default(),
             check: RowCheck::new(table, kind),
@@ -205,7 +203,9 @@ impl SegmentScan {
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = Rows::new(self.table, batch)?;
         self.check.push(batch, &rows, self.keys.len());
-        for row in 0..rows.len() {
+        let digests = rows.digests(0..rows.len()).digests;
+        self.root.extend(leaves(&mut self.salts, &digests));
+        for (row, digest) in digests.iter().enumerate() {
             let key = rows.key(row);
             let number = self.keys.len() as u32;
             if self.last.as_ref().is_some_and(|(item, second)| (&**item, &**second) >= key) {
@@ -214,10 +214,8 @@ impl SegmentScan {
             let last = self.last.get_or_insert_default();
             key.0.clone_into(&mut last.0);
             key.1.clone_into(&mut last.1);
-            let digest = rows.digest(row, &mut self.scratch);
-            self.root.push(leaf(&self.salts.next_salt(), &digest));
             let (item, key) = self.hasher.hash(key.0, key.1);
-            self.keys.push(RowEntry { item, key, row: number, digest: short(&digest) });
+            self.keys.push(RowEntry { item, key, row: number, digest: short(digest) });
         }
         if self.table == &ITEMS {
             self.alias_builder.aliases(&rows, &mut self.aliases);
