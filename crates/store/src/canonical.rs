@@ -227,12 +227,12 @@ mod tests {
                         0e027078100300000000000000110201610017097375626d697474656418011a\
                         00401e18240a06001d107b227a223a312e302c2261223a5b5d7d";
         assert_eq!(hex, expected);
-        let digests = "c4b9859b6fb78c049315dd7a36f44ab8c3f5f5dc8734486518765cfa07b8c67d";
+        let digests = "059b1466a970c1691d0032f346f93503fd52ffe1715bb25cc5e74286c2233b1c";
         assert_eq!(digest.to_string(), digests);
         let mut salts = Salts::new(&std::array::from_fn(|i| i as u8));
         let mut root = RootBuilder::default();
         (0..3).for_each(|_| root.push(leaf(&salts.next_salt(), &digest)));
-        let root_of_three = "4cf4bf64fe193f94f6d709bce077cf1e3f6bbdadaac1a8c912f0be77e7e9ec35";
+        let root_of_three = "03ec4f8f2fefb8515e934f133371637603f06c5b5aad6d7e774a5fd447d37b3d";
         assert_eq!(root.finish().to_string(), root_of_three);
     }
 

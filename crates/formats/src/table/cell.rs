@@ -109,6 +109,11 @@ impl Times {
         Ok(Self { unit, ..Self::default() })
     }
 
+    /// Forgets what was noticed: the cells are read again.
+    pub(super) fn forget(&mut self) {
+        (self.cut, self.zoneless) = (0, 0);
+    }
+
     fn integer(&mut self, value: i64) -> Result<i64, String> {
         let Some((times, divided)) = self.unit else {
             return Err(format!(

@@ -38,17 +38,24 @@ fn is_extra(used: &Use) -> bool {
     matches!(used, Use::Extra | Use::ExtraPerson)
 }
 
-/// A batch as rows, or `None` where a row needs to be looked at.
-pub(super) fn rows(plan: &Plan, batch: &RecordBatch) -> Option<RecordBatch> {
+/// A batch as rows, or `None` where a row needs to be looked at. Columns are in the order of the
+/// plan; `extra` is made of those that are absent.
+pub(super) fn rows(
+    plan: &Plan,
+    batch: &[Option<ArrayRef>],
+    extra: Option<ArrayRef>,
+) -> Option<RecordBatch> {
+    let rows = batch.iter().flatten().next()?.len();
     let mut columns = Vec::with_capacity(ANNOTATIONS.columns.len());
     for (own, column) in ANNOTATIONS.columns.iter().enumerate() {
         let used = if own == own::LABEL { Use::Label } else { Use::Own(own) };
         let array = match plan.uses.iter().position(|u| *u == used) {
             Some(at) => {
-                let array = typed(&mapped(plan, at, batch.column(at))?, column.cell)?;
+                let array = typed(&mapped(plan, at, batch[at].as_ref()?)?, column.cell)?;
                 holds(own, &array).then_some(array)?
             }
-            None => absent(plan, own, batch)?,
+            None if own == own::EXTRA && plan.uses.iter().any(is_extra) => extra.clone()?,
+            None => absent(plan, own, batch, rows)?,
         };
         if !column.nullable && array.null_count() > 0 {
             return None;
@@ -107,8 +114,13 @@ fn typed(array: &ArrayRef, cell: CellType) -> Option<ArrayRef> {
 }
 
 /// A column that no single column of the file fills.
-fn absent(plan: &Plan, own: usize, batch: &RecordBatch) -> Option<ArrayRef> {
-    let (column, rows) = (&ANNOTATIONS.columns[own], batch.num_rows());
+fn absent(
+    plan: &Plan,
+    own: usize,
+    batch: &[Option<ArrayRef>],
+    rows: usize,
+) -> Option<ArrayRef> {
+    let column = &ANNOTATIONS.columns[own];
     let parts = plan.uses.contains(&Use::Part(0));
     let word = match own {
         own::SOURCE => plan.source.as_str(),
@@ -118,8 +130,7 @@ fn absent(plan: &Plan, own: usize, batch: &RecordBatch) -> Option<ArrayRef> {
         own::STATUS => "submitted",
         own::KIND if parts => "bbox",
         own::UNIT if parts => "px",
-        own::GEOMETRY if parts => return boxes(plan, batch),
-        own::EXTRA if plan.uses.iter().any(is_extra) => return extra(plan, batch),
+        own::GEOMETRY if parts => return boxes(plan, batch, rows),
         own::NEGATIVE | own::GOLD => return Some(Arc::new(BooleanArray::from(vec![false; rows]))),
         _ if column.nullable => return Some(new_null_array(&column.cell.arrow(), rows)),
         _ => return None,
@@ -147,14 +158,13 @@ pub(super) fn dictionaries(plan: &Plan) -> Vec<&str> {
 }
 
 /// Four columns of numbers as one of boxes.
-fn boxes(plan: &Plan, batch: &RecordBatch) -> Option<ArrayRef> {
+fn boxes(plan: &Plan, batch: &[Option<ArrayRef>], rows: usize) -> Option<ArrayRef> {
     let mut parts = Vec::with_capacity(BOX_NUMBERS);
     for part in 0..BOX_NUMBERS {
         let at = plan.uses.iter().position(|u| *u == Use::Part(part))?;
-        let numbers = batch.column(at).as_primitive_opt::<Float64Type>()?;
+        let numbers = batch[at].as_ref()?.as_primitive_opt::<Float64Type>()?;
         parts.push((numbers.null_count() == 0).then(|| numbers.values())?);
     }
-    let rows = batch.num_rows();
     let mut numbers = Vec::with_capacity(rows * BOX_NUMBERS);
     for row in 0..rows {
         parts.iter().for_each(|part| numbers.push(part[row]));
@@ -165,8 +175,8 @@ fn boxes(plan: &Plan, batch: &RecordBatch) -> Option<ArrayRef> {
     ListArray::try_new(element, ends, values, None).ok().map(|list| Arc::new(list) as ArrayRef)
 }
 
-/// The columns that are not ours as `extra`.
-fn extra(plan: &Plan, batch: &RecordBatch) -> Option<ArrayRef> {
+/// The columns of a batch that are not ours as `extra`.
+pub(super) fn extra(plan: &Plan, batch: &RecordBatch) -> Option<ArrayRef> {
     let mut sources = Vec::new();
     for (at, used) in plan.uses.iter().enumerate().filter(|(_, used)| is_extra(used)) {
         let source = Source::new(batch.column(at), &mut Times::default()).ok()?;

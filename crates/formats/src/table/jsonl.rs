@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use super::cell::Cell;
 use super::each::Each;
 use super::lines::{Line, broken, is_utf16, read_line, utf16};
-use super::rows::{Record, take};
+use super::gather::Gather;
+use super::output::Output;
+use super::rows::{Plan, Record, take};
 use super::{Begun, begin, json};
 use crate::json::{Event, Reader};
 use crate::{Error, ImportOptions, ImportReport, Input, Place, RECORD_BYTES_MAX, Result, Sink};
@@ -280,35 +282,82 @@ pub(super) fn import_from(
     let each = options.each.as_deref().map(Each::parse).transpose()?;
     let Begun { mut plan, mut out, length } =
         begin(input, options, &members.names, whole, each, sink)?;
-    let mut place = Place::file(input.name());
+    let mut gather = Gather::new(&plan);
     let mut records = 0;
     while let Some(next) = objects.next()? {
         records += 1;
-        match next {
+        let (line, text) = match next {
+            Next::Text(line, text) => (line, text),
             Next::Bad(line, reason, raw) => {
-                place.line = Some(line);
-                out.bad(place.clone(), reason, raw)?;
+                flush(&mut gather, &mut plan, &mut members, &mut out, &input.name())?;
+                out.bad(at_line(&input.name(), line), reason, raw)?;
+                continue;
             }
-            Next::Text(line, text) => {
-                place.line = Some(line);
-                match members.read(text) {
-                    Err(reason) => {
-                        let raw = text.chars().take(1 << 10).collect();
-                        out.bad(place.clone(), reason, raw)?;
-                    }
-                    Ok(cells) => {
-                        for name in members.names.iter().skip(plan.names.len()) {
-                            plan.add(name);
-                        }
-                        let record = Record { cells: &cells, line, raw: Some(text) };
-                        take(&plan, &mut out, &record, &place)?;
-                    }
-                }
-            }
+        };
+        let Some(gathering) = &mut gather else {
+            one(&mut plan, &mut members, &mut out, &input.name(), line, text)?;
+            continue;
+        };
+        let cells = members.read(text).unwrap_or_default();
+        gathering.push(&plan, text, line, &cells, &mut out.times);
+        if gathering.is_full() {
+            flush(&mut gather, &mut plan, &mut members, &mut out, &input.name())?;
         }
     }
+    flush(&mut gather, &mut plan, &mut members, &mut out, &input.name())?;
     out.finish()?;
     super::end(input, length, &plan, records)
+}
+
+fn at_line(file: &str, line: u64) -> Place {
+    Place { line: Some(line), ..Place::file(file) }
+}
+
+/// Takes one record.
+fn one(
+    plan: &mut Plan,
+    members: &mut Members,
+    out: &mut Output<'_>,
+    file: &str,
+    line: u64,
+    text: &str,
+) -> Result<()> {
+    let place = at_line(file, line);
+    let cells = match members.read(text) {
+        Ok(cells) => cells,
+        Err(reason) => return out.bad(place, reason, text.chars().take(1 << 10).collect()),
+    };
+    for name in members.names.iter().skip(plan.names.len()) {
+        plan.add(name);
+    }
+    take(plan, out, &Record { cells: &cells, line, raw: Some(text) }, &place)
+}
+
+/// Hands over what was gathered; where a record needs to be looked at, one by one.
+fn flush(
+    gather: &mut Option<Gather>,
+    plan: &mut Plan,
+    members: &mut Members,
+    out: &mut Output<'_>,
+    file: &str,
+) -> Result<()> {
+    let Some(gathering) = gather.as_mut().filter(|gathering| !gathering.is_empty()) else {
+        return Ok(());
+    };
+    match gathering.take(plan) {
+        Ok(rows) => {
+            out.report_times(None);
+            out.batch(rows)
+        }
+        Err(records) => {
+            out.times.forget();
+            for (line, text) in records.iter() {
+                one(plan, members, out, file, line, text)?;
+            }
+            *gather = gathering.again(plan);
+            Ok(())
+        }
+    }
 }
 
 /// Whether the beginning of a file reads like JSON Lines.

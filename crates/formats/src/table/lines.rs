@@ -57,7 +57,7 @@ pub(super) fn read_line(
             break;
         }
         any = true;
-        let end = buffer.iter().position(|b| *b == b'\n');
+        let end = memchr::memchr(b'\n', buffer);
         let part = buffer.get(..end.unwrap_or(buffer.len())).unwrap_or(buffer);
         if too_long || line.len() + part.len() > limit {
             too_long = true;

@@ -27,6 +27,7 @@ mod csv;
 mod delimited;
 mod each;
 mod export;
+mod gather;
 mod json;
 mod jsonl;
 mod lines;

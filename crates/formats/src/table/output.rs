@@ -12,7 +12,7 @@ use crate::{BadRecord, Error, Person, Place, Result, Sink};
 /// Rows of one batch, at most.
 pub(super) const BATCH_ROWS_MAX: usize = 16_384;
 /// Bytes of text, lists and masks of one batch, but for its last row.
-const BATCH_BYTES_MAX: usize = 32 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 32 << 20;
 
 /// A batch of some columns of a table in the making.
 pub(super) struct Rows {
@@ -66,7 +66,7 @@ impl Rows {
 }
 
 /// Appends a value and returns its variable size; a null of a required column is empty text.
-fn append(column: &mut ColumnBuilder, value: &Value<'_>, nullable: bool) -> usize {
+pub(super) fn append(column: &mut ColumnBuilder, value: &Value<'_>, nullable: bool) -> usize {
     match (column, value) {
         (ColumnBuilder::Text(b), Value::Text(v)) => b.append_value(v),
         (ColumnBuilder::Dict(b), Value::Text(v)) => b.append_value(v),
@@ -250,6 +250,9 @@ impl<'s> Output<'s> {
 
     /// Reports what was noticed about times since the last call.
     pub(super) fn report_times(&mut self, line: Option<u64>) {
+        if self.times.cut == 0 && self.times.zoneless == 0 {
+            return;
+        }
         let place = Place { line, ..Place::file(&self.file) };
         for _ in 0..std::mem::take(&mut self.times.cut) {
             self.sink.lost("digits of a time beyond microseconds", &place);

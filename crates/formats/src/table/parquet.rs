@@ -101,7 +101,11 @@ pub(super) fn import(
     }
     let mut records = 0;
     while let Some(batch) = batches.next()? {
-        if let Some(rows) = plain.then(|| columnar::rows(&plan, &batch)).flatten() {
+        let whole = || {
+            let columns: Vec<_> = batch.columns().iter().cloned().map(Some).collect();
+            columnar::rows(&plan, &columns, columnar::extra(&plan, &batch))
+        };
+        if let Some(rows) = plain.then(whole).flatten() {
             records += rows.num_rows() as u64;
             out.batch(rows)?;
             continue;
