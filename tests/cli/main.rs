@@ -13,6 +13,7 @@ mod everyday;
 mod files;
 mod formats;
 mod json;
+mod oracle;
 mod race;
 mod samples;
 mod session;
