@@ -174,7 +174,8 @@ fn due(parts: &[Part]) -> Option<Vec<Part>> {
     if small.len() < SEGMENTS_SMALL_MAX {
         return None;
     }
-    let sizes: Vec<u64> = small.iter().map(|part| part.live as u64).collect();
+    // One more for the segment itself: many in which no row is live are worth a fold too.
+    let sizes: Vec<u64> = small.iter().map(|part| part.live as u64 + 1).collect();
     Some(small[..geometric(&sizes, SEGMENT_ROWS_MAX as u64)].to_vec())
 }
 
@@ -396,8 +397,6 @@ mod tests {
         assert_eq!(geometric(&sizes, 1_000_000), 64);
         sizes[63] = 1_261;
         assert_eq!(geometric(&sizes, 1_000_000), 63);
-        // Empty ones never hold back the first of any size.
-        assert_eq!(geometric(&[0, 0, 5], 1_000_000), 2);
         assert_eq!(geometric(&[4, 9, 1], 13), 2);
     }
 
