@@ -24,9 +24,7 @@ use crate::canonical::Rows;
 use crate::change::Segments;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, Digest};
-use crate::limits::{
-    REMOVALS_UNFOLDED_MAX, SEGMENT_ROWS_MAX, SEGMENTS_SMALL_MAX, WORN_ROWS_MIN,
-};
+use crate::limits::{REMOVALS_UNFOLDED_MAX, SEGMENT_ROWS_MAX, SEGMENTS_SMALL_MAX, WORN_ROWS_MIN};
 use crate::objects::Objects;
 use crate::removal::Removal;
 use crate::schema::{TABLES, Table};
@@ -297,11 +295,7 @@ impl TableState {
 
     /// Takes these rows for the dead ones, as one removal object, and leaves out segments that are
     /// wholly dead.
-    pub(crate) fn settle(
-        &mut self,
-        mut dead: Removal,
-        objects: &Objects,
-    ) -> Result<()> {
+    pub(crate) fn settle(&mut self, mut dead: Removal, objects: &Objects) -> Result<()> {
         self.segments.retain(|line| {
             let gone = dead.rows.get(&line.segment).map_or(0, Vec::len);
             let wholly = gone == line.rows as usize;

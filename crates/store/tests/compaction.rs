@@ -7,6 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use glossator_store::fs::Disk;
 use glossator_store::limits::{PACKS_MAX, SEGMENTS_SMALL_MAX, WORN_ROWS_MIN};
@@ -87,6 +88,9 @@ fn segments_and_packs_stay_few_over_many_commits() {
     assert_eq!(rows(&test.reopen().unwrap(), head), expected);
     assert_eq!(rows(&watcher, first.unwrap()).len(), 1);
     sound(&test.store);
+    let git = test.store.root().join("git");
+    let fsck = Command::new("git").arg("-C").arg(git).args(["fsck", "--strict"]).output().unwrap();
+    assert!(fsck.status.success() && fsck.stdout.is_empty(), "{fsck:?}");
     // What was folded is still what earlier commits name.
     let plan = test.store.plan_gc().unwrap();
     assert!(plan.is_empty(), "{plan:?}");

@@ -17,6 +17,7 @@ use gix::ObjectId;
 use gix::hash::Kind as HashKind;
 use gix_pack::data::{Version, input, output};
 
+use super::delta::{Packer, entry};
 use super::{History, NewObject, PublishLock};
 use crate::compaction::geometric;
 use crate::error::{Error, Result};
@@ -33,15 +34,14 @@ pub(crate) struct Pack {
 impl History {
     /// Writes objects as a pack with its index. Nothing to write is fine.
     pub(crate) fn write_pack(&self, objects: Vec<NewObject>) -> Result<()> {
-        self.write_encoded(objects.into_iter().map(Ok)).map(drop)
+        let entries = objects
+            .iter()
+            .map(|object| entry(object.id, output::entry::Kind::Base(object.kind), &object.data));
+        self.write_encoded(entries.collect::<Result<_>>()?).map(drop)
     }
 
     /// Writes a pack, and gives its name without an extension; `None` where there is no object.
-    fn write_encoded(
-        &self,
-        objects: impl Iterator<Item = Result<NewObject>>,
-    ) -> Result<Option<String>> {
-        let entries = objects.map(|object| Ok(entry(&object?)?)).collect::<Result<Vec<_>>>()?;
+    fn write_encoded(&self, entries: Vec<output::Entry>) -> Result<Option<String>> {
         if entries.is_empty() {
             return Ok(None);
         }
@@ -115,9 +115,10 @@ impl History {
         packs: &[Pack],
         keep: &dyn Fn(&ObjectId) -> bool,
     ) -> Result<()> {
-        let ids = self.packed(packs)?;
-        let objects = ids.into_iter().filter(keep).map(|id| self.whole_object(id));
-        let made = self.write_encoded(objects)?;
+        let ids = self.by_commit(self.packed(packs)?.into_iter().filter(keep))?;
+        let mut packer = Packer::default();
+        let entries = ids.into_iter().map(|id| packer.entry(self.whole_object(id)?));
+        let made = self.write_encoded(entries.collect::<Result<_>>()?)?;
         let dir = self.dir.join("objects/pack");
         for pack in packs.iter().filter(|pack| made.as_ref() != Some(&pack.stem)) {
             // The index first: a pack without one is no pack.
@@ -128,11 +129,7 @@ impl History {
     }
 
     /// Leaves objects out of the packs that hold them. Returns how many.
-    pub(crate) fn drop_packed(
-        &self,
-        lock: &PublishLock,
-        gone: &BTreeSet<ObjectId>,
-    ) -> Result<u64> {
+    pub(crate) fn drop_packed(&self, lock: &PublishLock, gone: &BTreeSet<ObjectId>) -> Result<u64> {
         let mut dropped = 0;
         for pack in self.own_packs()? {
             let pack = [pack];
@@ -165,13 +162,6 @@ impl Pack {
     fn is_small(&self) -> bool {
         self.bytes < PACK_BYTES_MAX / 2
     }
-}
-
-fn entry(object: &NewObject) -> Result<output::Entry> {
-    let count = output::Count::from_data(object.id, None);
-    let data = gix::objs::Data::new(&object.data, object.kind, HashKind::Sha1);
-    output::Entry::from_data(&count, &data, gix::zlib::Compression::DEFAULT)
-        .map_err(|e| Error::git("cannot encode a pack", e))
 }
 
 type Encoded = (Vec<u8>, Vec<u8>, String);

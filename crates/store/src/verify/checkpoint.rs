@@ -89,7 +89,9 @@ impl Verifier<'_> {
         }
         let what = match wanted {
             Some(wanted) => format!("its message has no trailer `{CHECKPOINT_TRAILER}: {wanted}`"),
-            None => format!("its trailer `{CHECKPOINT_TRAILER}` names tables that are as they were"),
+            None => {
+                format!("its trailer `{CHECKPOINT_TRAILER}` names tables that are as they were")
+            }
         };
         self.find(rule::TRAILERS, commit.id, what, Vec::new());
     }
