@@ -153,9 +153,21 @@ impl Store {
             leftovers.extend(self.files(dir)?);
         }
         leftovers.retain(|file| is_leftover(&file.path));
+        leftovers.extend(self.lone_packs()?);
         let mut history = self.history.packed(&self.history.own_packs()?)?;
         history.retain(|id| !named.git.contains(id));
         Ok(GcPlan { objects, history, caches, leftovers })
+    }
+
+    /// Packs without an index: they were being written, or removed.
+    fn lone_packs(&self) -> Result<Vec<GcFile>> {
+        let files = self.files("git/objects/pack")?;
+        let whole: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let lone = |file: &GcFile| {
+            file.path.extension().is_some_and(|extension| extension == "pack")
+                && !whole.contains(&file.path.with_extension("idx"))
+        };
+        Ok(files.into_iter().filter(lone).collect())
     }
 
     /// The files of a directory of the store.

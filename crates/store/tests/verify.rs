@@ -801,8 +801,12 @@ mod gc {
         fs::remove_dir_all(bench.path("git/logs")).unwrap();
         let plan = bench.store.plan_gc().unwrap();
         assert!(!plan.objects.is_empty());
+        // The commit, its tree and `tables`, `change.json`, and the files of two tables.
+        assert_eq!(plan.history.len(), 6);
         let report = bench.store.run_gc(plan).unwrap();
         assert_eq!(objects(&bench).len() as u64, before.len() as u64 - report.objects);
+        assert_eq!(report.history, 6);
+        assert_eq!(entries(&bench.path("git/objects/pack"), "").len(), 2);
         assert_eq!(verify(&bench.store).findings, []);
     }
 
@@ -823,9 +827,12 @@ mod gc {
         for dir in ["", "objects", "stage", "cache/index", "git", "git/objects/pack"] {
             fs::write(bench.path(dir).join("tmp-0f0f"), "left").unwrap();
         }
+        // A pack that never got its index.
+        let pack = fs::read(&entries(&bench.path("git/objects/pack"), ".pack")[0]).unwrap();
+        fs::write(bench.path("git/objects/pack/pack-0f0f.pack"), &pack).unwrap();
         let plan = bench.store.plan_gc().unwrap();
-        assert_eq!((plan.leftovers.len(), plan.bytes()), (6, 24));
-        assert_eq!(bench.store.run_gc(plan).unwrap().files, 6);
+        assert_eq!((plan.leftovers.len(), plan.bytes()), (7, 24 + pack.len() as u64));
+        assert_eq!(bench.store.run_gc(plan).unwrap().files, 7);
         assert!(bench.store.plan_gc().unwrap().is_empty());
         assert_eq!(verify(&bench.store).findings, []);
     }

@@ -120,12 +120,14 @@ impl History {
         let entries = ids.into_iter().map(|id| packer.entry(self.whole_object(id)?));
         let made = self.write_encoded(entries.collect::<Result<_>>()?)?;
         let dir = self.dir.join("objects/pack");
-        for pack in packs.iter().filter(|pack| made.as_ref() != Some(&pack.stem)) {
-            // The index first: a pack without one is no pack.
-            self.disk.remove_file(&dir.join(format!("{}.idx", pack.stem)))?;
-            self.disk.remove_file(&dir.join(format!("{}.pack", pack.stem)))?;
+        // A pack without an index is no pack; an index without its pack would be damage.
+        for extension in ["idx", "pack"] {
+            for pack in packs.iter().filter(|pack| made.as_ref() != Some(&pack.stem)) {
+                self.disk.remove_file(&dir.join(format!("{}.{extension}", pack.stem)))?;
+            }
+            self.disk.sync_dir(&dir)?;
         }
-        self.disk.sync_dir(&dir)
+        Ok(())
     }
 
     /// Leaves objects out of the packs that hold them. Returns how many.
