@@ -1151,9 +1151,44 @@ fn gc_removes_what_nothing_names() {
     assert_eq!(s.json("ls --at main~1").len(), 241);
     s.ok("verify");
     // A deleted branch's commits are kept by the reflog of HEAD while it names them.
+    s.ok("switch -c short");
     s.ok("import images.json -m images");
+    s.ok("switch main");
+    s.ok("branch -d short");
+    assert_eq!(s.ok("gc"), "nothing to remove\n");
+    // Once it does not, they go, the commits with what they name.
+    s.write(".gloss/git/logs/HEAD", "");
+    let plan = s.ok("gc --dry-run");
+    assert!(plan.contains("git object ") && plan.contains("\nobject "), "{plan}");
     s.ok("gc");
+    assert_eq!(s.ok("gc"), "nothing to remove\n");
+    assert_eq!((s.rows(), s.try_git("fsck --strict").code), (rows, 0));
+    s.ok("verify");
+}
+
+#[test]
+fn compact_changes_no_row_and_no_history() {
+    let s = Session::with_corrections();
+    let (rows, log, diff) = (s.rows(), s.json("log"), s.json("diff HEAD~1 HEAD"));
+    s.sample(IMAGES, "images.json");
+    s.ok("import images.json");
+    let plan = s.ok("compact --dry-run");
+    assert!(plan.starts_with("annotations: 2 of 2 segments, "), "{plan}");
+    assert!(plan.ends_with("nothing was written (--dry-run)\n"), "{plan}");
+    assert_eq!(s.json("log"), log);
+    assert!(s.ok("compact").contains("compacted by "));
+    assert_eq!(s.ok("compact"), "nothing to compact\n");
+    assert_eq!(s.rows(), rows);
+    assert_eq!(s.json("diff HEAD~2 HEAD~1"), diff);
+    assert_eq!(s.json("diff HEAD~2 HEAD"), diff);
+    assert_eq!(s.ok("diff HEAD~1 HEAD"), "");
+    assert_eq!(s.json("log")[1..], log[..]);
+    let message = s.git("log -1 --format=%B");
+    assert!(message.contains("Gloss-Change: +0 ~0 -0\nGloss-Checkpoint: annotations"), "{message}");
+    // What was staged before the segments were written anew is committed after.
+    s.ok("commit -m images");
     assert_eq!(s.rows().len(), rows.len() + 75);
+    s.ok("verify");
 }
 
 /// Majority where several answered; what nobody may train on is left out and counted.
@@ -1286,6 +1321,7 @@ fn every_command_helps_with_an_example() {
         "export",
         "verify",
         "gc",
+        "compact",
         "annotator",
         "demo",
         "completions",

@@ -121,6 +121,11 @@ fn every_output_fits_its_schema() {
     fits("diff", &s.json("diff relabel~1 relabel --table annotators"));
     fits("export", &s.json("export --format csv -o rows.csv"));
     fits("export", &s.json("export --format csv --view labels -o labels.csv"));
+    fits("compact", &s.json("compact --dry-run"));
+    let compacted = s.json("compact");
+    fits("compact", &compacted);
+    assert!(compacted[0]["commit"].is_string() && compacted[0]["tables"][0].is_object());
+    fits("compact", &s.json("compact"));
     fits("verify", &s.json("verify"));
     fits("switch", &s.json("switch main"));
     s.ok("rm --where label=ORG");

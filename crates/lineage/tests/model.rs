@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use glossator_lineage::between;
 use glossator_store::change::{compare, only_old};
 use glossator_store::delta::{Counts, DeltaBatch};
-use glossator_store::schema::{ANNOTATIONS, AnnotationRow};
+use glossator_store::schema::{ANNOTATIONS, AnnotationRow, ColumnView};
 use glossator_store::{CommitId, Transaction};
-use glossator_testkit::{TestStore, batch, choice, for_each_annotation};
+use glossator_testkit::{TestStore, batch, choice, for_each_annotation, options};
 use proptest::prelude::*;
 
 type Key = (String, String);
@@ -27,6 +27,7 @@ enum Step {
     Remove(Vec<(u8, u8)>),
     DropCaches,
     Revert,
+    Compact,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -37,6 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => remove,
         1 => Just(Step::DropCaches),
         1 => Just(Step::Revert),
+        1 => Just(Step::Compact),
     ];
     prop::collection::vec(step, 1..12)
 }
@@ -57,6 +59,23 @@ fn snapshot_of(test: &TestStore, commit: Option<CommitId>) -> Model {
         found.insert(key, row.label.unwrap().to_owned());
     })
     .unwrap();
+    found
+}
+
+/// The segment that first held each row version.
+fn origins(test: &TestStore, commit: Option<CommitId>) -> BTreeMap<Key, String> {
+    let snapshot = test.store.snapshot(commit, &[]).unwrap();
+    let mut found = BTreeMap::new();
+    for batch in snapshot.table(&ANNOTATIONS).unwrap().scan().unwrap() {
+        let batch = batch.unwrap();
+        let text = |column: usize, row: usize| {
+            ColumnView::new(batch.column(column)).unwrap().text(row).unwrap().to_owned()
+        };
+        for row in 0..batch.num_rows() {
+            let origin = text(ANNOTATIONS.columns.len(), row);
+            found.insert((text(0, row), text(1, row)), origin);
+        }
+    }
     found
 }
 
@@ -123,6 +142,7 @@ fn apply(test: &TestStore, model: &mut Model, step: &Step) -> Option<CommitId> {
             let _ = std::fs::remove_dir_all(test.store.root().join("cache"));
             None
         }
+        Step::Compact => test.store.compact(&options()).unwrap(),
         Step::Revert => {
             let head = head?;
             let parent = test.store.history.first_parent(head).unwrap();
@@ -150,9 +170,19 @@ proptest! {
         let mut versions: Vec<(Option<CommitId>, Model)> = vec![(None, Model::new())];
         for step in &steps {
             let before = model.clone();
+            let was = test.store.history.head().unwrap().commit;
             let made = apply(&test, &mut model, step);
             let head = test.store.history.head().unwrap().commit;
             prop_assert_eq!(&snapshot_of(&test, head), &model);
+            if let Step::Compact = step {
+                prop_assert_eq!(origins(&test, was), origins(&test, head));
+                if let Some(commit) = made {
+                    prop_assert!(test.store.change(commit).unwrap().is_empty());
+                    prop_assert!(test.store.plan_compaction(commit).unwrap().is_empty());
+                    versions.push((Some(commit), model.clone()));
+                }
+                continue;
+            }
             // A commit is made exactly where something changed, and counts it.
             prop_assert_eq!(made.is_some(), before != model);
             if let Some(commit) = made {
@@ -180,5 +210,7 @@ proptest! {
                 prop_assert_eq!(&changes(compared), &wanted);
             }
         }
+        let report = test.store.verify(&mut |_| {}).unwrap();
+        prop_assert!(report.ok, "{:?}", report.findings);
     }
 }

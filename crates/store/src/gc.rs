@@ -1,5 +1,5 @@
-//! Removes what nothing names: objects, caches of segments that are gone, and files that a dead
-//! process was writing.
+//! Removes what nothing names: objects, git objects in packs of ours, caches of segments that are
+//! gone, and files that a dead process was writing.
 //!
 //! # Guarantees
 //! - What a ref, a reflog or the stage reaches stays. Where any of them cannot be read, nothing is
@@ -9,9 +9,9 @@
 //! - No clock is asked.
 //!
 //! # Limitations
-//! - Commits that nothing reaches stay in their packs; they are small.
+//! - Packs that git made, and loose git objects, are left to `git gc`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -40,11 +40,13 @@ pub struct GcObject {
 }
 
 /// What would go.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct GcPlan {
     /// Objects that nothing reaches.
     pub objects: Vec<GcObject>,
+    /// Git objects that nothing reaches: commits that are on no branch any more, and their trees.
+    pub history: BTreeSet<gix::ObjectId>,
     /// Caches of segments that nothing reaches.
     pub caches: Vec<GcFile>,
     /// Files that a dead process was writing.
@@ -54,10 +56,13 @@ pub struct GcPlan {
 impl GcPlan {
     /// Whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.caches.is_empty() && self.leftovers.is_empty()
+        self.objects.is_empty()
+            && self.history.is_empty()
+            && self.caches.is_empty()
+            && self.leftovers.is_empty()
     }
 
-    /// The bytes of everything that would go.
+    /// The bytes of everything that would go, but for git objects.
     pub fn bytes(&self) -> u64 {
         let files = self.caches.iter().chain(&self.leftovers).map(|file| file.bytes);
         self.objects.iter().map(|object| object.bytes).chain(files).sum()
@@ -69,9 +74,11 @@ impl GcPlan {
 pub struct GcReport {
     /// Objects.
     pub objects: u64,
+    /// Git objects.
+    pub history: u64,
     /// Caches and leftovers.
     pub files: u64,
-    /// Bytes of all of them.
+    /// Bytes of objects, caches and leftovers.
     pub bytes: u64,
 }
 
@@ -91,14 +98,14 @@ impl Store {
     /// As [`Store::plan_gc`]; a file that cannot be removed ends it, and it can be run again.
     pub fn run_gc(&self, plan: GcPlan) -> Result<GcReport> {
         let _writers = self.no_writers()?;
-        let _refs = self.history.lock(&self.lock_path())?;
+        let refs = self.history.lock(&self.lock_path())?;
         let now = self.unreachable()?;
         let mut report = GcReport::default();
         let mut dirs = HashSet::new();
         // Caches first: one without its segment would be asked for by nobody, and stay.
-        for (planned, now) in [(plan.caches, now.caches), (plan.leftovers, now.leftovers)] {
-            let now: HashSet<GcFile> = now.into_iter().collect();
-            for file in planned.into_iter().filter(|file| now.contains(file)) {
+        for (planned, there) in [(plan.caches, now.caches), (plan.leftovers, now.leftovers)] {
+            let there: HashSet<GcFile> = there.into_iter().collect();
+            for file in planned.into_iter().filter(|file| there.contains(file)) {
                 let path = self.root().join(&file.path);
                 self.disk().remove_file(&path)?;
                 dirs.extend(path.parent().map(Path::to_owned));
@@ -106,13 +113,15 @@ impl Store {
                 report.bytes += file.bytes;
             }
         }
-        let now: HashSet<GcObject> = now.objects.into_iter().collect();
-        for object in plan.objects.into_iter().filter(|object| now.contains(object)) {
+        let stored: HashSet<GcObject> = now.objects.into_iter().collect();
+        for object in plan.objects.into_iter().filter(|object| stored.contains(object)) {
             self.objects().remove(&object.object)?;
             dirs.extend(self.objects().path(&object.object).parent().map(Path::to_owned));
             report.objects += 1;
             report.bytes += object.bytes;
         }
+        let gone: BTreeSet<_> = plan.history.intersection(&now.history).copied().collect();
+        report.history = self.history.drop_packed(&refs, &gone)?;
         // After an unsynced removal a file may be back: no harm, but the numbers would be wrong.
         dirs.iter().try_for_each(|dir| self.disk().sync_dir(dir))?;
         Ok(report)
@@ -144,7 +153,21 @@ impl Store {
             leftovers.extend(self.files(dir)?);
         }
         leftovers.retain(|file| is_leftover(&file.path));
-        Ok(GcPlan { objects, caches, leftovers })
+        leftovers.extend(self.lone_packs()?);
+        let mut history = self.history.packed(&self.history.own_packs()?)?;
+        history.retain(|id| !named.git.contains(id));
+        Ok(GcPlan { objects, history, caches, leftovers })
+    }
+
+    /// Packs without an index: they were being written, or removed.
+    fn lone_packs(&self) -> Result<Vec<GcFile>> {
+        let files = self.files("git/objects/pack")?;
+        let whole: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let lone = |file: &GcFile| {
+            file.path.extension().is_some_and(|extension| extension == "pack")
+                && !whole.contains(&file.path.with_extension("idx"))
+        };
+        Ok(files.into_iter().filter(lone).collect())
     }
 
     /// The files of a directory of the store.

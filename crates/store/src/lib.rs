@@ -1,6 +1,7 @@
 //! The Glossator store: git history, Parquet rows, content-addressed objects.
 pub mod canonical;
 pub mod change;
+pub mod compaction;
 pub mod delta;
 pub mod error;
 pub mod fs;

@@ -27,6 +27,14 @@ pub const RUN_BATCH_BYTES_MAX: usize = 4 << 20;
 pub const ID_BYTES_MAX: usize = 1_024;
 /// Unfolded removal objects of a table before a commit folds them into one.
 pub const REMOVALS_UNFOLDED_MAX: usize = 32;
+/// Small segments of a table before some of them are folded into one.
+pub const SEGMENTS_SMALL_MAX: usize = 64;
+/// Rows of a segment that is written anew on its own once half of it is dead, at least.
+pub const WORN_ROWS_MIN: usize = 8_192;
+/// Packs of git objects before some of them are folded into one.
+pub const PACKS_MAX: usize = 32;
+/// Bytes of packs that are folded into one at most: they are encoded in memory.
+pub const PACK_BYTES_MAX: u64 = 32 << 20;
 /// Objects up to this size are read whole and checked against their digest before use.
 pub const OBJECT_BYTES_WHOLE_MAX: u64 = 1 << 20;
 /// Arrow bytes that a sort holds before it writes a sorted run to a temporary file.

@@ -11,9 +11,8 @@ use crate::error::{Error, Result};
 use crate::fs::{Disk, Lock};
 use crate::history::{History, RefName};
 use crate::id::{CommitId, Digest};
-use crate::limits::{FORMAT, REMOVALS_UNFOLDED_MAX};
+use crate::limits::FORMAT;
 use crate::objects::Objects;
-use crate::removal::Removal;
 use crate::schema::{TABLES, Table};
 use crate::segment::{SCHEMA_VERSION, SegmentKind, SegmentRef};
 use crate::snapshot::{TableSnapshot, TableState};
@@ -335,32 +334,6 @@ impl TableState {
     pub(crate) fn add(&mut self, change: &TableChange) {
         self.segments.extend(change.added.iter().cloned());
         self.removals.extend(change.removed.clone());
-    }
-
-    /// Folds the removal objects into one where there are too many, and leaves out segments that
-    /// are wholly dead.
-    pub(crate) fn tidy(&mut self, objects: &Objects) -> Result<()> {
-        if self.removals.len() <= REMOVALS_UNFOLDED_MAX {
-            return Ok(());
-        }
-        let mut all = Removal::default();
-        for line in &self.removals {
-            all.extend(Removal::read(objects, line)?);
-        }
-        all.sort();
-        let dead = |segment: &Digest, rows: u32| {
-            all.rows.get(segment).is_some_and(|gone| gone.len() == rows as usize)
-        };
-        let wholly: Vec<Digest> = self
-            .segments
-            .iter()
-            .filter(|line| dead(&line.segment, line.rows))
-            .map(|line| line.segment)
-            .collect();
-        self.segments.retain(|line| !wholly.contains(&line.segment));
-        wholly.iter().for_each(|segment| drop(all.rows.remove(segment)));
-        self.removals = all.write(objects)?.into_iter().collect();
-        Ok(())
     }
 }
 

@@ -4,8 +4,11 @@
 //! - A commit that was acknowledged is durable and in the history exactly once.
 //! - Two that race: the loser's changes are looked up again on the new head. Disjoint ones apply,
 //!   equal ones drop out, any other refuses the commit with the rows.
+//! - What has become due to be written anew is prepared before the first try, outside the lock, and
+//!   enters the tree of the commit if it still fits there.
 
 use crate::change::{ChangeRecord, ChangeWriter, Fold, Meta, compare, read_change};
+use crate::compaction::{Extent, Rewrite};
 use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result, RowConflict};
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove, RefName};
@@ -15,6 +18,9 @@ use crate::schema::{ANNOTATIONS, SUBMISSIONS, TABLES, Table};
 use crate::snapshot::TableSnapshot;
 use crate::store::{CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path};
 use crate::verify::copies_fault;
+
+/// The trailer that names the tables of which segments were written anew.
+pub(crate) const CHECKPOINT_TRAILER: &str = "Gloss-Checkpoint";
 
 /// Changes that are being made against a snapshot.
 #[derive(Debug)]
@@ -118,28 +124,74 @@ impl Store {
         layers: &[Layer],
         options: &CommitOptions<'_>,
     ) -> Result<Option<CommitId>> {
+        let _writing = self.writing()?;
+        let (name, head) = self.target(options)?;
+        let single = layers.len() == 1 && head == base;
+        let made = if single { layers[0].clone() } else { self.rebase(base, layers, head)? };
+        if made.is_empty() {
+            return Ok(None);
+        }
+        let rewrites = match self.rewrites(head, Extent::Due) {
+            // The commit does without; `verify` and whoever reads these rows will say so.
+            Err(Error::Damaged { .. }) => Vec::new(),
+            done => done?,
+        };
+        let done = match self.publish(&name, head, &made, &rewrites, options, None) {
+            // Lost the race. From here on the lock is held, so the next try cannot lose again.
+            Err(Error::RefMoved { .. }) => {
+                let mut lock = self.history.lock(&self.lock_path())?;
+                let head = self.history.ref_target(&name)?.map(CommitId);
+                let made = self.rebase(base, layers, head)?;
+                if made.is_empty() {
+                    return Ok(None);
+                }
+                self.publish(&name, head, &made, &rewrites, options, Some(&mut lock))
+            }
+            done => done,
+        }?;
+        self.fold_packs();
+        Ok(done)
+    }
+
+    /// Writes every small or worn segment anew, as a commit on the branch that `HEAD` names that
+    /// changes no row. `None` where there is nothing to gain.
+    pub fn compact(&self, options: &CommitOptions<'_>) -> Result<Option<CommitId>> {
+        let _writing = self.writing()?;
+        let (name, head) = self.target(options)?;
+        let rewrites = self.rewrites(head, Extent::All)?;
+        let nothing = Layer::default();
+        let done = match self.publish(&name, head, &nothing, &rewrites, options, None) {
+            Err(Error::RefMoved { .. }) => {
+                let mut lock = self.history.lock(&self.lock_path())?;
+                let head = self.history.ref_target(&name)?.map(CommitId);
+                self.publish(&name, head, &nothing, &rewrites, options, Some(&mut lock))
+            }
+            done => done,
+        }?;
+        self.fold_packs();
+        Ok(done)
+    }
+
+    /// The ref that a commit goes to, and where it is; refuses what this version must not write.
+    fn target(&self, options: &CommitOptions<'_>) -> Result<(String, Option<CommitId>)> {
         let branch = match &options.branch {
             Some(branch) => branch.clone(),
             None => self.branch()?,
         };
         let name = format!("refs/heads/{branch}");
         self.facts().check_write()?;
-        let _writing = self.writing()?;
         let head = self.history.ref_target(&name)?.map(CommitId);
         if let Some(head) = head {
             self.facts_at(head)?.check_write()?;
         }
-        let single = layers.len() == 1 && head == base;
-        let made = if single { layers[0].clone() } else { self.rebase(base, layers, head)? };
-        match self.publish(&name, head, &made, options, None) {
-            // Lost the race. From here on the lock is held, so the next try cannot lose again.
-            Err(Error::RefMoved { .. }) => {
-                let mut lock = self.history.lock(&self.lock_path())?;
-                let head = self.history.ref_target(&name)?.map(CommitId);
-                let made = self.rebase(base, layers, head)?;
-                self.publish(&name, head, &made, options, Some(&mut lock))
-            }
-            done => done,
+        Ok((name, head))
+    }
+
+    /// Folds packs where they are many. The commit is made: what fails here is left for the next.
+    fn fold_packs(&self) {
+        let due = self.history.packs_are_due().unwrap_or(false);
+        if let Some(lock) = due.then(|| self.history.lock(&self.lock_path()).ok()).flatten() {
+            let _ = self.history.fold_packs(&lock);
         }
     }
 
@@ -202,30 +254,33 @@ impl Store {
         compare(table, old, new)
     }
 
+    /// Makes a commit and moves the ref to it. `None` where it would change nothing.
     fn publish(
         &self,
         name: &str,
         head: Option<CommitId>,
         layer: &Layer,
+        rewrites: &[Rewrite],
         options: &CommitOptions<'_>,
         lock: Option<&mut PublishLock>,
     ) -> Result<Option<CommitId>> {
-        if layer.is_empty() {
-            return Ok(None);
-        }
         self.check_copies(head, layer)?;
         let record = ChangeRecord {
             tables: layer.tables.clone(),
             policies: layer.meta.public_policies(),
             meta: Some(self.put_meta(&layer.meta)?),
         };
+        let tree = self.tree_files(head, &record, rewrites)?;
+        if record.is_empty() && tree.rewritten.is_empty() {
+            return Ok(None);
+        }
         let parents: Vec<CommitId> = head.into_iter().collect();
         let commit = self.history.write_commit(&NewCommit {
             parents: &parents,
-            files: self.tree_files(head, &record)?,
+            files: tree.files,
             author: options.author.clone(),
             committer: options.committer.clone(),
-            message: message(options, &record),
+            message: message(options, &record, &tree.rewritten),
         })?;
         let title = options.message.lines().next().unwrap_or_default();
         let why = format!("{}: {title}", options.action);
@@ -271,23 +326,35 @@ impl Store {
         self.objects().put(&bytes)
     }
 
-    /// The files of the tree that the change touches.
+    /// The files of the tree that a commit touches.
     fn tree_files(
         &self,
         head: Option<CommitId>,
         record: &ChangeRecord,
-    ) -> Result<Vec<(String, Option<Vec<u8>>)>> {
-        let mut files = Vec::new();
+        rewrites: &[Rewrite],
+    ) -> Result<TreeFiles> {
+        let (mut files, mut rewritten) = (Vec::new(), Vec::new());
         if head.is_none() {
             files.push((FACTS_FILE.to_owned(), Some(render_facts(self.facts())?.into_bytes())));
         }
         for table in TABLES {
-            let Some(change) = record.tables.get(table.name) else { continue };
+            let change = record.tables.get(table.name);
             let mut state = match head {
                 Some(head) => self.table_state(head, table)?,
                 None => Default::default(),
             };
-            state.add(change);
+            if let Some(change) = change {
+                state.add(change);
+            }
+            let mut moved = false;
+            for rewrite in rewrites.iter().filter(|rewrite| rewrite.table == table) {
+                moved |= rewrite.apply(self, &mut state)?;
+            }
+            if moved {
+                rewritten.push(table.name);
+            } else if change.is_none() {
+                continue;
+            }
             state.tidy(self.objects())?;
             files.push((table_path(table), Some(state.render()?)));
         }
@@ -295,7 +362,7 @@ impl Store {
             serde_json::to_vec_pretty(record).map_err(|e| Error::damaged(CHANGE_FILE, e))?;
         json.push(b'\n');
         files.push((CHANGE_FILE.to_owned(), Some(json)));
-        Ok(files)
+        Ok(TreeFiles { files, rewritten })
     }
 
     /// Makes a branch or, with `message`, an annotated tag.
@@ -360,8 +427,15 @@ impl Store {
     }
 }
 
+/// What a commit's tree has that its parent's has not.
+struct TreeFiles {
+    files: Vec<(String, Option<Vec<u8>>)>,
+    /// Tables of which segments were written anew.
+    rewritten: Vec<&'static str>,
+}
+
 /// The message with its trailers.
-fn message(options: &CommitOptions<'_>, record: &ChangeRecord) -> String {
+fn message(options: &CommitOptions<'_>, record: &ChangeRecord, rewritten: &[&str]) -> String {
     let counts = record.counts(ANNOTATIONS.name);
     let mut message = format!(
         "{}\n\nGloss-Change: +{} ~{} -{}\n",
@@ -370,6 +444,9 @@ fn message(options: &CommitOptions<'_>, record: &ChangeRecord) -> String {
         counts.changed,
         counts.removed
     );
+    if !rewritten.is_empty() {
+        message.push_str(&format!("{CHECKPOINT_TRAILER}: {}\n", rewritten.join(", ")));
+    }
     if let Some(code) = &options.code_commit {
         message.push_str(&format!("Code-Commit: {code}\n"));
     }

@@ -586,6 +586,65 @@ fn f27_a_bad_cache_is_no_damage_and_is_built_again() {
     assert_eq!(verify(&bench.store).findings, []);
 }
 
+/// A store whose head holds its rows in segments that were written anew.
+fn compacted() -> (Bench, RecordBatch) {
+    let mut bench = Bench::new();
+    bench.compact();
+    let snapshot = bench.store.snapshot(Some(bench.head()), &[]).unwrap();
+    let mut rows = snapshot.table(&ANNOTATIONS).unwrap().scan().unwrap();
+    let batch = rows.next().unwrap().unwrap();
+    assert!(rows.next().is_none());
+    (bench, batch)
+}
+
+/// The head with these rows as the only segment of annotations.
+fn with_rows(bench: &Bench, rows: &RecordBatch) -> CommitId {
+    let line = bench.segment(&ANNOTATIONS, SegmentKind::Rows, rows);
+    bench.reforge(|files| {
+        let line = serde_json::to_string(&line).unwrap() + "\n";
+        files.insert("tables/annotations.jsonl".to_owned(), line);
+    })
+}
+
+#[test]
+fn f28_rows_that_are_written_anew_keep_their_origin() {
+    let (bench, rows) = compacted();
+    assert_eq!(verify(&bench.store).findings, []);
+    // Equal rows without the origins that they had.
+    let columns: Vec<usize> = (0..ANNOTATIONS.columns.len()).collect();
+    let commit = with_rows(&bench, &rows.project(&columns).unwrap());
+    let found = only(&bench.store, "F28", FindingKind::Inconsistent);
+    assert_eq!(found.object, format!("{commit}:tables/annotations.jsonl"));
+
+    // One row less, and rows of an earlier version, are not the parent's.
+    let (bench, rows) = compacted();
+    with_rows(&bench, &rows.slice(1, rows.num_rows() - 1));
+    only(&bench.store, "F17", FindingKind::Inconsistent);
+    let (bench, _) = compacted();
+    let older = bench.store.table_state(bench.commits[0], &ANNOTATIONS).unwrap();
+    bench.reforge(|files| {
+        let text = String::from_utf8(older.render().unwrap()).unwrap();
+        files.insert("tables/annotations.jsonl".to_owned(), text);
+    });
+    only(&bench.store, "F17", FindingKind::Inconsistent);
+}
+
+#[test]
+fn f22_the_trailer_names_tables_that_were_written_anew() {
+    let (bench, _) = compacted();
+    let message = bench.store.history.commit(bench.head()).unwrap().message;
+    let (before, trailer) = message.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(trailer, "Gloss-Checkpoint: annotations, items");
+    for wrong in [before.to_owned(), format!("{before}\nGloss-Checkpoint: items")] {
+        bench.reforge_saying(&wrong, |_| {});
+        only(&bench.store, "F22", FindingKind::Inconsistent);
+    }
+    let bench = Bench::new();
+    let message = bench.store.history.commit(bench.head()).unwrap().message;
+    bench.reforge_saying(&format!("{}\n{trailer}", message.trim_end()), |_| {});
+    only(&bench.store, "F22", FindingKind::Inconsistent);
+}
+
 /// SplitMix64: the same flips in every run.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -742,8 +801,12 @@ mod gc {
         fs::remove_dir_all(bench.path("git/logs")).unwrap();
         let plan = bench.store.plan_gc().unwrap();
         assert!(!plan.objects.is_empty());
+        // The commit, its tree and `tables`, `change.json`, and the files of two tables.
+        assert_eq!(plan.history.len(), 6);
         let report = bench.store.run_gc(plan).unwrap();
         assert_eq!(objects(&bench).len() as u64, before.len() as u64 - report.objects);
+        assert_eq!(report.history, 6);
+        assert_eq!(entries(&bench.path("git/objects/pack"), "").len(), 2);
         assert_eq!(verify(&bench.store).findings, []);
     }
 
@@ -764,9 +827,12 @@ mod gc {
         for dir in ["", "objects", "stage", "cache/index", "git", "git/objects/pack"] {
             fs::write(bench.path(dir).join("tmp-0f0f"), "left").unwrap();
         }
+        // A pack that never got its index.
+        let pack = fs::read(&entries(&bench.path("git/objects/pack"), ".pack")[0]).unwrap();
+        fs::write(bench.path("git/objects/pack/pack-0f0f.pack"), &pack).unwrap();
         let plan = bench.store.plan_gc().unwrap();
-        assert_eq!((plan.leftovers.len(), plan.bytes()), (6, 24));
-        assert_eq!(bench.store.run_gc(plan).unwrap().files, 6);
+        assert_eq!((plan.leftovers.len(), plan.bytes()), (7, 24 + pack.len() as u64));
+        assert_eq!(bench.store.run_gc(plan).unwrap().files, 7);
         assert!(bench.store.plan_gc().unwrap().is_empty());
         assert_eq!(verify(&bench.store).findings, []);
     }

@@ -100,7 +100,12 @@ impl TestStore {
 /// # Errors
 /// Whatever the commit says.
 pub fn commit(store: &Store, base: Option<CommitId>, layers: &[Layer]) -> Result<Option<CommitId>> {
-    let options = CommitOptions {
+    store.commit(base, layers, &options())
+}
+
+/// Commits to the branch of `HEAD` as tests do.
+pub fn options() -> CommitOptions<'static> {
+    CommitOptions {
         branch: None,
         message: "test",
         author: identity(),
@@ -108,8 +113,7 @@ pub fn commit(store: &Store, base: Option<CommitId>, layers: &[Layer]) -> Result
         code_commit: None,
         action: "commit",
         guards: &[],
-    };
-    store.commit(base, layers, &options)
+    }
 }
 
 /// An annotation with a stated id and a label.

@@ -30,6 +30,9 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
         for file in plan.caches.iter().chain(&plan.leftovers) {
             writeln!(out, "file {} ({} bytes)", file.path.display(), number(file.bytes))?;
         }
+        for id in &plan.history {
+            writeln!(out, "git object {id}")?;
+        }
         // The plan is seen before anything goes.
         context.flush()?;
     }
@@ -38,7 +41,12 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
     if context.json {
         context.json_line(&match &done {
             Some(done) => serde_json::json!({
-                "removed": {"objects": done.objects, "files": done.files, "bytes": done.bytes},
+                "removed": {
+                    "objects": done.objects,
+                    "history": done.history,
+                    "files": done.files,
+                    "bytes": done.bytes,
+                },
             }),
             None => serde_json::json!({ "removed": null }),
         })?;
@@ -48,8 +56,9 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
     match done {
         Some(done) => writeln!(
             out,
-            "removed {} objects and {} files, {} bytes",
+            "removed {} objects, {} git objects and {} files, {} bytes",
             number(done.objects),
+            number(done.history),
             number(done.files),
             number(done.bytes)
         )?,

@@ -3,6 +3,7 @@
 mod annotator;
 mod branch;
 mod commit;
+mod compact;
 mod completions;
 mod demo;
 mod diff;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
+    Compact(compact::CompactArgs),
     Annotator(annotator::AnnotatorArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
@@ -77,6 +79,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Export(args) => export::run(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
+        Command::Compact(args) => compact::run(context, args),
         Command::Annotator(args) => annotator::run(context, args),
         Command::Demo(args) => demo::run(context, args),
         Command::Completions(args) => completions::run(context, args),

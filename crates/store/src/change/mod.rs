@@ -17,6 +17,7 @@ pub use fold::Fold;
 pub use join::compare;
 pub use read::{only_old, read_change};
 pub use write::ChangeWriter;
+pub(crate) use write::Segments;
 
 use crate::delta::Counts;
 use crate::id::Digest;

@@ -32,9 +32,9 @@ pub struct ChangeWriter<'a> {
 /// How many conflicts are kept to be shown.
 const CONFLICTS_MAX: usize = 1_000;
 
-/// Segments of one sort, cut at [`SEGMENT_ROWS_MAX`].
+/// Segments of one sort with their indices, cut at [`SEGMENT_ROWS_MAX`].
 #[derive(Debug)]
-struct Segments {
+pub(crate) struct Segments {
     disk: Disk,
     objects: Objects,
     index_dir: std::path::PathBuf,
@@ -50,7 +50,29 @@ struct Segments {
 }
 
 impl Segments {
-    fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn new(
+        disk: &Disk,
+        objects: &Objects,
+        index_dir: &std::path::Path,
+        table: &'static Table,
+        kind: SegmentKind,
+    ) -> Self {
+        Self {
+            disk: disk.clone(),
+            objects: objects.clone(),
+            index_dir: index_dir.to_owned(),
+            table,
+            kind,
+            writer: None,
+            lines: Vec::new(),
+            last_key: None,
+            aliases: Vec::new(),
+            builder: EntryBuilder::default(),
+        }
+    }
+
+    /// Appends rows, which must come sorted by key over all calls.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut at = 0;
         while at < batch.num_rows() {
             let writer = match &mut self.writer {
@@ -93,6 +115,12 @@ impl Segments {
         self.lines.push(line);
         Ok(())
     }
+
+    /// The segments that were written.
+    pub(crate) fn finish(mut self) -> Result<Vec<SegmentRef>> {
+        self.cut()?;
+        Ok(self.lines)
+    }
 }
 
 impl<'a> ChangeWriter<'a> {
@@ -102,18 +130,7 @@ impl<'a> ChangeWriter<'a> {
         objects: &Objects,
         index_dir: &std::path::Path,
     ) -> Self {
-        let segments = |kind| Segments {
-            disk: disk.clone(),
-            objects: objects.clone(),
-            index_dir: index_dir.to_owned(),
-            table: base.table,
-            kind,
-            writer: None,
-            lines: Vec::new(),
-            last_key: None,
-            aliases: Vec::new(),
-            builder: EntryBuilder::default(),
-        };
+        let segments = |kind| Segments::new(disk, objects, index_dir, base.table, kind);
         Self {
             table: base.table,
             base,
@@ -205,14 +222,13 @@ impl<'a> ChangeWriter<'a> {
 
     /// Finishes the change. The conflicts are those of all calls.
     pub fn finish(mut self) -> Result<(TableChange, Vec<RowConflict>)> {
-        self.added.cut()?;
-        self.before.cut()?;
         self.removal.sort();
         let counts = self.change.counts;
         self.change.rows = (self.base.state.rows() + counts.added).saturating_sub(counts.removed);
-        self.change.added = self.added.lines;
-        self.change.before = self.before.lines;
-        self.change.removed = self.removal.write(&self.added.objects)?;
+        let objects = self.added.objects.clone();
+        self.change.added = self.added.finish()?;
+        self.change.before = self.before.finish()?;
+        self.change.removed = self.removal.write(&objects)?;
         let gone = self.change.removed.as_ref().map_or(0, |r| r.count);
         if gone != counts.changed + counts.removed && self.conflicts.is_empty() {
             return Err(Error::BadRows {

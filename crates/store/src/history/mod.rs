@@ -3,6 +3,7 @@
 //! gix encodes, reads, walks and parses revisions; every byte that reaches the disk is written by
 //! [`crate::fs`]: one pack a commit, refs, reflogs.
 
+mod delta;
 mod identity;
 mod pack;
 mod refs;
@@ -40,8 +41,8 @@ impl std::fmt::Debug for History {
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\
                       \tlogallrefupdates = true\n[gc]\n\tauto = 0\n";
 
-/// Packs beyond those there are that an open repository can take in, at least.
-const PACKS_MORE_MIN: usize = 4_096;
+/// Packs that an open repository has room for at least: many times what folding leaves.
+const PACK_SLOTS_MIN: usize = 8 * crate::limits::PACKS_MAX;
 
 /// A git object in memory, before it is packed.
 pub(crate) struct NewObject {
@@ -77,10 +78,9 @@ impl History {
 
     /// Opens the repository; neither user nor system configuration is read.
     pub fn open(disk: &Disk, dir: &Path) -> Result<Self> {
-        // A pack a commit: one open store must be able to take in a good many more of them.
         let slots = gix::odb::store::init::Slots::AsNeededByDiskState {
             multiplier: 2.0,
-            minimum: PACKS_MORE_MIN,
+            minimum: PACK_SLOTS_MIN,
         };
         let options =
             gix::open::Options::isolated().open_path_as_is(true).object_store_slots(slots);

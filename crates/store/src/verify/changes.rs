@@ -50,12 +50,16 @@ impl Verifier<'_> {
         let (commit, record) = (store.history.commit(id)?, store.change(id)?);
         let parent = commit.parents.first().copied();
         let mut recount = Some(Meta::default());
+        let mut rewritten = Vec::new();
         for table in TABLES {
             let change = record.tables.get(table.name);
-            let checked = self.check_table(id, parent, table, change, &mut recount);
-            if let Err(error) = checked {
-                recount = None;
-                self.find_error(rule::BEFORE, name, error)?;
+            match self.check_table(id, parent, table, change, &mut recount) {
+                Ok(true) => rewritten.push(table.name),
+                Ok(false) => {}
+                Err(error) => {
+                    recount = None;
+                    self.find_error(rule::BEFORE, name, error)?;
+                }
             }
         }
         self.check_record(name, &record, recount);
@@ -65,10 +69,12 @@ impl Verifier<'_> {
             let what = format!("its message has no trailer `Gloss-Change: {wanted}`");
             self.find(rule::TRAILERS, id, what, Vec::new());
         }
+        self.check_trailer(&commit, &rewritten);
         let snapshot = store.snapshot(Some(id), &[])?;
         self.check_copies(name, &snapshot, &record.tables)
     }
 
+    /// Returns whether segments of the table were written anew.
     fn check_table(
         &mut self,
         id: CommitId,
@@ -76,29 +82,30 @@ impl Verifier<'_> {
         table: &'static Table,
         change: Option<&TableChange>,
         recount: &mut Option<Meta>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let path = |commit: CommitId| format!("{commit}:{}", table_path(table));
         if self.is_bad(path(id)) {
             *recount = None;
-            return Ok(());
+            return Ok(false);
         }
         let after = self.store.table_state(id, table)?;
-        if change.is_some() {
-            self.check_dead_rows(&path(id), &after)?;
-        }
-        let base = match parent {
+        let mut expected = match parent {
             Some(parent) if self.is_bad(path(parent)) => {
                 *recount = None;
-                return Ok(());
+                return Ok(false);
             }
             Some(parent) => self.store.table_state(parent, table)?,
             None => TableState::default(),
         };
+        if change.is_some() || expected != after {
+            self.check_dead_rows(&path(id), &after)?;
+        }
         if let Some(change) = change {
             let name = &format!("{id}:{CHANGE_FILE}");
-            self.check_change(&Step { name, table, base: &base, change }, recount)?;
+            self.check_change(&Step { name, table, base: &expected, change }, recount)?;
+            expected.add(change);
         }
-        self.check_state(&path(id), base, change, &after)
+        self.check_state(&path(id), table, &expected, &after)
     }
 
     /// Checks the layers of the stage, each on the ones before.
@@ -160,47 +167,6 @@ impl Verifier<'_> {
             self.find(rule::DEAD_ROWS, path, detail, Vec::new());
         }
         Ok(())
-    }
-
-    /// The state after a change holds the rows that the one before and the change give.
-    fn check_state(
-        &mut self,
-        path: &str,
-        base: TableState,
-        change: Option<&TableChange>,
-        after: &TableState,
-    ) -> Result<()> {
-        let mut expected = base;
-        if let Some(change) = change {
-            expected.add(change);
-        }
-        if expected == *after {
-            return Ok(());
-        }
-        let removals = expected.removals.iter().chain(&after.removals);
-        if self.is_bad(path) || removals.into_iter().any(|line| self.is_bad(line.removed)) {
-            return Ok(());
-        }
-        // Removals may have been folded, and segments left out in which every row is dead.
-        let (dead_before, dead_after) = (self.dead_rows(&expected)?, self.dead_rows(after)?);
-        let was = live_rows(&expected.segments, &dead_before);
-        let is = live_rows(&after.segments, &dead_after);
-        let differing = was.iter().find(|(segment, rows)| is.get(*segment) != Some(*rows));
-        let differing = differing.or_else(|| is.iter().find(|(s, _)| !was.contains_key(*s)));
-        if let Some((segment, _)) = differing {
-            let what = format!("its rows of {segment} are not its parent's with the change");
-            self.find(rule::TREE, path, what, Vec::new());
-        }
-        Ok(())
-    }
-
-    fn dead_rows(&self, state: &TableState) -> Result<Removal> {
-        let mut all = Removal::default();
-        for line in &state.removals {
-            all.extend(Removal::read(self.store.objects(), line)?);
-        }
-        all.sort();
-        Ok(all)
     }
 
     fn check_change(&mut self, step: &Step<'_>, recount: &mut Option<Meta>) -> Result<()> {
@@ -274,18 +240,6 @@ impl Verifier<'_> {
             }
         }
     }
-}
-
-/// Live rows by segment: how many, and which are dead. Segments without live rows are left out.
-fn live_rows<'a>(
-    segments: &'a [SegmentRef],
-    dead: &'a Removal,
-) -> BTreeMap<&'a Digest, (u32, &'a [u32])> {
-    let of = |line: &'a SegmentRef| {
-        let dead = dead.rows.get(&line.segment).map_or(&[][..], Vec::as_slice);
-        (&line.segment, (line.rows, dead))
-    };
-    segments.iter().map(of).filter(|(_, (rows, dead))| dead.len() < *rows as usize).collect()
 }
 
 /// What the numbers of a change say against each other, in words.

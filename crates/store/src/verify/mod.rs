@@ -15,6 +15,7 @@
 //! - Key indices that are missing or bad are written again, so the store must be writable.
 
 mod changes;
+mod checkpoint;
 mod copies;
 mod named;
 mod rows;
@@ -84,6 +85,7 @@ pub(crate) mod rule {
     pub(crate) const STAGE: Rule = Rule("F25", Kind::Malformed);
     pub(crate) const PEOPLE: Rule = Rule("F26", Kind::Malformed);
     pub(crate) const CACHE: Rule = Rule("F27", Kind::Cache);
+    pub(crate) const CHECKPOINT: Rule = Rule("F28", Kind::Inconsistent);
 }
 
 /// One thing that is wrong.

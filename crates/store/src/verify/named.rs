@@ -32,6 +32,8 @@ pub(crate) struct SegmentUse {
 pub(crate) struct Named {
     /// Commits of labels that read.
     pub(crate) commits: Vec<CommitId>,
+    /// Every git object that a root reaches.
+    pub(crate) git: HashSet<gix::ObjectId>,
     pub(crate) segments: HashMap<SegmentUse, Vec<String>>,
     pub(crate) removals: HashMap<RemovalRef, Vec<String>>,
     pub(crate) metas: HashMap<Digest, Vec<String>>,
@@ -87,7 +89,8 @@ const GIT_ID_CHARS: usize = 40;
 impl Verifier<'_> {
     /// Walks the git graph and reads every tree and the stage.
     pub(crate) fn gather(&mut self) -> Result<Named> {
-        let mut named = Named { commits: self.check_graph()?, ..Named::default() };
+        let mut named = Named::default();
+        self.check_graph(&mut named)?;
         for commit in named.commits.clone() {
             self.read_tree(commit, &mut named)?;
         }
@@ -95,7 +98,7 @@ impl Verifier<'_> {
         Ok(named)
     }
 
-    fn check_graph(&mut self) -> Result<Vec<CommitId>> {
+    fn check_graph(&mut self, named: &mut Named) -> Result<()> {
         let history = &self.store.history;
         let mut bad = Vec::new();
         self.report.objects += history.check_packs(&mut |name, what| bad.push((name, what)))?;
@@ -111,15 +114,14 @@ impl Verifier<'_> {
             roots.into_iter().partition(|root| root.name.contains("refs/notes/"));
         let mut faults = Vec::new();
         let mut checked = 0;
-        let mut seen = HashSet::new();
         let mut each = |id: gix::ObjectId, by: &str, result: Result<(), GitFault>| {
             checked += 1;
             if let Err(fault) = result {
                 faults.push((id, by.to_owned(), fault));
             }
         };
-        let commits = history.check(&mut seen, labels, &mut each);
-        history.check(&mut seen, notes, &mut each);
+        named.commits = history.check(&mut named.git, labels, &mut each);
+        history.check(&mut named.git, notes, &mut each);
         self.report.objects += checked;
         for (id, by, fault) in faults {
             match fault {
@@ -127,7 +129,7 @@ impl Verifier<'_> {
                 GitFault::Damaged(what) => self.find(rule::GIT_BYTES, id, what, vec![by]),
             }
         }
-        Ok(commits)
+        Ok(())
     }
 
     fn read_tree(&mut self, commit: CommitId, named: &mut Named) -> Result<()> {

@@ -42,6 +42,18 @@ pub fn who() -> Identity {
     }
 }
 
+fn options() -> CommitOptions<'static> {
+    CommitOptions {
+        branch: None,
+        message: "Labels",
+        author: who(),
+        committer: who(),
+        code_commit: None,
+        action: "commit",
+        guards: &[],
+    }
+}
+
 fn annotation<'a>(item: &'a str, field: &'a str, label: &'a str) -> AnnotationRow<'a> {
     AnnotationRow {
         item_id: item,
@@ -133,19 +145,20 @@ impl Bench {
 
     pub fn commit(&mut self, tables: &[(&'static Table, RecordBatch)]) {
         let layers = self.layer(tables);
-        let options = CommitOptions {
-            branch: None,
-            message: "Labels",
-            author: who(),
-            committer: who(),
-            code_commit: None,
-            action: "commit",
-            guards: &[],
-        };
         let base = self.commits.last().copied();
-        self.commits.push(self.store.commit(base, &layers, &options).unwrap().unwrap());
-        // Each command is a process of its own.
+        self.commits.push(self.store.commit(base, &layers, &options()).unwrap().unwrap());
+        self.reopen();
+    }
+
+    /// Each command is a process of its own.
+    fn reopen(&mut self) {
         self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
+    }
+
+    /// A commit of segments that were written anew.
+    pub fn compact(&mut self) {
+        self.commits.push(self.store.compact(&options()).unwrap().unwrap());
+        self.reopen();
     }
 
     /// The files of `HEAD`'s tree.
@@ -188,10 +201,19 @@ impl Bench {
 
     /// `HEAD` with other files, as a sibling of it.
     pub fn reforge(&self, edit: impl FnOnce(&mut BTreeMap<String, String>)) -> CommitId {
+        let message = self.store.history.commit(self.head()).unwrap().message;
+        self.reforge_saying(&message, edit)
+    }
+
+    /// The same with another message.
+    pub fn reforge_saying(
+        &self,
+        message: &str,
+        edit: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> CommitId {
         let mut files = self.files();
         edit(&mut files);
-        let message = self.store.history.commit(self.head()).unwrap().message;
-        self.forge(Some(self.commits[self.commits.len() - 2]), files, &message)
+        self.forge(Some(self.commits[self.commits.len() - 2]), files, message)
     }
 
     pub fn segment(
