@@ -57,6 +57,9 @@ impl Importer for Coco {
     }
 
     fn detect(&self, _file_name: &str, head: &[u8]) -> u8 {
+        if !crate::json::begins(head) {
+            return 0;
+        }
         let head = String::from_utf8_lossy(head);
         let has = |member: &str| after(&head, member).is_some();
         let has_list = |member: &str| after(&head, member).is_some_and(|c| c == '[');
