@@ -39,6 +39,12 @@ pub fn float(value: &Value) -> Option<f64> {
     value.as_f64().filter(|f| f.is_finite())
 }
 
+/// Whether bytes begin as an array or an object does, behind a byte order mark and white space.
+pub fn begins(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    matches!(text.iter().find(|b| !b.is_ascii_whitespace()), Some(b'[' | b'{'))
+}
+
 /// A short name of a value's type, for messages.
 pub fn type_name(value: &Value) -> &'static str {
     match value {

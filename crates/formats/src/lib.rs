@@ -216,8 +216,3 @@ pub fn exporters() -> &'static [&'static dyn Exporter] {
     ]
 }
 
-/// Whether a file that begins like this may be one JSON object or array.
-fn starts_json(head: &[u8]) -> bool {
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
-}

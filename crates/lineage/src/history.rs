@@ -13,19 +13,21 @@ pub struct Event {
     pub deltas: Vec<DeltaBatch>,
 }
 
-/// Every commit in the history of `tip` that touched the item's rows in a table, newest first.
+/// Every commit in the history of `tip` that touched the item's rows in a table, or the row with
+/// one key of it, newest first.
 ///
-/// Commits are told apart by their key indices; only those that touched the item are read.
+/// Commits are told apart by their key indices; only rows of the item are read.
 pub fn history<'s>(
     store: &'s Store,
     tip: CommitId,
     table: &'static Table,
     item: &'s str,
+    key: Option<&'s str>,
 ) -> Result<impl Iterator<Item = Result<Event>> + 's> {
     let event = move |commit: CommitId| -> Result<Option<Event>> {
         let record = store.change(commit)?;
         let Some(change) = record.tables.get(table.name) else { return Ok(None) };
-        let deltas = store.change_of_item(table, change, item)?;
+        let deltas = store.change_of_item(table, change, item, key)?;
         Ok((!deltas.is_empty()).then_some(Event { commit, deltas }))
     };
     Ok(store.history.walk(tip)?.filter_map(move |commit| match commit {

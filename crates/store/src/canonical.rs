@@ -55,6 +55,11 @@ impl<'a> Rows<'a> {
         self.len == 0
     }
 
+    /// The table.
+    pub fn table(&self) -> &'static Table {
+        self.table
+    }
+
     /// The column of that index in the table.
     pub fn column(&self, index: usize) -> &ColumnView<'a> {
         &self.columns[index]

@@ -180,10 +180,10 @@ impl Store {
     }
 }
 
-/// The segment that an index file is of.
+/// The segment that a cache file is of.
 fn indexed_segment(path: &Path) -> Option<Digest> {
     let (stem, extension) = path.file_name()?.to_str()?.split_once('.')?;
-    ["idx", "aliases"].contains(&extension).then(|| stem.parse().ok())?
+    ["idx", "aliases", "rows"].contains(&extension).then(|| stem.parse().ok())?
 }
 
 /// Whether a file never became whole: gc holds the locks under which such files are made.

@@ -4,6 +4,7 @@ pub mod change;
 pub mod compaction;
 pub mod delta;
 pub mod error;
+mod fetch;
 pub mod fs;
 pub mod gc;
 pub mod geometry;
@@ -17,6 +18,7 @@ pub mod limits;
 pub mod objects;
 pub mod people;
 pub mod removal;
+pub mod row_cache;
 pub mod schema;
 pub mod segment;
 pub mod snapshot;
@@ -46,6 +48,11 @@ pub(crate) fn random_bytes() -> Result<[u8; 32]> {
         source: e.into(),
     })?;
     Ok(bytes)
+}
+
+/// The place of a segment's row cache.
+pub(crate) fn rows_path(dir: &std::path::Path, segment: &Digest) -> std::path::PathBuf {
+    dir.join(format!("{segment}.rows"))
 }
 
 /// The place of an items segment's alias index.

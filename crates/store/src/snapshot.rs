@@ -6,21 +6,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
+use arrow::compute::take_record_batch;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{Key, Rows};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fs::Disk;
 use crate::id::Digest;
-use crate::key_index::{IndexState, KeyHasher, KeyIndex};
+use crate::key_index::{IndexState, KeyHasher, KeyIndex, KeyRange, Needle};
 use crate::objects::Objects;
 use crate::removal::{Removal, RemovalRef};
+use crate::row_cache::{RowCacheWriter, system_columns};
 use crate::schema::{CellType, Table};
 use crate::segment::{
     BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, merge_sorted,
-    segment_schema,
 };
+
+/// Keys whose places a snapshot remembers.
+const KNOWN_KEYS_MAX: usize = 1 << 16;
 
 /// A line of `tables/<name>.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,16 +107,17 @@ pub struct TableSnapshot {
     pub table: &'static Table,
     /// Its segments and removals.
     pub state: TableState,
-    kind: SegmentKind,
-    disk: Disk,
+    pub(crate) kind: SegmentKind,
+    pub(crate) disk: Disk,
     objects: Objects,
-    index_dir: std::path::PathBuf,
+    pub(crate) index_dir: std::path::PathBuf,
     /// Rising row numbers that are dead, by segment.
     dead: HashMap<Digest, Vec<u32>>,
     open: Vec<OnceCell<SegmentReader>>,
-    indices: [Vec<OnceCell<KeyIndex>>; 2],
-    /// Indices whose files turned out bad after they were opened.
-    rebuilt: RefCell<HashMap<(Which, usize), Rc<KeyIndex>>>,
+    /// Open indices, and those whose files turned out bad after they were opened.
+    indices: RefCell<[Vec<Option<Rc<KeyIndex>>>; 2]>,
+    /// Where keys were found that were looked up before: a change looks them up more than once.
+    known: RefCell<HashMap<Needle, Option<Located>>>,
 }
 
 /// Which index of a segment.
@@ -149,8 +153,8 @@ impl TableSnapshot {
         }
         all.sort();
         let open = state.segments.iter().map(|_| OnceCell::new()).collect();
-        let cells = || state.segments.iter().map(|_| OnceCell::new()).collect();
-        let indices = [cells(), cells()];
+        let none = || state.segments.iter().map(|_| None).collect();
+        let indices = RefCell::new([none(), none()]);
         let dead = all.rows.into_iter().collect();
         Ok(Self {
             table,
@@ -162,7 +166,7 @@ impl TableSnapshot {
             dead,
             open,
             indices,
-            rebuilt: RefCell::default(),
+            known: RefCell::default(),
         })
     }
 
@@ -176,7 +180,7 @@ impl TableSnapshot {
         self.dead.get(segment).map_or(&[], Vec::as_slice)
     }
 
-    fn reader(&self, index: usize) -> Result<&SegmentReader> {
+    pub(crate) fn reader(&self, index: usize) -> Result<&SegmentReader> {
         if let Some(reader) = self.open[index].get() {
             return Ok(reader);
         }
@@ -185,76 +189,72 @@ impl TableSnapshot {
         Ok(self.open[index].get_or_init(|| reader))
     }
 
-    fn index(&self, which: Which, index: usize) -> Result<&KeyIndex> {
-        let cell = &self.indices[which as usize][index];
-        if let Some(key_index) = cell.get() {
-            return Ok(key_index);
+    fn index(&self, which: Which, index: usize) -> Result<Rc<KeyIndex>> {
+        if let Some(opened) = &self.indices.borrow()[which as usize][index] {
+            return Ok(opened.clone());
         }
         let line = &self.state.segments[index];
         let path = which.path(&self.index_dir, &line.segment);
-        let opened = match KeyIndex::open(&self.disk, &path, &line.segment)? {
-            IndexState::Ready(opened) => opened,
-            IndexState::Rebuild => self.rebuild(which, index)?,
-        };
-        Ok(cell.get_or_init(|| opened))
+        match KeyIndex::open(&self.disk, &path, &line.segment)? {
+            IndexState::Ready(opened) => Ok(self.keep(which, index, opened)),
+            IndexState::Rebuild => self.rebuild(which, index),
+        }
     }
 
-    /// Builds the index of a segment again, from its rows.
-    fn rebuild(&self, which: Which, index: usize) -> Result<KeyIndex> {
+    fn keep(&self, which: Which, index: usize, opened: KeyIndex) -> Rc<KeyIndex> {
+        let opened = Rc::new(opened);
+        self.indices.borrow_mut()[which as usize][index] = Some(opened.clone());
+        opened
+    }
+
+    /// Builds the index of a segment again, from its rows; with that by key, the row cache.
+    fn rebuild(&self, which: Which, index: usize) -> Result<Rc<KeyIndex>> {
         let line = &self.state.segments[index];
-        let mut entries = Vec::new();
         let mut builder = EntryBuilder::default();
+        if let Which::Key = which {
+            builder.rows = RowCacheWriter::new(&self.disk, &self.index_dir, self.table).ok();
+        }
+        let mut entries = Vec::new();
         for batch in self.reader(index)?.scan()? {
             let batch = batch?;
             let rows = Rows::new(self.table, &batch)?;
             match which {
-                Which::Key => builder.keys(&rows, &mut entries),
+                Which::Key => builder.keys(&rows, &batch, &mut entries),
                 Which::Alias => builder.aliases(&rows, &mut entries),
             }
         }
-        let path = which.path(&self.index_dir, &line.segment);
-        // Whether it can be kept is no matter: a store may be readable only.
-        let _ = KeyIndex::write(&self.disk, &path, &line.segment, entries.clone());
-        Ok(KeyIndex::in_memory(&self.disk, &path, &line.segment, entries))
+        let (disk, segment) = (&self.disk, &line.segment);
+        if let Some(rows) = builder.rows {
+            // Whether it can be kept is no matter: a store may be readable only.
+            let _ = rows.publish(&crate::rows_path(&self.index_dir, segment), segment);
+        }
+        let (path, range) = (which.path(&self.index_dir, segment), builder.range);
+        let built = KeyIndex::rebuilt(disk, &path, segment, entries, range.as_ref())?;
+        Ok(self.keep(which, index, built))
     }
 
-    /// Finds live rows by the first hash, or the one with that key.
-    fn find(
+    /// Asks the index of a segment; `each` is given the places of needles and their live rows.
+    fn ask(
         &self,
         which: Which,
-        item: u64,
-        key: Option<&[u8; 12]>,
-        found: &mut Vec<Located>,
+        segment: usize,
+        needles: &[(usize, Needle)],
+        each: &mut dyn FnMut(usize, Located),
     ) -> Result<()> {
-        for segment in 0..self.state.segments.len() {
-            let dead = self.dead(&self.segment(segment));
-            let mark = found.len();
-            let mut take = |entry: RowEntry| {
-                if dead.binary_search(&entry.row).is_err() {
-                    found.push(Located { segment, row: entry.row, digest: entry.digest });
-                }
-            };
-            let rebuilt = self.rebuilt.borrow().get(&(which, segment)).cloned();
-            let answered = match &rebuilt {
-                Some(index) => index.find(item, key, &mut take)?,
-                None => self.index(which, segment)?.find(item, key, &mut take)?,
-            };
-            if let IndexState::Rebuild = answered {
-                // A block was bad: what it gave before that is forgotten and asked again.
-                let mut again = Vec::new();
-                let index = Rc::new(self.rebuild(which, segment)?);
-                index.find(item, key, &mut |entry| again.push(entry))?;
-                self.rebuilt.borrow_mut().insert((which, segment), index);
-                found.truncate(mark);
-                again.retain(|entry| dead.binary_search(&entry.row).is_err());
-                found.extend(again.iter().map(|entry| Located {
-                    segment,
-                    row: entry.row,
-                    digest: entry.digest,
-                }));
-            }
-            if key.is_some() && found.len() > mark {
-                return Ok(());
+        let mut entries = Vec::new();
+        let mut find = |index: Rc<KeyIndex>| {
+            entries.clear();
+            let needles = needles.iter().copied();
+            index.find(needles, &mut |place, entry| entries.push((place, entry)))
+        };
+        // A bad block: what it gave before that is forgotten and asked again.
+        if let IndexState::Rebuild = find(self.index(which, segment)?)? {
+            find(self.rebuild(which, segment)?)?;
+        }
+        let dead = self.dead(&self.segment(segment));
+        for (place, entry) in entries {
+            if dead.binary_search(&entry.row).is_err() {
+                each(place, Located { segment, row: entry.row, digest: entry.digest });
             }
         }
         Ok(())
@@ -266,73 +266,70 @@ impl TableSnapshot {
         keys: impl IntoIterator<Item = Key<'k>>,
     ) -> Result<Vec<Option<Located>>> {
         let mut hasher = KeyHasher::default();
-        let mut found = Vec::new();
-        keys.into_iter()
-            .map(|(item, key)| {
-                let (item, key) = hasher.hash(item, key);
-                found.clear();
-                self.find(Which::Key, item, Some(&key), &mut found)?;
-                Ok(found.first().copied())
-            })
-            .collect()
+        let keys: Vec<(Needle, Key<'k>)> =
+            keys.into_iter().map(|key| (hasher.needle(key), key)).collect();
+        let mut known = self.known.borrow_mut();
+        let mut found: Vec<Option<Located>> = Vec::with_capacity(keys.len());
+        let mut open: Vec<usize> = Vec::new();
+        for (place, (needle, _)) in keys.iter().enumerate() {
+            let at = known.get(needle).copied();
+            open.extend(at.is_none().then_some(place));
+            found.push(at.flatten());
+        }
+        // In the order of the indices, so that each block is read once.
+        open.sort_unstable_by_key(|place| keys[*place].0);
+        let asked = open.clone();
+        for segment in 0..self.state.segments.len() {
+            if open.is_empty() {
+                break;
+            }
+            let index = self.index(Which::Key, segment)?;
+            let may = |key| index.range.as_ref().is_none_or(|range| range.holds(key));
+            let needles: Vec<(usize, Needle)> = open
+                .iter()
+                .filter(|place| may(keys[**place].1))
+                .map(|&place| (place, keys[place].0))
+                .collect();
+            self.ask(Which::Key, segment, &needles, &mut |place, at| found[place] = Some(at))?;
+            open.retain(|place| found[*place].is_none());
+        }
+        if known.len() + asked.len() > KNOWN_KEYS_MAX {
+            known.clear();
+        }
+        known.extend(asked.iter().take(KNOWN_KEYS_MAX).map(|&at| (keys[at].0, found[at])));
+        Ok(found)
     }
 
     /// Finds the live rows of an item (or only) id, in no order.
     pub fn locate_item(&self, item: &str) -> Result<Vec<Located>> {
-        let mut found = Vec::new();
-        self.find(Which::Key, KeyHasher::default().item(item), None, &mut found)?;
-        Ok(found)
+        Ok(self.locate_items(&[item])?.pop().unwrap_or_default())
+    }
+
+    /// Finds the live rows of each item (or only) id, in no order.
+    pub fn locate_items(&self, items: &[&str]) -> Result<Vec<Vec<Located>>> {
+        self.locate_all(Which::Key, items)
     }
 
     /// Finds the live items with that alias, in no order.
     pub fn locate_alias(&self, alias: &str) -> Result<Vec<Located>> {
-        let mut found = Vec::new();
-        self.find(Which::Alias, KeyHasher::default().item(alias), None, &mut found)?;
-        Ok(found)
+        Ok(self.locate_all(Which::Alias, &[alias])?.pop().unwrap_or_default())
     }
 
-    /// Reads located rows in the order asked for: the table's columns and `_origin`, filled in.
-    ///
-    /// Each row is checked against the digest that the index holds of it.
-    pub fn fetch(&self, wanted: &[Located]) -> Result<RecordBatch> {
-        let schema = segment_schema(self.table, self.kind);
-        let mut order: Vec<usize> = (0..wanted.len()).collect();
-        order.sort_unstable_by_key(|&i| (wanted[i].segment, wanted[i].row));
-        let mut batches = Vec::new();
-        let mut picks = vec![(0, 0); wanted.len()];
-        let mut at = 0;
-        while at < order.len() {
-            let segment = wanted[order[at]].segment;
-            let end = at + order[at..].partition_point(|&i| wanted[i].segment == segment);
-            let mut numbers: Vec<u32> = order[at..end].iter().map(|&i| wanted[i].row).collect();
-            numbers.dedup();
-            let read: Vec<_> = self.reader(segment)?.rows(&numbers)?.collect::<Result<_>>()?;
-            let batch = concat_batches(&schema, &read)?;
-            if batch.num_rows() != numbers.len() {
-                return Err(Error::damaged(self.segment(segment), "rows are missing from it"));
-            }
-            for &i in &order[at..end] {
-                // The numbers were read back in order.
-                let row = numbers.partition_point(|&n| n < wanted[i].row);
-                picks[i] = (batches.len(), row);
-            }
-            batches.push(with_origin(&self.segment(segment), self.table.columns.len(), batch)?);
-            at = end;
+    fn locate_all(&self, which: Which, ids: &[&str]) -> Result<Vec<Vec<Located>>> {
+        let mut hasher = KeyHasher::default();
+        let needle =
+            |(place, id): (usize, &&str)| (place, Needle { item: hasher.item(id), key: None });
+        let mut wanted: Vec<(usize, Needle)> = ids.iter().enumerate().map(needle).collect();
+        wanted.sort_unstable_by_key(|(_, needle)| *needle);
+        let mut found = vec![Vec::new(); ids.len()];
+        for segment in 0..self.state.segments.len() {
+            let index = self.index(which, segment)?;
+            let may = |id| index.range.as_ref().is_none_or(|range| range.holds_item(id));
+            let mut needles = wanted.clone();
+            needles.retain(|(place, _)| may(ids[*place]));
+            self.ask(which, segment, &needles, &mut |place, at| found[place].push(at))?;
         }
-        if batches.is_empty() {
-            return Ok(RecordBatch::new_empty(schema));
-        }
-        let references: Vec<&RecordBatch> = batches.iter().collect();
-        let fetched = interleave_record_batch(&references, &picks)?;
-        let rows = Rows::new(self.table, &fetched)?;
-        let mut scratch = Vec::new();
-        for (row, located) in wanted.iter().enumerate() {
-            if rows.digest(row, &mut scratch).0[..16] != located.digest {
-                let what = format!("row {} is not what its index says", located.row);
-                return Err(Error::damaged(self.segment(located.segment), what));
-            }
-        }
-        Ok(fetched)
+        Ok(found)
     }
 
     /// All live rows in key order, with `_origin` filled in.
@@ -449,17 +446,38 @@ pub(crate) struct EntryBuilder {
     hasher: KeyHasher,
     scratch: Vec<u8>,
     row: u32,
+    /// The first and the last key.
+    pub(crate) range: Option<KeyRange>,
+    /// Where the rows go as well.
+    pub(crate) rows: Option<RowCacheWriter>,
 }
 
 impl EntryBuilder {
-    fn keys(&mut self, rows: &Rows<'_>, out: &mut Vec<RowEntry>) {
-        for row in 0..rows.len() {
+    pub(crate) fn keys(&mut self, rows: &Rows<'_>, batch: &RecordBatch, out: &mut Vec<RowEntry>) {
+        let system = system_columns(rows.table(), batch);
+        let found = rows.digests(0..rows.len());
+        for (row, digest) in found.digests.iter().enumerate() {
             let (item, key) = rows.key(row);
+            self.note_key(item, key);
             let (item, key) = self.hasher.hash(item, key);
-            let digest = short(&rows.digest(row, &mut self.scratch));
+            let digest = short(digest);
             out.push(RowEntry { item, key, row: self.row, digest });
+            if let Some(mut kept) = self.rows.take()
+                && kept.push(rows, &system, row, found.canonical(row), &digest).is_ok()
+            {
+                self.rows = Some(kept);
+            }
             self.row += 1;
         }
+    }
+
+    fn note_key(&mut self, item: &str, key: &str) {
+        let range = self.range.get_or_insert_with(|| {
+            let first = (item.to_owned(), key.to_owned());
+            KeyRange { first: first.clone(), last: first }
+        });
+        item.clone_into(&mut range.last.0);
+        key.clone_into(&mut range.last.1);
     }
 
     pub(crate) fn aliases(&mut self, rows: &Rows<'_>, out: &mut Vec<RowEntry>) {

@@ -1,15 +1,16 @@
 //! The directory `.gloss`: opening it, and reading the tables of a commit.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{ChangeRecord, Meta, TableChange, read_change};
+use crate::change::{ChangeRecord, Meta, TableChange, joined};
 use crate::delta::DeltaBatch;
 use crate::error::{Error, Result};
 use crate::fs::{Disk, Lock};
-use crate::history::{History, RefName};
+use crate::history::{BlobId, History, RefName};
 use crate::id::{CommitId, Digest};
 use crate::limits::FORMAT;
 use crate::objects::Objects;
@@ -83,6 +84,8 @@ pub struct Store {
     /// The git history.
     pub history: History,
     facts: Facts,
+    /// The `gloss.toml` that was read last, by its git object.
+    read: RefCell<Option<(BlobId, Facts)>>,
 }
 
 impl Store {
@@ -133,6 +136,7 @@ impl Store {
             objects: Objects::new(disk.clone(), root.join("objects")),
             history: History::open(disk, &root.join("git"))?,
             facts,
+            read: RefCell::default(),
         })
     }
 
@@ -189,12 +193,18 @@ impl Store {
 
     /// Reads what a commit's store says of itself; refuses what this version cannot read.
     pub(crate) fn facts_at(&self, commit: CommitId) -> Result<Facts> {
-        let Some(bytes) = self.history.file(commit, FACTS_FILE)? else {
+        let Some(file) = self.history.entry(commit, FACTS_FILE)? else {
             return Err(Error::damaged(commit, "it has no gloss.toml"));
         };
+        // All commits have the same file, nearly always.
+        if let Some((_, facts)) = self.read.borrow().as_ref().filter(|(known, _)| *known == file) {
+            return Ok(facts.clone());
+        }
+        let bytes = self.history.blob(file)?;
         let facts: Facts = toml::from_str(&String::from_utf8_lossy(&bytes))
             .map_err(|e| Error::damaged(format!("{commit}:{FACTS_FILE}"), e.message()))?;
         facts.check()?;
+        *self.read.borrow_mut() = Some((file, facts.clone()));
         Ok(facts)
     }
 
@@ -262,53 +272,43 @@ impl Store {
 }
 
 impl Store {
-    /// Whether a commit added, changed or removed a row of an item (or only) id: index look-ups
-    /// alone.
-    pub fn touches(&self, table: &'static Table, change: &TableChange, item: &str) -> Result<bool> {
-        let parts = [(SegmentKind::Rows, &change.added), (SegmentKind::Before, &change.before)];
-        for (kind, lines) in parts {
-            let state = TableState { segments: lines.clone(), removals: Vec::new() };
-            let (disk, objects) = (self.disk.clone(), self.objects.clone());
-            let rows = TableSnapshot::new(table, state, kind, disk, objects, self.index_dir())?;
-            if !rows.locate_item(item)?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The rows that a commit did to one item (or only) id, old and new.
+    /// The rows that a commit did to one item (or only) id, or to one key of it, old and new: read
+    /// by the key indices, whatever else it changed.
     pub fn change_of_item(
         &self,
         table: &'static Table,
         change: &TableChange,
         item: &str,
+        key: Option<&str>,
     ) -> Result<Vec<DeltaBatch>> {
-        if !self.touches(table, change, item)? {
+        let before = self.rows_of_item(table, SegmentKind::Before, &change.before, item, key)?;
+        let added = self.rows_of_item(table, SegmentKind::Rows, &change.added, item, key)?;
+        if before.is_none() && added.is_none() {
             return Ok(Vec::new());
         }
-        if change.before.is_empty() {
-            // Only new rows, perhaps a great many: fetch those of the item.
-            let state = TableState { segments: change.added.clone(), removals: Vec::new() };
-            let rows = self.table(table, state)?;
-            let mut found = rows.locate_item(item)?;
-            found.sort_unstable();
-            return Ok(vec![DeltaBatch::added(table, rows.fetch(&found)?)]);
-        }
-        let mut touched = Vec::new();
-        for delta in read_change(&self.objects, table, change)? {
-            let mut delta = delta?;
-            let mut changes = std::mem::take(&mut delta.changes);
-            {
-                let (old, new) = (delta.old_rows()?, delta.new_rows()?);
-                changes.retain(|change| DeltaBatch::key(&old, &new, *change).0 == item);
-            }
-            delta.changes = changes;
-            if !delta.changes.is_empty() {
-                touched.push(delta);
-            }
-        }
-        Ok(touched)
+        let stream = |rows: Option<RecordBatch>| Box::new(rows.into_iter().map(Ok));
+        joined(table, stream(before), stream(added))?.collect()
+    }
+
+    /// Rows of an item in segments of one change, in order of their keys; `None` where there are
+    /// none.
+    fn rows_of_item(
+        &self,
+        table: &'static Table,
+        kind: SegmentKind,
+        lines: &[SegmentRef],
+        item: &str,
+        key: Option<&str>,
+    ) -> Result<Option<RecordBatch>> {
+        let state = TableState { segments: lines.to_vec(), removals: Vec::new() };
+        let (disk, objects) = (self.disk.clone(), self.objects.clone());
+        let rows = TableSnapshot::new(table, state, kind, disk, objects, self.index_dir())?;
+        let mut found = match key {
+            Some(key) => rows.locate([(item, key)])?.into_iter().flatten().collect(),
+            None => rows.locate_item(item)?,
+        };
+        found.sort_unstable();
+        Ok(if found.is_empty() { None } else { Some(rows.fetch(&found)?) })
     }
 }
 

@@ -115,9 +115,58 @@ fn a_small_commit_its_diff_and_a_look_up_cost_the_same_on_ten_times_the_rows() {
     // Rows handed out and bytes written do not know the size of the table.
     assert_eq!(small[2], large[2]);
     assert!(large[0] < small[0] * 11 / 10, "{} bytes written, then {}", small[0], large[0]);
-    // A key is looked up three times (intake, change, two layers made one), in about four blocks.
-    assert!(large[3] <= 3 * 5 * TOUCHED as u64, "{} index blocks", large[3]);
+    // A key is looked up twice (intake, two layers made one) in one block of the large segment,
+    // and in those of layers.
+    assert!(large[3] <= 3 * TOUCHED as u64, "{} index blocks", large[3]);
+    assert!(large[1] < small[1] * 11 / 10 + 1_000, "{} segment bytes, then {}", small[1], large[1]);
     assert_eq!(small_diff[2..], large_diff[2..], "a diff reads its change");
     assert!(large_diff[1] < small_diff[1] * 11 / 10, "{small_diff:?} {large_diff:?}");
     assert_eq!(small_item[2], large_item[2]);
+    // The item and its neighbour share the hash range of one block, or of two.
+    assert!(large_item[3] <= 4, "{} index blocks for an item", large_item[3]);
+    assert_eq!([small_item[1], large_item[1]], [0, 0], "no page is decoded for an item");
+}
+
+#[test]
+fn the_history_of_a_row_costs_the_same_whatever_else_was_committed() {
+    let test = TestStore::new();
+    let items: Vec<String> = (0..3_000).map(|i| format!("item-{i:04}")).collect();
+    let rows: Vec<_> = items.iter().map(|item| choice(item, "a", "car")).collect();
+    test.import(&rows).unwrap();
+    let mut costs = Vec::new();
+    let mut versions = 1;
+    for touched in [30, 300] {
+        let store = test.reopen().unwrap();
+        let count_from = store.history.head().unwrap().commit;
+        for round in 0..5 {
+            let label = format!("label-{touched}-{round}");
+            let step = items.len() / touched;
+            let others = items.iter().skip(1).step_by(step);
+            let mut rows: Vec<_> = others.map(|item| choice(item, "a", &label)).collect();
+            if round % 2 == 0 {
+                rows.push(choice(&items[0], "a", &label));
+                versions += 1;
+            }
+            test.import(&rows).unwrap();
+        }
+        let store = test.reopen().unwrap();
+        let head = store.history.head().unwrap().commit.unwrap();
+        let (cost, found) = spent(&store, || {
+            let commits = store.history.walk(head).unwrap().map(Result::unwrap);
+            let new = commits.take_while(|commit| Some(*commit) != count_from);
+            let deltas = new.flat_map(|commit| {
+                let record = store.change(commit).unwrap();
+                let change = &record.tables["annotations"];
+                store.change_of_item(&ANNOTATIONS, change, "item-0000", Some("a")).unwrap()
+            });
+            deltas.map(|delta| delta.changes.len()).sum::<usize>()
+        });
+        assert_eq!(found, 3);
+        costs.push(cost);
+    }
+    assert_eq!(versions, 7);
+    // Three versions, old and new.
+    assert_eq!([costs[0][2], costs[1][2]], [6, 6], "rows read");
+    assert_eq!([costs[0][1], costs[1][1]], [0, 0], "bytes of segments read");
+    assert!(costs[1][3] <= 2 * 5 * 2, "{} index blocks for five commits", costs[1][3]);
 }

@@ -272,14 +272,18 @@ fn an_index_that_points_beyond_its_segment_is_no_panic() {
     let test = TestStore::new();
     test.import(&[choice("i", "a", "x")]).unwrap();
     let dir = test.store.root().join("cache/index");
-    let path = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+    let mut paths = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+    let path = paths.find(|path| path.extension().is_some_and(|e| e == "idx")).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[64 + 16 + 8 + 12..64 + 16 + 8 + 12 + 4].copy_from_slice(&77_u32.to_le_bytes());
+    // One block of 1,024 bytes: a check of 16, then the entry, whose row follows 20 bytes.
+    let block = bytes.len() - 1_024;
+    let entry = block + 16;
+    bytes[entry + 20..entry + 24].copy_from_slice(&77_u32.to_le_bytes());
     let mut hasher = blake3::Hasher::new();
-    let segment: [u8; 32] = bytes[16..48].try_into().unwrap();
-    hasher.update(&segment).update(&0_u64.to_le_bytes()).update(&bytes[80..120]);
+    let segment: [u8; 32] = bytes[24..56].try_into().unwrap();
+    hasher.update(&segment).update(&0_u64.to_le_bytes()).update(&bytes[entry..entry + 40]);
     let sum = hasher.finalize();
-    bytes[64..80].copy_from_slice(&sum.as_bytes()[..16]);
+    bytes[block..entry].copy_from_slice(&sum.as_bytes()[..16]);
     std::fs::write(&path, bytes).unwrap();
     let head = test.store.history.head().unwrap().commit;
     let store = test.reopen().unwrap();
@@ -434,7 +438,12 @@ fn a_bad_block_of_an_index_is_rebuilt_once() {
     for entry in std::fs::read_dir(test.store.root().join("cache/index")).unwrap() {
         let path = entry.unwrap().path();
         let mut bytes = std::fs::read(&path).unwrap();
-        for block in (64..bytes.len()).step_by(4096 * 4) {
+        let indexed = path.extension().is_some_and(|e| e == "idx");
+        // 25 entries a block of 1,024 bytes; the source has an index of its own, of one block.
+        let Some(head) = bytes.len().checked_sub(1_200 * 1_024).filter(|_| indexed) else {
+            continue;
+        };
+        for block in (head..bytes.len()).step_by(1_024 * 4) {
             bytes[block + 100] ^= 1;
         }
         std::fs::write(&path, bytes).unwrap();

@@ -273,7 +273,7 @@ fn submission(extra: &str) -> SubmissionRow<'_> {
 }
 
 const TOOL: IntakeOptions =
-    IntakeOptions { append: false, prune: false, volatile: |_| &["ago"], unique: |_| Some("uid") };
+    IntakeOptions { volatile: |_| &["ago"], unique: |_| Some("uid"), ..IntakeOptions::default() };
 
 #[test]
 fn what_the_tool_changes_by_itself_is_kept_as_first_read() {
@@ -304,4 +304,49 @@ fn a_file_of_another_project_with_equal_numbers_is_refused() {
     let rows = submissions(&[submission(r#"{"uid":"b"}"#)]);
     let refused = take(&test, TOOL, vec![(&SUBMISSIONS, rows)]);
     assert!(matches!(refused, Err(Error::OtherProject { .. })), "{refused:?}");
+}
+
+fn keys(rows: &[(&str, &str)]) -> arrow::array::RecordBatch {
+    let part = |take: fn(&(&str, &str)) -> String| -> arrow::array::ArrayRef {
+        let texts = rows.iter().map(|key| Some(take(key)));
+        std::sync::Arc::new(texts.collect::<arrow::array::StringArray>())
+    };
+    let columns =
+        [("item_id", part(|k| k.0.to_owned())), ("annotation_id", part(|k| k.1.to_owned()))];
+    arrow::array::RecordBatch::try_from_iter(columns).unwrap()
+}
+
+#[test]
+fn rows_come_and_go_in_one_change() {
+    let test = TestStore::new();
+    let base: Vec<_> = ["a", "b", "c", "d", "e"].map(|id| choice("item-1", id, "car")).to_vec();
+    let head = test.import(&base).unwrap();
+    let snapshot = test.store.snapshot(head, &[]).unwrap();
+    let mut intake = Intake::new(&snapshot, IntakeOptions::default());
+    let rows =
+        [choice("item-0", "x", "bus"), choice("item-1", "b", "bus"), choice("item-1", "c", "bus")];
+    intake.rows(&ANNOTATIONS, batch(&rows)).unwrap();
+    // Before, between and behind the rows that come; one that is changed and goes; one of nothing.
+    let gone = [("item-1", "e"), ("item-1", "a"), ("item-1", "b"), ("item-9", "z")];
+    intake.remove(&keys(&gone)).unwrap();
+    let made = intake.finish().unwrap();
+    assert_eq!(made.missing, ["`item-9` `z`"]);
+    assert_eq!(made.layers.len(), 1);
+    let counts = made.counts["annotations"];
+    assert_eq!((counts.added, counts.changed, counts.removed), (1, 1, 3));
+    let after = test.commit(head, &made.layers).unwrap();
+    assert!(after.is_some());
+    assert_eq!(live(&test), ["x bus", "c bus", "d car"]);
+    assert!(test.store.verify(&mut |_| {}).unwrap().findings.is_empty());
+}
+
+#[test]
+fn a_key_that_goes_may_not_stand_twice() {
+    let test = TestStore::new();
+    let head = test.import(&[choice("item", "a", "car")]).unwrap();
+    let snapshot = test.store.snapshot(head, &[]).unwrap();
+    let mut intake = Intake::new(&snapshot, IntakeOptions::default());
+    intake.remove(&keys(&[("item", "a")])).unwrap();
+    intake.remove(&keys(&[("item", "a")])).unwrap();
+    assert!(matches!(intake.finish(), Err(Error::BadRows { .. })));
 }

@@ -780,10 +780,10 @@ mod gc {
         bench.store.write_stage(&Stage { base: Some(bench.head()), layers: staged }).unwrap();
         let plan = bench.store.plan_gc().unwrap();
         assert_eq!(plan.objects.iter().map(|o| o.object).collect::<Vec<_>>(), [lost]);
-        // Its key index and its alias index.
-        assert_eq!(plan.caches.len(), 2);
+        // Its key index, its alias index and its row cache.
+        assert_eq!(plan.caches.len(), 3);
         let (bytes, report) = (plan.bytes(), bench.store.run_gc(plan).unwrap());
-        assert_eq!((report.objects, report.files, report.bytes), (1, 2, bytes));
+        assert_eq!((report.objects, report.files, report.bytes), (1, 3, bytes));
         let mut after = before;
         after.push(kept);
         after.sort();

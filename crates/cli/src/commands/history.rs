@@ -4,7 +4,6 @@ use std::io::Write;
 
 use clap::Args;
 use glossator_lineage::history;
-use glossator_store::delta::DeltaBatch;
 use glossator_store::schema::ANNOTATIONS;
 
 use crate::context::{Context, resolve};
@@ -29,18 +28,9 @@ pub(crate) fn run(context: &mut Context, args: &HistoryArgs) -> Result<u8> {
     let store = context.store()?;
     let tip = resolve(&store, args.at.as_deref())?;
     let mut found = false;
-    for event in history(&store, tip, &ANNOTATIONS, &args.item)? {
+    for event in history(&store, tip, &ANNOTATIONS, &args.item, args.annotation.as_deref())? {
         let event = event?;
-        let mut deltas = Vec::new();
-        for delta in event.deltas {
-            let delta = only(delta, args.annotation.as_deref())?;
-            if !delta.changes.is_empty() {
-                deltas.push(delta);
-            }
-        }
-        if deltas.is_empty() {
-            continue;
-        }
+        let deltas = event.deltas;
         let about = store.history.commit(event.commit)?;
         let time = row::seconds(about.author.seconds, about.author.offset);
         if context.json {
@@ -81,16 +71,4 @@ pub(crate) fn run(context: &mut Context, args: &HistoryArgs) -> Result<u8> {
             .hint("`gloss items` and `gloss ls` show the ids"));
     }
     Ok(0)
-}
-
-/// The changes of one annotation.
-fn only(mut delta: DeltaBatch, annotation: Option<&str>) -> Result<DeltaBatch> {
-    let Some(annotation) = annotation else { return Ok(delta) };
-    let mut changes = std::mem::take(&mut delta.changes);
-    {
-        let (old, new) = (delta.old_rows()?, delta.new_rows()?);
-        changes.retain(|change| DeltaBatch::key(&old, &new, *change).1 == annotation);
-    }
-    delta.changes = changes;
-    Ok(delta)
 }

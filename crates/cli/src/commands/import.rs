@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use glossator_formats::{
-    Error as FormatError, ImportOptions, ImportReport, Importer, Input, importers,
+    Error as FormatError, ImportOptions, ImportReport, Importer, Input, importers, read_partial,
 };
 use glossator_store::change::SourceFile;
 use glossator_store::intake::{Intake, IntakeOptions, Intaken};
@@ -26,7 +26,8 @@ use sink::StoreSink;
 #[command(after_help = "Examples:\n  \
     gloss import export.json -m \"first round\"\n  \
     gloss import answers.csv --map item=question --map annotator=worker --gold gold.csv\n  \
-    gloss import edited.parquet --update --base v1 -m \"fix boxes\"\n\n\
+    gloss import edited.parquet --update --base v1 -m \"fix boxes\"\n  \
+    gloss import changed.parquet --remove-keys gone.parquet -m \"second round\"\n\n\
     What an import means is decided by ids: rows that are there already are compared, and only \
     what differs is staged. Importing a file twice changes nothing.")]
 pub(crate) struct ImportArgs {
@@ -75,6 +76,9 @@ pub(crate) struct ImportArgs {
     /// Remove the annotations whose keys the files have
     #[arg(long, conflicts_with_all = ["gold", "append", "prune"])]
     remove: bool,
+    /// Also remove the annotations whose keys this file has, in the same change
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "remove", "prune"])]
+    remove_keys: Option<PathBuf>,
     /// The commit that the edited rows were exported from: later changes are not overwritten
     #[arg(long, value_name = "REV")]
     base: Option<String>,
@@ -228,12 +232,16 @@ fn intake(
         let report = importer.import(&input, &options, &mut sink)?;
         notes.extend(record(&mut sink, &input, importer, &report)?);
     }
+    if let Some(file) = &args.remove_keys {
+        read_partial(&Input::new(context.path(file)), None, &mut |_, rows| sink.remove(&rows))?;
+    }
     sources.sort();
     sources.dedup();
     let names: Vec<String> =
         inputs.iter().map(|(input, _)| format!("`{}`", input.name())).collect();
     let (intaken, people, mut told) =
         sink.finish().map_err(|error| error.of_file(&names.join(", ")))?;
+    keys::check_missing(&intaken.missing)?;
     told.gold_without_answers(&intaken);
     Ok(Some(Made {
         report: Report {

@@ -54,12 +54,15 @@ pub(crate) fn lines(table: &Table) -> String {
 
 /// A text cut to a number of characters.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if clean.chars().count() <= most {
-        return clean;
+    if text.len() <= most && text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_owned();
     }
-    let mut cut: String = clean.chars().take(most.saturating_sub(1)).collect();
-    cut.push('…');
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut cut: String = chars.by_ref().take(most).collect();
+    if chars.next().is_some() {
+        cut.pop();
+        cut.push('…');
+    }
     cut
 }
 
@@ -79,5 +82,13 @@ mod tests {
         let some = Counts { added: 1204, changed: 0, removed: 2 };
         assert_eq!(counts(&some), "+1,204 added, -2 removed");
         assert_eq!(counts(&Counts::default()), "no change");
+    }
+
+    #[test]
+    fn a_text_is_cut_to_its_characters() {
+        assert_eq!(shortened("Größe", 5), "Größe");
+        assert_eq!(shortened("Größe\n", 5), "Größ…");
+        assert_eq!(shortened("a\tb", 3), "a b");
+        assert_eq!(shortened("abcd", 3), "ab…");
     }
 }

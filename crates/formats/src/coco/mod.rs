@@ -57,7 +57,7 @@ impl Importer for Coco {
     }
 
     fn detect(&self, _file_name: &str, head: &[u8]) -> u8 {
-        if !crate::starts_json(head) {
+        if !crate::json::begins(head) {
             return 0;
         }
         let head = String::from_utf8_lossy(head);

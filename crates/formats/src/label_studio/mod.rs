@@ -132,14 +132,11 @@ impl Importer for LabelStudio {
     }
 
     fn detect(&self, file_name: &str, head: &[u8]) -> u8 {
-        if !crate::starts_json(head) {
+        if !crate::json::begins(head) {
             return 0;
         }
         let text = String::from_utf8_lossy(head);
         let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-        if !text.starts_with(['[', '{']) {
-            return 0;
-        }
         let has = |member: &str| text.contains(&format!("\"{member}\""));
         let lists = ["annotations", "predictions", "drafts"].map(has);
         let some = lists.contains(&true);

@@ -58,10 +58,11 @@ fn pad(message: &mut Vec<u8>) {
     message.resize(message.len().next_multiple_of(BLOCK), 0);
 }
 
-/// The BLAKE3 of a message after zeros up to a whole block.
-pub fn padded_digest(message: &mut Vec<u8>) -> Digest {
-    pad(message);
-    Digest::of(message)
+/// The BLAKE3 of a message and zeros up to a whole block.
+pub fn padded_digest(message: &[u8]) -> Digest {
+    let zeros = message.len().next_multiple_of(BLOCK) - message.len();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(message).update(&[0; BLOCK][..zeros]).finalize().into()
 }
 
 /// Hashes messages of `N` bytes, whole blocks of one chunk at most.
@@ -142,38 +143,51 @@ pub fn leaves(salts: &mut Salts, rows: &[Digest]) -> Vec<Digest> {
     leaves
 }
 
-/// Digests of rows, and the lengths of their canonical bytes.
+/// Canonical bytes of a row up to which they are kept beside its digest.
+const KEPT_BYTES_MAX: usize = 16 << 10;
+
+/// Rows of a batch as bytes, and their digests.
 #[derive(Debug, Default)]
 pub struct RowDigests {
     /// The digest of each row.
     pub digests: Vec<Digest>,
-    /// The bytes of each row.
+    /// The length of each row's canonical bytes.
     pub lens: Vec<usize>,
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl RowDigests {
+    /// The canonical bytes of a row; `None` of a long one.
+    pub fn canonical(&self, row: usize) -> Option<&[u8]> {
+        (self.lens[row] <= KEPT_BYTES_MAX)
+            .then(|| &self.bytes[self.starts[row]..self.starts[row] + self.lens[row]])
+    }
 }
 
 impl Rows<'_> {
     /// The digests of a range of rows.
     pub fn digests(&self, rows: Range<usize>) -> RowDigests {
-        let mut lens = Vec::with_capacity(rows.len());
-        let mut buffer = Vec::new();
-        let mut messages = Vec::with_capacity(rows.len());
+        let mut found = RowDigests::default();
         let mut long = Vec::new();
         for row in rows {
-            let start = buffer.len();
-            self.encode(row, &mut buffer);
-            lens.push(buffer.len() - start);
-            pad(&mut buffer);
-            // A long row is hashed at once, so that the buffer stays small.
-            if buffer.len() - start > CHUNK {
-                long.push((messages.len(), Digest::of(&buffer[start..])));
-                buffer.truncate(start);
+            let start = found.bytes.len();
+            self.encode(row, &mut found.bytes);
+            let len = found.bytes.len() - start;
+            pad(&mut found.bytes);
+            if len > KEPT_BYTES_MAX {
+                long.push((found.lens.len(), Digest::of(&found.bytes[start..])));
+                found.bytes.truncate(start);
             }
-            messages.push(start..buffer.len());
+            found.lens.push(len);
+            found.starts.push(start);
         }
-        let messages: Vec<&[u8]> = messages.into_iter().map(|range| &buffer[range]).collect();
-        let mut digests = digests(&messages);
-        long.into_iter().for_each(|(at, digest)| digests[at] = digest);
-        RowDigests { digests, lens }
+        let ends = found.starts.iter().skip(1).copied().chain([found.bytes.len()]);
+        let messages: Vec<&[u8]> =
+            found.starts.iter().zip(ends).map(|(start, end)| &found.bytes[*start..end]).collect();
+        found.digests = digests(&messages);
+        long.into_iter().for_each(|(at, digest)| found.digests[at] = digest);
+        found
     }
 }
 

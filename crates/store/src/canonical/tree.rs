@@ -51,7 +51,7 @@ pub(super) fn leaf_message(salt: &[u8; SALT_BYTES], row: &Digest) -> [u8; 49] {
 /// The leaf of a row in its segment's Merkle tree: BLAKE3(0x00 ‖ salt ‖ row digest), padded as
 /// rows are.
 pub fn leaf(salt: &[u8; SALT_BYTES], row: &Digest) -> Digest {
-    padded_digest(&mut leaf_message(salt, row).to_vec())
+    padded_digest(&leaf_message(salt, row))
 }
 
 /// Nodes that are joined at once.

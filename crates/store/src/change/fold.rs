@@ -1,6 +1,7 @@
 //! Folds the changes of several commits into their net change.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use arrow::array::RecordBatch;
 
@@ -19,13 +20,25 @@ pub struct Fold {
     table: &'static Table,
     olds: Vec<RecordBatch>,
     news: Vec<RecordBatch>,
-    rows: HashMap<(String, String), (Option<Place>, Option<Place>)>,
+    /// Places in `nets` by key.
+    rows: HashMap<(String, String), usize>,
+    /// In the order of the changes, whose keys rise: a sort finds sorted runs.
+    nets: Vec<Net>,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy)]
+struct Net {
+    old: Option<Place>,
+    new: Option<Place>,
+    /// Whether more than one change touched it: only then may it have ended as it began.
+    again: bool,
 }
 
 impl Fold {
     /// Starts with no change.
     pub fn new(table: &'static Table) -> Self {
-        Self { table, olds: Vec::new(), news: Vec::new(), rows: HashMap::new() }
+        Self { table, olds: Vec::new(), news: Vec::new(), rows: HashMap::new(), nets: Vec::new() }
     }
 
     /// Puts a later change on top.
@@ -37,10 +50,16 @@ impl Fold {
                 let (item, key) = DeltaBatch::key(&old, &new, *change);
                 let was = change.old.map(|row| (old_at, row as usize));
                 let is = change.new.map(|row| (new_at, row as usize));
-                self.rows
-                    .entry((item.to_owned(), key.to_owned()))
-                    .and_modify(|net| net.1 = is)
-                    .or_insert((was, is));
+                match self.rows.entry((item.to_owned(), key.to_owned())) {
+                    Entry::Occupied(known) => {
+                        let net = &mut self.nets[*known.get()];
+                        (net.new, net.again) = (is, true);
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert(self.nets.len());
+                        self.nets.push(Net { old: was, new: is, again: false });
+                    }
+                }
             }
         }
         let columns: Vec<usize> = (0..self.table.columns.len()).collect();
@@ -51,45 +70,44 @@ impl Fold {
 
     /// The net change in order of keys. A row that ends as it began drops out.
     pub fn finish(self) -> Result<DeltaStream<'static>> {
-        let mut order: Vec<_> = self.rows.into_iter().collect();
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let (table, olds, news) = (self.table, self.olds, self.news);
-        let mut pairs = Vec::with_capacity(order.len());
+        drop(self.rows);
+        let (table, olds, news, mut nets) = (self.table, self.olds, self.news, self.nets);
         {
             let old_rows: Vec<Rows<'_>> =
                 olds.iter().map(|b| Rows::new(table, b)).collect::<Result<_>>()?;
             let new_rows: Vec<Rows<'_>> =
                 news.iter().map(|b| Rows::new(table, b)).collect::<Result<_>>()?;
-            for (_, net) in order {
-                let same = match net {
-                    (None, None) => true,
-                    (Some((ob, or)), Some((nb, nr))) => {
-                        old_rows[ob].differing(or, &new_rows[nb], nr).is_empty()
-                    }
-                    _ => false,
-                };
-                if !same {
-                    pairs.push(net);
+            nets.retain(|net| match (net.old, net.new) {
+                (None, None) => false,
+                (Some((ob, or)), Some((nb, nr))) if net.again => {
+                    !old_rows[ob].differing(or, &new_rows[nb], nr).is_empty()
                 }
-            }
+                _ => true,
+            });
+            let key = |net: &Net| match (net.new, net.old) {
+                (Some((batch, row)), _) => new_rows[batch].key(row),
+                (None, Some((batch, row))) => old_rows[batch].key(row),
+                (None, None) => ("", ""),
+            };
+            nets.sort_by(|a, b| key(a).cmp(&key(b)));
         }
         let old_bytes: Vec<usize> = olds.iter().map(row_bytes).collect();
         let new_bytes: Vec<usize> = news.iter().map(row_bytes).collect();
         let mut at = 0;
         let mut next = move || {
-            let chunk = first_chunk(&pairs[at..], &old_bytes, &new_bytes);
+            let chunk = first_chunk(&nets[at..], &old_bytes, &new_bytes);
             at += chunk.len();
             if chunk.is_empty() {
                 return Ok(None);
             }
-            let old_picks: Vec<Place> = chunk.iter().filter_map(|net| net.0).collect();
-            let new_picks: Vec<Place> = chunk.iter().filter_map(|net| net.1).collect();
+            let old_picks: Vec<Place> = chunk.iter().filter_map(|net| net.old).collect();
+            let new_picks: Vec<Place> = chunk.iter().filter_map(|net| net.new).collect();
             let (mut old, mut new) = (0_u32.., 0_u32..);
             let changes = chunk
                 .iter()
                 .map(|net| RowChange {
-                    old: net.0.and_then(|_| old.next()),
-                    new: net.1.and_then(|_| new.next()),
+                    old: net.old.and_then(|_| old.next()),
+                    new: net.new.and_then(|_| new.next()),
                 })
                 .collect();
             Ok(Some(DeltaBatch {
@@ -103,18 +121,13 @@ impl Fold {
     }
 }
 
-/// The first pairs that fit a batch, by rows and by bytes: at least one where there are any.
-fn first_chunk<'p>(
-    pairs: &'p [(Option<Place>, Option<Place>)],
-    old_bytes: &[usize],
-    new_bytes: &[usize],
-) -> &'p [(Option<Place>, Option<Place>)] {
+/// The first changes that fit a batch, by rows and by bytes: at least one where there are any.
+fn first_chunk<'n>(nets: &'n [Net], old_bytes: &[usize], new_bytes: &[usize]) -> &'n [Net] {
     let of = |bytes: &[usize], place: Option<Place>| place.map_or(0, |(batch, _)| bytes[batch]);
     let (mut rows, mut bytes) = (0, 0);
-    while rows < pairs.len().min(BATCH_ROWS) && bytes < BATCH_BYTES_MAX {
-        let (old, new) = pairs[rows];
-        bytes += of(old_bytes, old) + of(new_bytes, new);
+    while rows < nets.len().min(BATCH_ROWS) && bytes < BATCH_BYTES_MAX {
+        bytes += of(old_bytes, nets[rows].old) + of(new_bytes, nets[rows].new);
         rows += 1;
     }
-    &pairs[..rows]
+    &nets[..rows]
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fold::Fold;
 pub use join::compare;
+pub(crate) use read::joined;
 pub use read::{only_old, read_change};
 pub use write::ChangeWriter;
 pub(crate) use write::Segments;

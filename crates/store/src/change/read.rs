@@ -46,6 +46,15 @@ pub fn read_change(
 ) -> Result<DeltaStream<'static>> {
     let added = stream(objects, table, SegmentKind::Rows, &change.added)?;
     let before = stream(objects, table, SegmentKind::Before, &change.before)?;
+    joined(table, before, added)
+}
+
+/// Joins old values with new rows, both sorted by key.
+pub(crate) fn joined<'a>(
+    table: &'static Table,
+    before: BatchStream<'a>,
+    added: BatchStream<'a>,
+) -> Result<DeltaStream<'a>> {
     let mut old = Cursor::new(before, table.key_len)?;
     let mut new = Cursor::new(added, table.key_len)?;
     let mut next = move || {

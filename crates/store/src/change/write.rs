@@ -13,8 +13,9 @@ use crate::key_index::KeyIndex;
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::objects::Objects;
 use crate::removal::Removal;
+use crate::row_cache::RowCacheWriter;
 use crate::schema::{ANNOTATIONS, ITEMS, Table};
-use crate::segment::{RowEntry, SegmentKind, SegmentRef, SegmentWriter, WrittenSegment};
+use crate::segment::{RowEntry, SegmentKind, SegmentRef, SegmentWriter};
 use crate::snapshot::{EntryBuilder, Located, TableSnapshot, short};
 
 /// Writes the change of one table against a snapshot of it.
@@ -82,6 +83,7 @@ impl Segments {
                     let mut writer =
                         SegmentWriter::new(&self.objects, self.table, self.kind, seed)?;
                     writer.after(self.last_key.take());
+                    writer.keep_rows(RowCacheWriter::new(&self.disk, &self.index_dir, self.table)?);
                     none.insert(writer)
                 }
             };
@@ -103,13 +105,13 @@ impl Segments {
     fn cut(&mut self) -> Result<()> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         self.last_key = writer.last_key();
-        let Some(WrittenSegment { line, entries }) = writer.finish()? else { return Ok(()) };
-        let path = crate::index_path(&self.index_dir, &line.segment);
-        KeyIndex::write(&self.disk, &path, &line.segment, entries)?;
+        let Some(written) = writer.finish()? else { return Ok(()) };
+        let line = written.line.clone();
+        written.write_caches(&self.disk, &self.index_dir)?;
         if self.table == &ITEMS && self.kind == SegmentKind::Rows {
             let path = crate::alias_path(&self.index_dir, &line.segment);
             let aliases = std::mem::take(&mut self.aliases);
-            KeyIndex::write(&self.disk, &path, &line.segment, aliases)?;
+            KeyIndex::write(&self.disk, &path, &line.segment, aliases, None)?;
         }
         self.builder = EntryBuilder::default();
         self.lines.push(line);

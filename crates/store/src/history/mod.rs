@@ -44,6 +44,10 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n
 /// Packs that an open repository has room for at least: many times what folding leaves.
 const PACK_SLOTS_MIN: usize = 8 * crate::limits::PACKS_MAX;
 
+/// A file of a tree, as git names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlobId(gix::ObjectId);
+
 /// A git object in memory, before it is packed.
 pub(crate) struct NewObject {
     pub(crate) id: gix::ObjectId,
@@ -152,16 +156,25 @@ impl History {
 
     /// Reads a file of a commit's tree; `None` where the tree has none at that path.
     pub fn file(&self, commit: CommitId, path: &str) -> Result<Option<Vec<u8>>> {
+        self.entry(commit, path)?.map(|id| self.blob(id)).transpose()
+    }
+
+    /// The git object that a commit's tree has at a path.
+    pub(crate) fn entry(&self, commit: CommitId, path: &str) -> Result<Option<BlobId>> {
         let read = |e: gix::Error| Error::git(format!("cannot read `{path}` of {commit}"), e);
         let tree = self.repo.find_commit(commit.0).map_err(read)?.tree().map_err(read)?;
-        let Some(entry) = tree.lookup_entry_by_path(path).map_err(read)? else { return Ok(None) };
-        let id = entry.object_id();
+        let entry = tree.lookup_entry_by_path(path).map_err(read)?;
+        Ok(entry.map(|entry| BlobId(entry.object_id())))
+    }
+
+    /// Reads a file of a tree.
+    pub(crate) fn blob(&self, BlobId(id): BlobId) -> Result<Vec<u8>> {
+        let read = |e: gix::Error| Error::git(format!("cannot read object {id}"), e);
         let header = self.repo.find_header(id).map_err(read)?;
         if header.size() > GIT_OBJECT_BYTES_MAX {
             return Err(Error::damaged(id, "it is larger than a tree file may be"));
         }
-        let object = self.repo.find_object(id).map_err(read)?;
-        Ok(Some(object.detach().data))
+        Ok(self.repo.find_object(id).map_err(read)?.detach().data)
     }
 
     /// Resolves a revision as git does: `main~3`, `v1^`, `@{1}`, short ids, `:/text`.

@@ -15,11 +15,12 @@ mod direct;
 mod edits;
 mod names;
 mod pair;
+mod removals;
 mod settle;
 mod spool;
 mod submissions;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -36,6 +37,7 @@ use direct::Direct;
 pub use edits::{Edit, Edits, Refused};
 use names::Names;
 use pair::Pairing;
+use removals::Removals;
 use settle::{Seen, Settle};
 use spool::Spool;
 use submissions::SharedIds;
@@ -80,6 +82,8 @@ pub struct Intaken {
     pub counts: BTreeMap<&'static str, Counts>,
     /// Items with a reference answer that nobody else answered.
     pub gold_without_answers: u64,
+    /// Keys that were to be removed and are those of no annotation; then nothing should be staged.
+    pub missing: Vec<String>,
 }
 
 /// Takes the rows of files against a snapshot.
@@ -88,6 +92,7 @@ pub struct Intake<'s> {
     snapshot: &'s Snapshot<'s>,
     options: IntakeOptions,
     spools: BTreeMap<&'static str, Spool>,
+    removals: Removals,
     sources: Vec<SourceFile>,
     other_sources: Vec<String>,
     seen: Seen,
@@ -103,6 +108,7 @@ impl<'s> Intake<'s> {
             snapshot,
             options,
             spools: BTreeMap::new(),
+            removals: Removals::default(),
             sources: Vec::new(),
             other_sources: Vec::new(),
             seen: Seen::new(options.prune),
@@ -144,6 +150,12 @@ impl<'s> Intake<'s> {
         direct.push(rows, settle, &mut self.transaction)
     }
 
+    /// Removes live annotations: rows of `annotations` whose first two columns are the key. Not
+    /// together with [`IntakeOptions::prune`].
+    pub fn remove(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.removals.push(rows)
+    }
+
     /// Records a file that was read.
     pub fn source_file(&mut self, file: SourceFile) {
         self.sources.push(file);
@@ -162,14 +174,19 @@ impl<'s> Intake<'s> {
             made.rows.insert(ANNOTATIONS.name, direct.rows);
             made.counts.insert(ANNOTATIONS.name, direct.finish(&mut transaction)?);
         }
+        let missing = RefCell::default();
         for table in TABLES {
-            let Some(spool) = self.spools.get(table.name) else { continue };
-            made.rows.insert(table.name, spool.rows);
+            match self.spools.get(table.name) {
+                Some(spool) => drop(made.rows.insert(table.name, spool.rows)),
+                None if table == &ANNOTATIONS && !self.removals.is_empty() => {}
+                None => continue,
+            }
             let rows = shared.rename(table, named(&names, &mut self.spools, table)?);
             let settle = Settle::new(self.snapshot.table(table)?, self.options, &mut seen);
             let deltas: DeltaStream<'_> = if table == &ANNOTATIONS {
                 let sorted = spool::sorted(rows, table.arrow(), 1)?;
-                Box::new(Pairing::new(settle, sorted, &unanswered))
+                let paired = Box::new(Pairing::new(settle, sorted, &unanswered));
+                self.removals.among(paired, self.snapshot.table(table)?, &missing)?
             } else {
                 let sorted = spool::sorted(rows, table.arrow(), table.key_len)?;
                 settle.upserts(sorted)
@@ -177,6 +194,7 @@ impl<'s> Intake<'s> {
             made.counts.insert(table.name, transaction.apply(table, deltas)?);
         }
         made.gold_without_answers = unanswered.get();
+        made.missing = missing.into_inner();
         made.layers.push(transaction.finish()?);
         if self.spools.contains_key(SUBMISSIONS.name) {
             let answered = named(&names, &mut self.spools, &ANNOTATIONS)?;

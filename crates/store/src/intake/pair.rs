@@ -65,9 +65,9 @@ impl<'a> Pairing<'a> {
             .collect();
         let mut located: Vec<Located> = Vec::new();
         let mut live_starts = Vec::with_capacity(starts.len() + 1);
-        for &start in &starts {
+        let items: Vec<&str> = starts.iter().map(|&start| new.item_id(start)).collect();
+        for mut found in self.settle.base.locate_items(&items)? {
             live_starts.push(located.len());
-            let mut found = self.settle.base.locate_item(new.item_id(start))?;
             found.sort_unstable();
             located.extend(found);
         }

@@ -40,6 +40,10 @@ impl Spool {
         Self { schema, batches: Vec::new(), bytes: 0, limit, spilled: None, rows: 0 }
     }
 
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         self.bytes += batch_bytes(&batch);

@@ -34,8 +34,8 @@ pub const ORIGIN: &str = "_origin";
 /// The column of a `before` segment with the numbers of the columns that changed, as `11,13`; null:
 /// the row was removed and is whole.
 pub const CHANGED: &str = "_changed";
-const ORIGIN_FIELD: u16 = 1001;
-const CHANGED_FIELD: u16 = 1002;
+pub(crate) const ORIGIN_FIELD: u16 = 1001;
+pub(crate) const CHANGED_FIELD: u16 = 1002;
 const SEED_KEY: &str = "glossator.seed";
 const TABLE_KEY: &str = "glossator.table";
 

@@ -1,6 +1,7 @@
 //! Writes a segment: Parquet bytes, their digest, and the row digests that the key index needs.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
@@ -16,12 +17,15 @@ use parquet::schema::types::ColumnPath;
 use super::{SCHEMA_VERSION, SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
 use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, Result};
+use crate::fs::Disk;
 use crate::id::Digest;
+use crate::key_index::{KeyIndex, KeyRange};
 use crate::limits::{
     BATCH_ROWS, PAGE_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_CANONICAL_BYTES_MAX,
     ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
 };
 use crate::objects::{ObjectWriter, Objects};
+use crate::row_cache::{RowCacheWriter, system_columns};
 use crate::schema::Table;
 
 /// What the key index holds of a row: hashes of its key and its digest.
@@ -44,6 +48,23 @@ pub struct WrittenSegment {
     pub line: SegmentRef,
     /// An entry a row, in row order.
     pub entries: Vec<RowEntry>,
+    /// The first and the last key.
+    pub range: Option<KeyRange>,
+    /// The rows, where they were to be kept.
+    pub rows: Option<RowCacheWriter>,
+}
+
+impl WrittenSegment {
+    /// Writes what finds its rows again: the key index and the row cache.
+    pub fn write_caches(self, disk: &Disk, dir: &Path) -> Result<()> {
+        let segment = &self.line.segment;
+        let path = crate::index_path(dir, segment);
+        KeyIndex::write(disk, &path, segment, self.entries, self.range.as_ref())?;
+        match self.rows {
+            Some(rows) => rows.publish(&crate::rows_path(dir, segment), segment),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Writes one segment from batches that come sorted by key.
@@ -62,7 +83,9 @@ pub struct SegmentWriter {
     root: RootBuilder,
     entries: Vec<RowEntry>,
     hasher: crate::key_index::KeyHasher,
+    first_key: Option<(String, String)>,
     last_key: Option<(String, String)>,
+    rows: Option<RowCacheWriter>,
 }
 
 /// Slices of rows that are handed on as one batch, and what these rows are.
@@ -118,8 +141,15 @@ impl SegmentWriter {
             root: RootBuilder::default(),
             entries: Vec::new(),
             hasher: crate::key_index::KeyHasher::default(),
+            first_key: None,
             last_key: None,
+            rows: None,
         })
+    }
+
+    /// Keeps the rows in a cache as well.
+    pub fn keep_rows(&mut self, rows: RowCacheWriter) {
+        self.rows = Some(rows);
     }
 
     /// Says which key came last in the segment before: the rows of this one come after it.
@@ -141,6 +171,7 @@ impl SegmentWriter {
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = self.complete(batch)?;
         let rows = Rows::new(self.table, &batch)?;
+        let system = system_columns(self.table, &batch);
         let mut start = 0;
         let found = rows.digests(0..rows.len());
         self.root.extend(leaves(&mut self.salts, &found.digests));
@@ -150,6 +181,12 @@ impl SegmentWriter {
             let (item_hash, key_hash) = self.hasher.hash(item, key);
             let number = self.entries.len() as u32;
             let digest = crate::snapshot::short(digest);
+            if let Some(kept) = &mut self.rows {
+                kept.push(&rows, &system, row, found.canonical(row), &digest)?;
+            }
+            if self.first_key.is_none() {
+                self.first_key = Some((item.to_owned(), key.to_owned()));
+            }
             self.entries.push(RowEntry { item: item_hash, key: key_hash, row: number, digest });
             self.pending.rows += 1;
             self.pending.bytes += found.lens[row];
@@ -242,7 +279,8 @@ impl SegmentWriter {
             root: self.root.finish(),
             schema: SCHEMA_VERSION,
         };
-        Ok(Some(WrittenSegment { line, entries: self.entries }))
+        let range = self.first_key.zip(self.last_key).map(|(first, last)| KeyRange { first, last });
+        Ok(Some(WrittenSegment { line, entries: self.entries, range, rows: self.rows }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The second and third pass: the bytes of every object, and what segments and removals hold.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 
@@ -10,8 +11,9 @@ use super::{Tally, Verifier, VerifyProgress, explain, rule};
 use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, IoContext, Result};
 use crate::id::Digest;
-use crate::key_index::{KeyHasher, KeyIndex};
+use crate::key_index::{KeyHasher, KeyIndex, KeyRange};
 use crate::removal::Removal;
+use crate::row_cache::{RowCacheWriter, system_columns};
 use crate::schema::{ITEMS, Table};
 use crate::segment::{RowEntry, SegmentKind, SegmentReader};
 use crate::snapshot::{EntryBuilder, short};
@@ -90,6 +92,10 @@ impl Verifier<'_> {
         let kind = if named.before { SegmentKind::Before } else { SegmentKind::Rows };
         let reader = SegmentReader::open(self.store.objects(), table, kind, line)?;
         let mut scan = SegmentScan::new(table, kind, &reader.seed()?);
+        let dir = self.store.index_dir();
+        if crate::rows_path(&dir, &line.segment).is_file() {
+            scan.rows = Some(RowCacheWriter::new(self.store.disk(), &dir, table)?);
+        }
         for batch in reader.scan()? {
             scan.push(&batch?)?;
         }
@@ -109,31 +115,33 @@ impl Verifier<'_> {
         if self.is_bad(line.segment) {
             return Ok(());
         }
-        let dir = self.store.index_dir();
-        self.check_cache(&crate::index_path(&dir, &line.segment), line.segment, scan.keys)?;
+        let (disk, dir) = (self.store.disk(), self.store.index_dir());
+        let segment = &line.segment;
+        self.check_cache(&crate::index_path(&dir, segment), |path| {
+            KeyIndex::write(disk, path, segment, scan.keys, scan.range.as_ref())
+        })?;
+        if let Some(rows) = scan.rows {
+            self.check_cache(&crate::rows_path(&dir, segment), |path| rows.publish(path, segment))?;
+        }
         if table == &ITEMS && !named.before {
-            let path = crate::alias_path(&dir, &line.segment);
-            self.check_cache(&path, line.segment, scan.aliases)?;
+            self.check_cache(&crate::alias_path(&dir, segment), |path| {
+                KeyIndex::write(disk, path, segment, scan.aliases, None)
+            })?;
         }
         Ok(())
     }
 
-    /// Compares an index with the one that the rows give. A bad one is replaced, since the checks
-    /// of commits look rows up in it.
-    fn check_cache(
-        &mut self,
-        path: &std::path::Path,
-        segment: Digest,
-        entries: Vec<RowEntry>,
-    ) -> Result<()> {
+    /// Compares a cache with the one that the rows give. A bad one is replaced, since the checks of
+    /// commits look rows up in it.
+    fn check_cache(&mut self, path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
         if !path.is_file() {
             return Ok(());
         }
         let disk = self.store.disk();
         let fresh = path.with_file_name(format!("tmp-{}-{name}", std::process::id()));
-        KeyIndex::write(disk, &fresh, &segment, entries)?;
-        let hash = |path: &std::path::Path| -> Result<Digest> {
+        write(&fresh)?;
+        let hash = |path: &Path| -> Result<Digest> {
             let mut hasher = blake3::Hasher::new();
             std::io::copy(&mut disk.open(path)?, &mut hasher).at("read", path)?;
             Ok(hasher.finalize().into())
@@ -178,6 +186,10 @@ struct SegmentScan {
     hasher: KeyHasher,
     alias_builder: EntryBuilder,
     last: Option<(String, String)>,
+    /// The first and the last key.
+    range: Option<KeyRange>,
+    /// What the row cache should hold, where there is one.
+    rows: Option<RowCacheWriter>,
     unsorted: Tally,
     check: RowCheck,
     keys: Vec<RowEntry>,
@@ -193,6 +205,8 @@ impl SegmentScan {
             hasher: KeyHasher::default(),
             alias_builder: EntryBuilder::default(),
             last: None,
+            range: None,
+            rows: None,
             unsorted: Tally::default(),
             check: RowCheck::new(table, kind),
             keys: Vec::new(),
@@ -203,9 +217,10 @@ impl SegmentScan {
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = Rows::new(self.table, batch)?;
         self.check.push(batch, &rows, self.keys.len());
-        let digests = rows.digests(0..rows.len()).digests;
-        self.root.extend(leaves(&mut self.salts, &digests));
-        for (row, digest) in digests.iter().enumerate() {
+        let system = system_columns(self.table, batch);
+        let found = rows.digests(0..rows.len());
+        self.root.extend(leaves(&mut self.salts, &found.digests));
+        for (row, digest) in found.digests.iter().enumerate() {
             let key = rows.key(row);
             let number = self.keys.len() as u32;
             if self.last.as_ref().is_some_and(|(item, second)| (&**item, &**second) >= key) {
@@ -214,6 +229,13 @@ impl SegmentScan {
             let last = self.last.get_or_insert_default();
             key.0.clone_into(&mut last.0);
             key.1.clone_into(&mut last.1);
+            match &mut self.range {
+                Some(range) => range.last.clone_from(last),
+                none => *none = Some(KeyRange { first: last.clone(), last: last.clone() }),
+            }
+            if let Some(kept) = &mut self.rows {
+                kept.push(&rows, &system, row, found.canonical(row), &short(digest))?;
+            }
             let (item, key) = self.hasher.hash(key.0, key.1);
             self.keys.push(RowEntry { item, key, row: number, digest: short(digest) });
         }

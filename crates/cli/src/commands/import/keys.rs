@@ -32,10 +32,7 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
         })?;
     }
     let (intaken, refused) = edits.finish()?;
-    if !refused.missing.is_empty() {
-        return Err(listed("there is no annotation", &refused.missing)
-            .hint("`gloss ls` shows the keys; new rows come in without `--update`"));
-    }
+    check_missing(&refused.missing)?;
     let mut warnings = std::collections::BTreeMap::new();
     if !refused.changed_since.is_empty() {
         let shown: Vec<&str> =
@@ -58,6 +55,15 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
         people,
         notes: Vec::new(),
     })
+}
+
+/// Refuses keys of no annotation.
+pub(super) fn check_missing(missing: &[String]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(listed("there is no annotation", missing)
+        .hint("`gloss ls` shows the keys; new rows come in without `--update`"))
 }
 
 /// An address never becomes an annotator's id in a row.

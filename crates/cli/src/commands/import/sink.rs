@@ -109,6 +109,11 @@ impl<'s> StoreSink<'s> {
         self.intake.source_file(file);
     }
 
+    /// Removes the annotations that have these keys.
+    pub(super) fn remove(&mut self, keys: &RecordBatch) -> FormatResult<()> {
+        Ok(self.intake.remove(keys)?)
+    }
+
     /// Sets rows aside whose key the import had before. Only for a quarantine: else the intake
     /// finds them without remembering every key.
     fn without_repeats(&mut self, rows: RecordBatch) -> FormatResult<RecordBatch> {
