@@ -272,8 +272,13 @@ fn submission(extra: &str) -> SubmissionRow<'_> {
     }
 }
 
-const TOOL: IntakeOptions =
-    IntakeOptions { volatile: |_| &["ago"], unique: |_| Some("uid"), ..IntakeOptions::default() };
+const TOOL: IntakeOptions = IntakeOptions {
+    append: false,
+    prune: false,
+    in_order: false,
+    volatile: |_| &["ago"],
+    unique: |_| Some("uid"),
+};
 
 #[test]
 fn what_the_tool_changes_by_itself_is_kept_as_first_read() {
