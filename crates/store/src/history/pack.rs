@@ -19,8 +19,8 @@ impl History {
             encode(&objects).map_err(|e| Error::git("cannot encode a pack", e))?;
         let dir = self.dir.join("objects/pack");
         // Git finds a pack by its index: that comes last.
-        self.disk.write(&dir.join(format!("pack-{name}.pack")), &pack)?;
-        self.disk.write(&dir.join(format!("pack-{name}.idx")), &index)
+        self.disk.put(&dir.join(format!("pack-{name}.pack")), &pack)?;
+        self.disk.put(&dir.join(format!("pack-{name}.idx")), &index)
     }
 }
 
