@@ -117,6 +117,7 @@ impl History {
     /// The commits of all branches or all tags, by name.
     pub fn refs(&self, tags: bool) -> Result<Vec<(String, CommitId)>> {
         let read = |e: gix::Error| Error::git("cannot list refs", e);
+        self.reload_packed_refs()?;
         let platform = self.repo.references().map_err(read)?;
         let prefix = if tags { "refs/tags/" } else { "refs/heads/" };
         let iter = if tags { platform.tags() } else { platform.local_branches() };
@@ -133,8 +134,15 @@ impl History {
         Ok(refs)
     }
 
+    /// Lets gix read `packed-refs` again: it would go by the date of the file.
+    pub(super) fn reload_packed_refs(&self) -> Result<()> {
+        let done = self.repo.refs.force_refresh_packed_buffer();
+        done.map_err(|e| Error::git("cannot read packed refs", e))
+    }
+
     /// What a ref is, not peeled.
     pub(crate) fn ref_target(&self, name: &str) -> Result<Option<gix::ObjectId>> {
+        self.reload_packed_refs()?;
         let found = self
             .repo
             .try_find_reference(name)

@@ -4,10 +4,12 @@
 //! directory on. Until then each may be there or not, in any order, and of a write any sector. This
 //! is weaker than what any journalling file system does, so what holds here holds there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use glossator_store::fs::TEMP_PREFIX;
 
 use super::{Event, FaultFs};
 
@@ -72,6 +74,16 @@ impl Image {
         }
         shape.sort();
         shape
+    }
+
+    /// The image without files that have no name yet: nobody reads them.
+    fn named(&self) -> Self {
+        let mut image = self.clone();
+        let is_temp = |path: &Path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMP_PREFIX))
+        };
+        image.names.retain(|path, _| !is_temp(path));
+        image.settled()
     }
 
     fn has_parent(&self, path: &Path) -> bool {
@@ -162,7 +174,7 @@ pub fn power_cuts(base: &Image, root: &Path, calls: &FaultFs) -> Vec<PowerCut> {
     let events = calls.events();
     let traced = trace(base, root, &events);
     let mut cuts = Vec::new();
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     for point in 0..=events.len() {
         let at_end = point == events.len();
         if !at_end && !matches!(events[point], Event::Sync { .. } | Event::SyncDir { .. }) {
@@ -170,7 +182,7 @@ pub fn power_cuts(base: &Image, root: &Path, calls: &FaultFs) -> Vec<PowerCut> {
         }
         for (lost, image) in states(base, &traced, point) {
             // The same disk before the end proves less than at the end.
-            if seen.insert((image.clone(), at_end), ()).is_none() {
+            if seen.insert((image.named(), at_end)) {
                 cuts.push(PowerCut { after: point, at_end, lost, image });
             }
         }

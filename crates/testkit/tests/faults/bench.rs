@@ -180,6 +180,9 @@ fn told(what: &str) -> impl Fn(Error) -> String {
     }
 }
 
+/// Failures after which no further cases are tried.
+const FAILURES_MAX: usize = 8;
+
 /// Counts cases, and keeps the first failures.
 pub struct Tally {
     row: &'static str,
@@ -196,6 +199,7 @@ impl Tally {
         self.cases += 1;
         if let Err(what) = outcome {
             self.failed.push(format!("{}: the store {what}", case()));
+            assert!(self.failed.len() < FAILURES_MAX, "{}", self.failed.join("\n"));
         }
     }
 
@@ -203,8 +207,7 @@ impl Tally {
     #[track_caller]
     pub fn end(self, at_least: usize) {
         println!("{}: {} cases", self.row, self.cases);
-        let shown = self.failed.iter().take(8).cloned().collect::<Vec<_>>().join("\n");
-        assert!(self.failed.is_empty(), "{} of {}:\n{shown}", self.failed.len(), self.cases);
+        assert!(self.failed.is_empty(), "{}", self.failed.join("\n"));
         assert!(self.cases >= at_least, "only {} cases", self.cases);
     }
 }

@@ -17,3 +17,4 @@ mod calls;
 mod clocks;
 mod power;
 mod races;
+mod signals;
