@@ -20,6 +20,9 @@ use glossator_store::{
 
 use crate::{batch, choice, for_each_annotation, identity};
 
+/// The file beside the store that holds the id of a commit that only a reflog leads to.
+pub const LOGGED: &str = "logged";
+
 /// What a branch or tag leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tip {
@@ -238,7 +241,8 @@ pub fn base(dir: &Path) -> Result<Model> {
     let (logged, main) = ("logged".parse()?, "main".parse()?);
     store.make_ref(false, &logged, second, &who, None)?;
     store.switch(&logged, &who)?;
-    upsert(&store, "logged", &[("l", "cat")])?;
+    let commit = upsert(&store, "logged", &[("l", "cat")])?;
+    disk.write(&dir.join(LOGGED), commit.to_string().as_bytes())?;
     store.switch(&main, &who)?;
     store.delete_ref(false, &logged, &who)?;
     pack_ref(&store, "packed")?;
@@ -319,6 +323,28 @@ fn commit_to(
     made.ok_or_else(|| glossator_store::Error::Stage(format!("`{message}` changed nothing")))
 }
 
+/// The rows of the commit that only a reflog leads to, read anew; none in a store without it.
+///
+/// # Errors
+/// Whatever reading says.
+pub fn logged_rows(store: &Store, dir: &Path) -> Result<Option<usize>> {
+    let Some(id) = store.disk().read_optional(&dir.join(LOGGED))? else { return Ok(None) };
+    let commit = store.history.resolve(&String::from_utf8_lossy(&id))?;
+    let mut rows = 0;
+    for_each_annotation(store.snapshot(Some(commit), &[])?.table(&ANNOTATIONS)?.scan()?, |_| {
+        rows += 1;
+    })?;
+    Ok(Some(rows))
+}
+
+/// Commits what is staged.
+///
+/// # Errors
+/// Whatever the store says.
+pub fn commit_staged(store: &Store) -> Result<Option<CommitId>> {
+    store.commit_stage(&options(None, "staged"))
+}
+
 /// Sets labels of items and commits, as `import -m` does.
 ///
 /// # Errors
@@ -340,7 +366,7 @@ fn stage(disk: &Disk, dir: &Path) -> Result<()> {
 }
 
 fn commit_stage(disk: &Disk, dir: &Path) -> Result<()> {
-    open(disk, dir)?.commit_stage(&options(None, "staged")).map(drop)
+    commit_staged(&open(disk, dir)?).map(drop)
 }
 
 fn restore(disk: &Disk, dir: &Path) -> Result<()> {

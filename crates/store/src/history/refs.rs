@@ -136,8 +136,12 @@ impl History {
 
     /// Lets gix read `packed-refs` again: it would go by the date of the file.
     pub(super) fn reload_packed_refs(&self) -> Result<()> {
-        let done = self.repo.refs.force_refresh_packed_buffer();
-        done.map_err(|e| Error::git("cannot read packed refs", e))
+        match self.repo.refs.force_refresh_packed_buffer() {
+            Err(e) if self.dir.join("packed-refs").exists() => {
+                Err(Error::git("cannot read packed refs", e))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a ref is, not peeled.

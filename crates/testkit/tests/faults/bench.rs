@@ -10,7 +10,8 @@ use glossator_store::verify::FindingKind;
 use glossator_store::{Error, Store};
 use glossator_testkit::faults::{FaultFs, Image};
 use glossator_testkit::operations::{
-    Between, INIT, Model, OPERATIONS, Operation, base, leftovers, upsert,
+    Between, INIT, Model, OPERATIONS, Operation, base, commit_staged, leftovers, logged_rows,
+    upsert,
 };
 use glossator_testkit::scratch;
 
@@ -144,13 +145,12 @@ pub fn works_on(dir: &Path, mut model: Model) -> Result<(), String> {
     }
     let root = dir.join(STORE_DIR);
     let store = Store::open(&disk, &root).map_err(told("cannot be opened"))?;
-    // A new row, and another label for each there is: all of them are looked up.
-    let mut items = model
-        .branches
-        .get(&model.head)
-        .map_or_else(Vec::new, |tip| tip.rows.keys().cloned().collect());
-    items.push("z".to_owned());
-    let labels: Vec<(&str, &str)> = items.iter().map(|item| (item.as_str(), "owl")).collect();
+    // A new row, and another label for each there is: all of them are looked up. Not for what may
+    // still be staged, which would be a conflict.
+    let rows = model.branches.get(&model.head).map(|tip| tip.rows.clone()).unwrap_or_default();
+    let staged = |item: &&str| !["x", "y"].contains(item);
+    let items = rows.keys().map(String::as_str).filter(staged).chain(["z"]);
+    let labels: Vec<(&str, &str)> = items.map(|item| (item, "owl")).collect();
     upsert(&store, "further", &labels).map_err(told("takes no further commit"))?;
     model.commits("further", &labels);
     let plan = store.plan_gc().map_err(told("has no plan for gc"))?;
@@ -159,6 +159,19 @@ pub fn works_on(dir: &Path, mut model: Model) -> Result<(), String> {
     if !left.is_empty() {
         return Err(format!("keeps {left:?}"));
     }
+    // What gc was to leave alone is there.
+    if let Some(mut staged) = model.staged.take() {
+        let tip = &model.branches[&model.head];
+        staged
+            .retain(|item, _| ["x", "y"].contains(&item.as_str()) && !tip.rows.contains_key(item));
+        let staged: Vec<_> = staged.iter().map(|(i, l)| (i.as_str(), l.as_str())).collect();
+        commit_staged(&store).map_err(told("does not commit its stage"))?;
+        if !staged.is_empty() {
+            model.commits("staged", &staged);
+        }
+    }
+    let logged = logged_rows(&store, dir).map_err(told("lost what a reflog leads to"))?;
+    assert!(logged.is_none_or(|rows| rows == 4));
     let mut found = store.verify(&mut |_| ()).map_err(told("cannot be verified"))?.findings;
     found.retain(|finding| finding.kind != FindingKind::Cache);
     if !found.is_empty() {
