@@ -9,6 +9,7 @@
 
 mod again;
 mod bad;
+mod ends;
 mod everyday;
 mod files;
 mod formats;

@@ -10,6 +10,9 @@ use crate::session::Session;
 
 const WRITERS: usize = 4;
 const COMMITS: usize = 5;
+/// The same for processes that do not wait for each other.
+const RUNNERS: usize = 8;
+const RUNS: usize = 50;
 
 /// What all of them gave: the folder goes with the session, so nobody may still run.
 fn ended<Name>(children: Vec<(Name, Child)>) -> Vec<(Name, Output)> {
@@ -66,8 +69,8 @@ fn disjoint_commits_all_land() {
 fn writers_that_do_not_wait_for_each_other() {
     let s = Session::new();
     let mut loops: Vec<Vec<Command>> = Vec::new();
-    for writer in 0..WRITERS {
-        let commands = (0..COMMITS).map(|round| {
+    for writer in 0..RUNNERS {
+        let commands = (0..RUNS).map(|round| {
             let name = format!("w{writer}-{round}");
             s.write(&format!("{name}.csv"), format!("item,annotator,label\n{name},ann,cat\n"));
             s.command(&format!("import {name}.csv -m {name}"))
@@ -88,16 +91,17 @@ fn writers_that_do_not_wait_for_each_other() {
         running.into_iter().flat_map(|writer| writer.join().expect("a writer")).collect();
     assert!(failed.is_empty(), "{failed:?}");
     let messages: Vec<String> = s.git("log --format=%s").lines().map(str::to_owned).collect();
-    assert_eq!(messages.len(), WRITERS * COMMITS);
-    for writer in 0..WRITERS {
+    assert_eq!(messages.len(), RUNNERS * RUNS);
+    for writer in 0..RUNNERS {
         // A writer's own commits stand in the order in which it made them.
         let own: Vec<&String> =
             messages.iter().filter(|m| m.starts_with(&format!("w{writer}-"))).collect();
         let expected: Vec<String> =
-            (0..COMMITS).rev().map(|round| format!("w{writer}-{round}")).collect();
+            (0..RUNS).rev().map(|round| format!("w{writer}-{round}")).collect();
         assert_eq!(own, expected.iter().collect::<Vec<_>>());
     }
-    assert_eq!(s.json("items").len(), WRITERS * COMMITS);
+    assert_eq!(s.json("items").len(), RUNNERS * RUNS);
+    s.ok("verify");
 }
 
 /// A store of one row, and the name of a file that gives it another label.

@@ -104,24 +104,32 @@ impl Context {
         message: &str,
         action: &str,
     ) -> Result<Option<CommitId>> {
+        let options = self.commit_options(store, Some(branch), message, action)?;
+        Ok(store.commit(base, layers, &options)?)
+    }
+
+    /// Who commits what, on which branch; none: the one that `HEAD` names.
+    pub(crate) fn commit_options<'o>(
+        &self,
+        store: &Store,
+        branch: Option<RefName>,
+        message: &'o str,
+        action: &'o str,
+    ) -> Result<CommitOptions<'o>> {
         if message.trim().is_empty() {
             return Err(CliError::input("the message is empty").hint("give one with `-m`"));
         }
         let (author, committer) = self.identities(store)?;
         let around = store.root().parent().unwrap_or(store.root());
-        Ok(store.commit(
-            base,
-            layers,
-            &CommitOptions {
-                branch: Some(branch),
-                message,
-                author,
-                committer,
-                code_commit: code_commit(around),
-                action,
-                guards: &[],
-            },
-        )?)
+        Ok(CommitOptions {
+            branch,
+            message,
+            author,
+            committer,
+            code_commit: code_commit(around),
+            action,
+            guards: &[],
+        })
     }
 }
 

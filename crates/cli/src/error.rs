@@ -37,6 +37,11 @@ impl CliError {
         Self { kind: Kind::Input, message: message.into(), hints: Vec::new(), broken_pipe: false }
     }
 
+    /// Something outside is at fault: the disk, whoever reads the output.
+    pub(crate) fn outside(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Outside, ..Self::input(message) }
+    }
+
     /// Adds a next step.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -96,7 +101,9 @@ impl From<StoreError> for CliError {
         use StoreError as E;
         let kind = match &error {
             E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Kind::Input,
-            E::Io { .. } | E::RefLocked(_) => Kind::Outside,
+            E::Io { .. } | E::RefLocked(_) | E::Unsure { .. } | E::StageKept { .. } => {
+                Kind::Outside
+            }
             E::Damaged { .. } | E::Git { .. } => Kind::Damaged,
             E::Conflict { .. } | E::RefMoved { .. } => Kind::Check,
             _ => Kind::Input,
@@ -121,6 +128,12 @@ impl From<StoreError> for CliError {
                 "wait for the other program; if none runs, remove `{}`",
                 path.display()
             )),
+            E::Unsure { .. } => made
+                .hint(
+                    "see to the disk, then look with `gloss status` and `gloss log` what is there",
+                )
+                .hint("the command can be run again: what is done already changes nothing"),
+            E::StageKept { .. } => made.hint("empty it with `gloss restore --staged`"),
             E::NoIdentity => made
                 .hint(
                     "set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and \

@@ -43,12 +43,18 @@ impl<'s> Staging<'s> {
     pub(crate) fn begin(store: &'s Store, message: Option<&'s str>) -> Result<Self> {
         // The branch that it is on now, wherever somebody switches to meanwhile.
         let branch = store.branch()?;
+        let lock = if message.is_none() { Some(store.lock_stage()?) } else { None };
         let writing = store.writing()?;
-        let (lock, stage) = match message {
-            Some(_) => (None, Stage { base: store.history.head()?.commit, layers: Vec::new() }),
-            None => (Some(store.lock_stage()?), store.stage()?),
+        let stage = match message {
+            Some(_) => Stage { base: store.history.head()?.commit, layers: Vec::new() },
+            None => store.stage()?,
         };
         Ok(Self { store, branch, stage, message, _locks: (writing, lock) })
+    }
+
+    /// The branch that a commit goes to.
+    pub(crate) fn branch(&self) -> &RefName {
+        &self.branch
     }
 
     /// The rows that the change is made on.

@@ -30,6 +30,24 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Something was replaced, and the system could not say that this lasts.
+    #[error("{what}, but it may be undone by a loss of power")]
+    Unsure {
+        /// What was done.
+        what: String,
+        /// Why it is not certain.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was staged is committed, and is still staged.
+    #[error("commit {commit} is made, but the stage could not be emptied")]
+    StageKept {
+        /// The commit.
+        commit: CommitId,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// No store was found.
     #[error("no store at or above `{0}`")]
     NoStore(PathBuf),
@@ -160,6 +178,14 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Git { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// The error as one that came too late: something is done, and may not last.
+    pub(crate) fn unsure(self, what: String) -> Self {
+        match self {
+            Self::Io { source, .. } => Self::Unsure { what, source },
+            other => other,
+        }
     }
 
     /// An object that is damaged.

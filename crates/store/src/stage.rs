@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::fs::Lock;
 use crate::id::CommitId;
 use crate::store::{Layer, Store};
+use crate::transaction::CommitOptions;
 
 /// Layers on a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,11 +51,36 @@ impl Store {
         self.disk().lock(&self.root().join("stage/lock"))
     }
 
+    /// Commits what is staged, and empties the stage. `None` where it changes nothing (any more).
+    ///
+    /// # Errors
+    /// As [`Store::commit`], and [`Error::StageKept`] where there is a commit and the stage still
+    /// holds what is in it.
+    pub fn commit_stage(&self, options: &CommitOptions<'_>) -> Result<Option<CommitId>> {
+        let _stage_lock = self.lock_stage()?;
+        let _writing = self.writing()?;
+        let stage = self.stage()?;
+        if stage.is_empty() {
+            return Ok(None);
+        }
+        let made = self.commit(stage.base, &stage.layers, options)?;
+        // Layers that came to nothing have been dealt with as well.
+        match (self.write_stage(&Stage::default()), made) {
+            (Err(source), Some(commit)) => {
+                Err(Error::StageKept { commit, source: Box::new(source) })
+            }
+            (emptied, made) => emptied.map(|()| made),
+        }
+    }
+
     /// Replaces the stage; an empty one leaves no file. Hold [`Store::lock_stage`].
     pub fn write_stage(&self, stage: &Stage) -> Result<()> {
         let path = self.stage_path();
         if stage.is_empty() {
-            return self.disk().remove_file(&path);
+            self.disk().remove_file(&path)?;
+            let what = || "the stage is empty".to_owned();
+            let dir = path.parent().unwrap_or(self.root());
+            return self.disk().sync_dir(dir).map_err(|error| error.unsure(what()));
         }
         let bytes = serde_json::to_vec(stage).map_err(|e| Error::damaged(path.display(), e))?;
         self.disk().write(&path, &bytes)

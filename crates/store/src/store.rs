@@ -95,8 +95,8 @@ impl Store {
         if root.join("config.toml").exists() {
             return Err(Error::StoreExists(root));
         }
-        for sub in ["objects", "stage", "private", "cache/index"] {
-            disk.create_dir_all(&root.join(sub))?;
+        for sub in ["", "objects", "stage", "private", "cache", "cache/index"] {
+            disk.create_dir_durable(&root.join(sub))?;
         }
         // Made now, so that no object is ever the first of a directory that is not durable.
         for shard in 0..=u8::MAX {
@@ -105,6 +105,8 @@ impl Store {
         disk.sync_dir(&root.join("objects"))?;
         let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
         let main: RefName = "main".parse()?;
+        // Made now, so that a note in it is never in a file that is not durable.
+        disk.write(&root.join("lock"), b"")?;
         // Private files and objects must not enter the git of the code around the store.
         disk.write(&root.join(".gitignore"), b"*\n")?;
         History::init(disk, &root.join("git"), &main)?;

@@ -1,5 +1,8 @@
 //! What tests share: stores in temporary directories, and rows without ceremony.
 
+pub mod faults;
+pub mod operations;
+
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -153,4 +156,15 @@ pub fn for_each_annotation(
         Annotations::new(&batch).iter().for_each(&mut each);
     }
     Ok(())
+}
+
+/// A temporary directory, in memory where the system has a place for that: faults are tried on
+/// thousands of stores, and what they leave is told from calls rather than from a disk.
+///
+/// # Panics
+/// If it cannot be made.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::tempdir_in(place).expect("a temporary directory")
 }

@@ -19,36 +19,24 @@ pub(crate) struct CommitArgs {
 
 pub(crate) fn run(context: &mut Context, args: &CommitArgs) -> Result<u8> {
     let store = context.store()?;
-    let _stage_lock = store.lock_stage()?;
-    let _writing = store.writing()?;
-    let mut stage = store.stage()?;
-    let made = if stage.is_empty() {
+    // Before the commit: what fails after it must not look as if there were none.
+    let branch = store.branch()?;
+    let made = if store.stage()?.is_empty() {
         None
     } else {
-        context.commit(
-            &store,
-            store.branch()?,
-            stage.base,
-            &stage.layers,
-            &args.message,
-            "commit",
-        )?
+        let options =
+            context.commit_options(&store, Some(branch.clone()), &args.message, "commit")?;
+        store.commit_stage(&options)?
     };
-    // Layers that came to nothing have been dealt with as well.
-    stage.layers.clear();
-    store.write_stage(&stage)?;
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made }))?;
         return Ok(0);
     }
     match made {
         Some(commit) => {
-            let record = store.change(commit)?;
-            let branch = store.branch()?;
-            let out = context.out();
-            writeln!(out, "committed {} on {branch}", commit.short())?;
-            for (table, change) in &record.tables {
-                writeln!(out, "  {table}: {}", counts(&change.counts))?;
+            writeln!(context.out(), "committed {} on {branch}", commit.short())?;
+            for (table, change) in &store.change(commit)?.tables {
+                writeln!(context.out(), "  {table}: {}", counts(&change.counts))?;
             }
         }
         None => writeln!(context.out(), "nothing to commit")?,

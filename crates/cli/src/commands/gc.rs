@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::render::number;
 
 /// Remove objects that nothing refers to
@@ -33,8 +33,11 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
         for id in &plan.history {
             writeln!(out, "git object {id}")?;
         }
-        // The plan is seen before anything goes.
-        context.flush()?;
+        // The plan is seen before anything goes, and nothing goes unseen.
+        context.flush().map_err(|_| {
+            CliError::outside("the plan could not be shown, so nothing was removed")
+                .hint("run it where its output is read, or with `--json`")
+        })?;
     }
     let empty = plan.is_empty();
     let done = if args.dry_run || empty { None } else { Some(store.run_gc(plan)?) };

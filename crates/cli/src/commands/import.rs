@@ -103,6 +103,7 @@ struct Report {
 pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
     let store = context.store()?;
     let staging = Staging::begin(&store, args.message.as_deref())?;
+    let branch = staging.branch().clone();
     let mut made = {
         let snapshot = staging.snapshot()?;
         if args.update || args.remove {
@@ -130,7 +131,7 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
         }
         Outcome::Committed(commit) => {
             made.report.commit = Some(commit.to_string());
-            format!("committed {} on {}", commit.short(), store.branch()?)
+            format!("committed {} on {}", commit.short(), branch)
         }
     };
     finish(context, &made.report, &text)

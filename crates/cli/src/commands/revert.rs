@@ -56,10 +56,9 @@ pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
     }
     match made {
         Some(made) => {
+            writeln!(context.out(), "reverted {} by {}", commit.short(), made.short())?;
             let change = store.change(made)?.counts("annotations");
-            let out = context.out();
-            writeln!(out, "reverted {} by {}", commit.short(), made.short())?;
-            writeln!(out, "  annotations: {}", counts(&change))?;
+            writeln!(context.out(), "  annotations: {}", counts(&change))?;
         }
         None => writeln!(context.out(), "nothing left to undo")?,
     }

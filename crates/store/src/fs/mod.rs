@@ -45,7 +45,7 @@ pub struct Entry {
 #[derive(Debug)]
 #[must_use]
 pub struct Lock {
-    pub(crate) file: File,
+    _file: File,
 }
 
 /// The primitive calls on a file system.
@@ -58,6 +58,8 @@ pub trait Fs: Send + Sync + fmt::Debug {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn Output>>;
     /// Opens a file, made where missing, to write at its end.
     fn append(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+    /// Opens a file that exists, emptied, to write it in place: for notes in lock files only.
+    fn overwrite(&self, path: &Path) -> io::Result<Box<dyn Output>>;
     /// Renames a file over another.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -177,6 +179,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes a directory, and its name durable where another process made it and died, too.
+    pub(crate) fn create_dir_durable(&self, path: &Path) -> Result<()> {
+        self.create_dir_all(path)?;
+        self.sync_dir(parent(path))
+    }
+
     /// Makes a directory whose name the caller makes durable.
     pub(crate) fn create_dir_unsynced(&self, path: &Path) -> Result<()> {
         self.fs.create_dir_all(path).at("make directory", path)
@@ -199,17 +207,32 @@ impl Disk {
     }
 
     /// Replaces a file: old bytes or new bytes, durable on return.
+    ///
+    /// # Errors
+    /// [`Error::Unsure`] where the new bytes are there and may not last; with any other error the
+    /// old ones are.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut temp = self.filled(path, bytes)?;
+        temp.sync()?;
+        temp.finish(path)?;
+        let what = || format!("`{}` is replaced", path.display());
+        self.sync_dir(parent(path)).map_err(|error| error.unsure(what()))
+    }
+
+    /// Makes a file that nothing names yet, durable on return.
+    pub fn put(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.filled(path, bytes)?.persist(path)
+    }
+
+    fn filled(&self, path: &Path, bytes: &[u8]) -> Result<TempFile> {
         let mut temp = self.temp(parent(path))?;
         temp.write_all(bytes).at("write", path)?;
-        temp.persist(path)
+        Ok(temp)
     }
 
     /// Writes a file that may be lost and is checked when it is read: no sync.
     pub fn write_cache(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let mut temp = self.temp(parent(path))?;
-        temp.write_all(bytes).at("write", path)?;
-        temp.publish(path)
+        self.filled(path, bytes)?.publish(path)
     }
 
     /// Makes a file that must not exist, durable on return but for its name in the directory.
@@ -228,20 +251,28 @@ impl Disk {
     /// Appends to a file and makes it durable.
     pub fn append(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.create_dir_all(parent(path))?;
+        let fresh = !path.exists();
         let mut out = self.fs.append(path).at("open", path)?;
         out.write_all(bytes).at("append to", path)?;
+        out.sync().at("sync", path)?;
+        if fresh { self.sync_dir(parent(path)) } else { Ok(()) }
+    }
+
+    /// Replaces the text inside a lock file that this process holds, and makes it durable.
+    pub(crate) fn write_note(&self, path: &Path, text: &str) -> Result<()> {
+        let mut out = self.fs.overwrite(path).at("open", path)?;
+        out.write_all(text.as_bytes()).at("write", path)?;
         out.sync().at("sync", path)
+    }
+
+    /// Empties a lock file that this process holds. Where that is lost the note is read once more.
+    pub(crate) fn clear_note(&self, path: &Path) -> Result<()> {
+        self.fs.overwrite(path).at("open", path).map(drop)
     }
 
     /// Renames a file over another; the caller makes the name durable.
     pub(crate) fn rename_unsynced(&self, from: &Path, to: &Path) -> Result<()> {
         self.fs.rename(from, to).at("rename", from)
-    }
-
-    /// Renames a file over another and makes the name durable.
-    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.fs.rename(from, to).at("rename", from)?;
-        self.sync_dir(parent(to))
     }
 
     /// Removes a file; a missing one is fine.
@@ -284,11 +315,16 @@ impl fmt::Debug for TempFile {
 impl TempFile {
     /// Syncs the file, gives it its name, and syncs the directory.
     pub fn persist(mut self, path: &Path) -> Result<()> {
-        if let Some(out) = &mut self.out {
-            out.sync().at("sync", &self.path)?;
-        }
+        self.sync()?;
         self.finish(path)?;
         self.disk.sync_dir(parent(path))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        match &mut self.out {
+            Some(out) => out.sync().at("sync", &self.path),
+            None => Ok(()),
+        }
     }
 
     /// Gives the file its name without making anything durable: for caches only.

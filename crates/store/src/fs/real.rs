@@ -49,6 +49,11 @@ impl Fs for RealFs {
         Ok(Box::new(RealOutput(file)))
     }
 
+    fn overwrite(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        let file = OpenOptions::new().write(true).truncate(true).open(path)?;
+        Ok(Box::new(RealOutput(file)))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -89,6 +94,6 @@ impl Fs for RealFs {
         } else {
             file.lock()?
         }
-        Ok(Lock { file })
+        Ok(Lock { _file: file })
     }
 }

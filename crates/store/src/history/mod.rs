@@ -73,8 +73,11 @@ pub struct NewCommit<'a> {
 impl History {
     /// Makes an empty repository whose `HEAD` is `branch`.
     pub fn init(disk: &Disk, dir: &Path, branch: &RefName) -> Result<()> {
-        for sub in ["objects/pack", "objects/info", "refs/heads", "refs/tags", "info"] {
-            disk.create_dir_all(&dir.join(sub))?;
+        for sub in ["", "objects", "refs", "logs", "logs/refs", "info"] {
+            disk.create_dir_durable(&dir.join(sub))?;
+        }
+        for sub in ["objects/pack", "objects/info", "refs/heads", "refs/tags", "logs/refs/heads"] {
+            disk.create_dir_durable(&dir.join(sub))?;
         }
         disk.write(&dir.join("config"), CONFIG.as_bytes())?;
         disk.write(&dir.join("HEAD"), format!("ref: refs/heads/{branch}\n").as_bytes())

@@ -50,8 +50,8 @@ impl History {
         let dir = self.dir.join("objects/pack");
         let stem = format!("pack-{name}");
         // Git finds a pack by its index: that comes last.
-        self.disk.write(&dir.join(format!("{stem}.pack")), &pack)?;
-        self.disk.write(&dir.join(format!("{stem}.idx")), &index)?;
+        self.disk.put(&dir.join(format!("{stem}.pack")), &pack)?;
+        self.disk.put(&dir.join(format!("{stem}.idx")), &index)?;
         Ok(Some(stem))
     }
 

@@ -1,13 +1,13 @@
 //! Refs: names, reading, and the publish step that moves one.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use gix::refs::TargetRef;
 
 use super::{History, Identity};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::fs::Lock;
 use crate::id::CommitId;
 
@@ -90,8 +90,13 @@ pub(crate) struct RefMove<'a> {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct PublishLock {
-    lock: Lock,
+    _lock: Lock,
+    /// The lock file, which holds a note for whoever comes after a dead owner.
+    path: PathBuf,
 }
+
+/// Git's lock file of `packed-refs`.
+const PACKED_REFS_LOCK: &str = "packed-refs.lock";
 
 impl History {
     /// Reads `HEAD`.
@@ -112,6 +117,7 @@ impl History {
     /// The commits of all branches or all tags, by name.
     pub fn refs(&self, tags: bool) -> Result<Vec<(String, CommitId)>> {
         let read = |e: gix::Error| Error::git("cannot list refs", e);
+        self.reload_packed_refs()?;
         let platform = self.repo.references().map_err(read)?;
         let prefix = if tags { "refs/tags/" } else { "refs/heads/" };
         let iter = if tags { platform.tags() } else { platform.local_branches() };
@@ -128,8 +134,19 @@ impl History {
         Ok(refs)
     }
 
+    /// Lets gix read `packed-refs` again: it would go by the date of the file.
+    pub(super) fn reload_packed_refs(&self) -> Result<()> {
+        match self.repo.refs.force_refresh_packed_buffer() {
+            Err(e) if self.dir.join("packed-refs").exists() => {
+                Err(Error::git("cannot read packed refs", e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What a ref is, not peeled.
     pub(crate) fn ref_target(&self, name: &str) -> Result<Option<gix::ObjectId>> {
+        self.reload_packed_refs()?;
         let found = self
             .repo
             .try_find_reference(name)
@@ -140,67 +157,92 @@ impl History {
         }))
     }
 
-    /// Waits for the store's lock, and breaks git's lock file of a ref that a dead owner left.
+    /// Waits for the store's lock, and breaks git's lock files that a dead owner left.
     pub(crate) fn lock(&self, path: &Path) -> Result<PublishLock> {
-        use std::io::{Read, Seek};
-        let mut lock = self.disk.lock(path)?;
-        let mut left = String::new();
-        lock.file.rewind().at("read", path)?;
-        (&mut lock.file).take(4096).read_to_string(&mut left).at("read", path)?;
-        // The last owner wrote which lock file it was to make, and what was to stand in it, and
+        let lock = PublishLock { _lock: self.disk.lock(path)?, path: path.to_owned() };
+        let note = self.disk.read(path)?;
+        // The last owner wrote which lock files it was to make, and what was to stand in them, and
         // died before it cleared this. Any other content is another program's.
-        if let Some((name, content)) = left.trim_end().split_once(' ') {
+        for line in String::from_utf8_lossy(&note).lines() {
+            let Some((name, content)) = line.split_once(' ') else { continue };
             let ours = name.starts_with("refs/") && name.ends_with(".lock");
-            let path = self.dir.join(name);
-            if ours && !name.contains("..") {
-                let found = self.disk.read_optional(&path)?;
-                // Empty: it died between making the file and writing it.
-                let whole = |found: &[u8]| found == content.as_bytes() || found.is_empty();
-                if found.is_some_and(|found| whole(found.trim_ascii_end())) {
-                    self.disk.remove_file(&path)?;
-                }
+            if (ours && !name.contains("..")) || name == PACKED_REFS_LOCK {
+                self.break_lock(&self.dir.join(name), content)?;
             }
         }
-        lock.write_note("").at("write", path)?;
-        Ok(PublishLock { lock })
+        if !note.is_empty() {
+            self.disk.clear_note(path)?;
+        }
+        Ok(lock)
+    }
+
+    /// Removes a lock file that holds what its owner was to write, or the start of it.
+    fn break_lock(&self, path: &Path, content: &str) -> Result<()> {
+        let Some(mut found) = self.disk.read_optional(path)? else { return Ok(()) };
+        // After a loss of power there may be zeros where the bytes should be.
+        found.truncate(found.iter().rposition(|b| *b > b' ').map_or(0, |last| last + 1));
+        if content.as_bytes().starts_with(&found) {
+            self.unlock(path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a lock file for good: the note that names it may go then.
+    fn unlock(&self, path: &Path) -> Result<()> {
+        self.disk.remove_file(path)?;
+        self.disk.sync_dir(path.parent().unwrap_or(&self.dir))
     }
 
     /// Moves one ref: the publish step.
     ///
     /// Under the store's lock: make `<ref>.lock` exclusively, compare, write, sync, rename, sync
     /// the directory, append to the reflogs. After an error before the rename the ref is what it
-    /// was; the rename is the moment at which it is the new value.
+    /// was; the rename is the moment at which it is the new value. After it the only error is
+    /// [`Error::Unsure`].
     pub(crate) fn move_ref(&self, lock: &mut PublishLock, change: &RefMove<'_>) -> Result<()> {
-        let path = self.dir.join(change.name);
         let lock_name = format!("{}.lock", change.name);
         let lock_path = self.dir.join(&lock_name);
-        if let Some(parent) = path.parent() {
+        if let Some(parent) = lock_path.parent() {
             self.disk.create_dir_all(parent)?;
         }
         let target = change.new.unwrap_or(gix::ObjectId::null(gix::hash::Kind::Sha1));
         let content = format!("{target}\n");
-        lock.lock.write_note(&format!("{lock_name} {target}")).at("write", &lock_path)?;
-        if !self.disk.create_exclusive(&lock_path, content.as_bytes())? {
-            lock.lock.write_note("").at("write", &lock_path)?;
-            return Err(Error::RefLocked(lock_path));
+        let mut note = format!("{lock_name} {content}");
+        if change.new.is_none() {
+            // At once: a note that is replaced is lost if its owner dies then.
+            note.push_str(&format!("{PACKED_REFS_LOCK} \n"));
         }
+        self.disk.write_note(&lock.path, &note)?;
         let mut renamed = false;
-        let moved = self.move_locked(change, &path, &lock_path, &mut renamed);
-        if moved.is_err() && !renamed {
-            // After the rename a file of that name would be somebody else's.
-            self.disk.remove_file(&lock_path)?;
+        let moved = match self.disk.create_exclusive(&lock_path, content.as_bytes()) {
+            Ok(true) => self.move_locked(change, &lock_path, &mut renamed),
+            Ok(false) => {
+                // The note must not make the next owner break a lock that is not ours.
+                self.disk.clear_note(&lock.path)?;
+                return Err(Error::RefLocked(lock_path));
+            }
+            Err(error) => Err(error),
+        };
+        // After the rename a file of that name would be somebody else's.
+        let unlocked = if renamed { Ok(()) } else { self.unlock(&lock_path) };
+        // Where something is left the note stays, and the next owner clears it. Nothing of this
+        // undoes what happened to the ref.
+        let nothing_left =
+            matches!(moved, Ok(()) | Err(Error::RefMoved { .. } | Error::RefLocked(_)));
+        if nothing_left && unlocked.is_ok() {
+            let _ = self.disk.clear_note(&lock.path);
         }
-        lock.lock.write_note("").at("write", &lock_path)?;
         moved
     }
 
     fn move_locked(
         &self,
         change: &RefMove<'_>,
-        path: &Path,
         lock_path: &Path,
         renamed: &mut bool,
     ) -> Result<()> {
+        let path = self.dir.join(change.name);
+        let dir = path.parent().unwrap_or(&self.dir);
         let found = self.ref_target(change.name)?;
         let expected = match change.expected {
             Expected::Absent => None,
@@ -217,24 +259,23 @@ impl History {
             });
         }
         match change.new {
-            Some(_) => {
-                self.disk.rename_unsynced(lock_path, path)?;
+            Some(new) => {
+                self.disk.rename_unsynced(lock_path, &path)?;
                 *renamed = true;
-                self.disk.sync_dir(path.parent().unwrap_or(&self.dir))?;
+                let what = || format!("`{}` is {new} now", change.name);
+                self.disk.sync_dir(dir).map_err(|error| error.unsure(what()))?;
+                // The ref has moved: a reflog that cannot be written does not undo that.
+                let _ = self.log(change, found);
             }
             None => {
                 // Stock git may have packed it; first there, or the old value would come back.
                 self.unpack_ref(change.name)?;
-                self.disk.remove_file(path)?;
-                self.disk.remove_file(lock_path)?;
-                if let Some(parent) = path.parent() {
-                    self.disk.sync_dir(parent)?;
-                }
-                return self.disk.remove_file(&self.dir.join("logs").join(change.name));
+                self.disk.remove_file(&path)?;
+                let what = || format!("`{}` is gone", change.name);
+                self.disk.sync_dir(dir).map_err(|error| error.unsure(what()))?;
+                let _ = self.disk.remove_file(&self.dir.join("logs").join(change.name));
             }
         }
-        // The ref has moved: a reflog that cannot be written does not undo that.
-        let _ = self.log(change, found);
         Ok(())
     }
 
@@ -247,7 +288,7 @@ impl History {
         if !text.lines().any(is_it) {
             return Ok(());
         }
-        let lock = self.dir.join("packed-refs.lock");
+        let lock = self.dir.join(PACKED_REFS_LOCK);
         if !self.disk.create_exclusive(&lock, b"")? {
             return Err(Error::RefLocked(lock));
         }
@@ -262,7 +303,7 @@ impl History {
             }
         }
         let written = self.disk.write(&path, kept.as_bytes());
-        self.disk.remove_file(&lock)?;
+        self.unlock(&lock)?;
         written
     }
 
@@ -314,16 +355,8 @@ impl History {
         let from = head.branch.map_or_else(|| old.to_string(), |name| name.to_string());
         let line =
             format!("{old} {new} {}\tcheckout: moving from {from} to {branch}\n", who.line());
-        self.append_line(&self.dir.join("logs/HEAD"), &line)
-    }
-}
-
-impl Lock {
-    /// Replaces the text inside the lock file: what a successor must clear if the owner dies.
-    fn write_note(&mut self, text: &str) -> std::io::Result<()> {
-        use std::io::{Seek, Write};
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())
+        // HEAD has moved: a reflog that cannot be written does not undo that.
+        let _ = self.append_line(&self.dir.join("logs/HEAD"), &line);
+        Ok(())
     }
 }

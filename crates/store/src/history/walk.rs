@@ -138,6 +138,7 @@ impl History {
     pub(crate) fn named_roots(&self, bad: &mut dyn FnMut(String, String)) -> Result<Vec<Root>> {
         let list = |e: gix::Error| Error::git("cannot list refs", e);
         let mut roots = Vec::new();
+        self.reload_packed_refs()?;
         let platform = self.repo.references().map_err(list)?;
         for reference in platform.all().map_err(list)? {
             match reference {

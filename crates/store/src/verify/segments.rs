@@ -149,7 +149,7 @@ impl Verifier<'_> {
         if hash(path)? == hash(&fresh)? {
             return disk.remove_file(&fresh);
         }
-        disk.rename(&fresh, path)?;
+        disk.rename_unsynced(&fresh, path)?;
         let object = format!("cache/index/{name}");
         self.find(rule::CACHE, object, "it was bad and has been built again", Vec::new());
         Ok(())

@@ -1,0 +1,43 @@
+//! Ctrl-C and SIGTERM, as real signals to a real process, at each call.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use glossator_testkit::operations::OPERATIONS;
+use glossator_testkit::scratch;
+
+use crate::bench::{End, Seen, Tally, benches};
+
+const EXIT: Duration = Duration::from_secs(2);
+
+#[test]
+fn signals_at_each_call() {
+    let (mut tally, mut seen) = (Tally::new("signals"), Seen::default());
+    let (_, bench) = benches().nth(1).unwrap();
+    // gc lists and reads much; its calls are killed in process.
+    for operation in OPERATIONS.iter().filter(|operation| operation.name != "gc") {
+        for (signal, number) in [("INT", 2), ("TERM", 15)] {
+            for call in 0.. {
+                let dir = scratch();
+                bench.image.write_to(dir.path()).unwrap();
+                let started = Instant::now();
+                let status = Command::new(env!("CARGO_BIN_EXE_signalled"))
+                    .args([operation.name, &call.to_string(), signal])
+                    .arg(dir.path())
+                    .status()
+                    .unwrap();
+                if status.code() == Some(0) {
+                    break;
+                }
+                // What a shell shows as 130 and 143.
+                assert_eq!(status.signal(), Some(number), "{} {call}: {status}", operation.name);
+                assert!(started.elapsed() < EXIT, "{} {call}", operation.name);
+                let case = || format!("{}, {signal} at call {call}", operation.name);
+                let allowed = bench.allowed(operation, &End::Died);
+                tally.count(case, seen.check(dir.path(), &allowed));
+            }
+        }
+    }
+    tally.end(500);
+}
