@@ -72,7 +72,7 @@ impl<'s> Edits<'s> {
                 self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
             let mut transaction = Transaction::new(&above);
             let rows = sorted(spool.read()?, schema, ANNOTATIONS.key_len)?;
-            let mut seen = Seen::new(false);
+            let mut seen = Seen::new(false, Vec::new());
             let table = above.table(&ANNOTATIONS)?;
             let step = Step {
                 settle: Settle::new(table, IntakeOptions::default(), &mut seen),

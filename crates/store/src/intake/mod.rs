@@ -35,6 +35,7 @@ pub use edits::{Edit, Edits, Refused};
 use names::Names;
 use pair::Pairing;
 use settle::Settle;
+pub use settle::is_stub;
 use spool::Spool;
 use submissions::SharedIds;
 
@@ -78,6 +79,7 @@ pub struct Intake<'s> {
     spools: BTreeMap<&'static str, Spool>,
     sources: Vec<SourceFile>,
     other_sources: Vec<String>,
+    complete: Vec<String>,
 }
 
 impl<'s> Intake<'s> {
@@ -89,6 +91,7 @@ impl<'s> Intake<'s> {
             spools: BTreeMap::new(),
             sources: Vec::new(),
             other_sources: Vec::new(),
+            complete: Vec::new(),
         }
     }
 
@@ -96,6 +99,11 @@ impl<'s> Intake<'s> {
     /// likely a new version of that source's file than another source.
     pub fn refuse_items_of(&mut self, sources: Vec<String>) {
         self.other_sources = sources;
+    }
+
+    /// Says that the files have all rows of a source, were it none: pruning removes the others.
+    pub fn complete(&mut self, source: String) {
+        self.complete.push(source);
     }
 
     /// Takes rows of one table, in any order.
@@ -120,7 +128,7 @@ impl<'s> Intake<'s> {
         let submissions = named(&names, &mut self.spools, &SUBMISSIONS)?;
         let shared = SharedIds::decide(self.snapshot, submissions)?;
         let mut made = Intaken::default();
-        let mut seen = settle::Seen::new(self.options.prune);
+        let mut seen = settle::Seen::new(self.options.prune, self.complete);
         let unanswered = Cell::new(0);
         let mut transaction = Transaction::new(self.snapshot);
         for table in TABLES {
