@@ -113,12 +113,12 @@ fn decode(bytes: &[u8]) -> Option<RowEntry> {
 
 impl KeyIndex {
     /// Writes the index of a segment: entries in any order.
-    pub fn write(
-        disk: &Disk,
-        path: &Path,
-        segment: &Digest,
-        mut entries: Vec<RowEntry>,
-    ) -> Result<()> {
+    pub fn write(disk: &Disk, path: &Path, segment: &Digest, entries: Vec<RowEntry>) -> Result<()> {
+        disk.write_cache(path, &Self::encode(segment, entries))
+    }
+
+    /// The bytes of the index of a segment: entries in any order.
+    pub fn encode(segment: &Digest, mut entries: Vec<RowEntry>) -> Vec<u8> {
         entries.sort_unstable();
         let blocks = entries.len().div_ceil(BLOCK_ENTRIES);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + blocks * BLOCK_BYTES);
@@ -140,7 +140,7 @@ impl KeyIndex {
             bytes[start..start + CHECK_BYTES].copy_from_slice(&sum);
             bytes.resize(start + BLOCK_BYTES, 0);
         }
-        disk.write_cache(path, &bytes)
+        bytes
     }
 
     /// An index of entries in any order, not on disk.

@@ -10,6 +10,7 @@ use super::{History, Identity};
 use crate::error::{Error, IoContext, Result};
 use crate::fs::Lock;
 use crate::id::CommitId;
+use crate::limits::{REF_LOCK_PAUSE, REF_LOCK_TRIES};
 
 /// A branch or tag name: `[a-z0-9._-]`, so that names are unique under case folding on any disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -180,7 +181,7 @@ impl History {
         let target = change.new.unwrap_or(gix::ObjectId::null(gix::hash::Kind::Sha1));
         let content = format!("{target}\n");
         lock.lock.write_note(&format!("{lock_name} {target}")).at("write", &lock_path)?;
-        if !self.disk.create_exclusive(&lock_path, content.as_bytes())? {
+        if !self.create_lock(&lock_path, content.as_bytes())? {
             lock.lock.write_note("").at("write", &lock_path)?;
             return Err(Error::RefLocked(lock_path));
         }
@@ -192,6 +193,17 @@ impl History {
         }
         lock.lock.write_note("").at("write", &lock_path)?;
         moved
+    }
+
+    /// Makes a lock file of git's; waits a second for another program that holds it.
+    fn create_lock(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        for _ in 1..REF_LOCK_TRIES {
+            if self.disk.create_exclusive(path, bytes)? {
+                return Ok(true);
+            }
+            std::thread::sleep(REF_LOCK_PAUSE);
+        }
+        self.disk.create_exclusive(path, bytes)
     }
 
     fn move_locked(
@@ -248,7 +260,7 @@ impl History {
             return Ok(());
         }
         let lock = self.dir.join("packed-refs.lock");
-        if !self.disk.create_exclusive(&lock, b"")? {
+        if !self.create_lock(&lock, b"")? {
             return Err(Error::RefLocked(lock));
         }
         let mut kept = String::with_capacity(text.len());

@@ -9,6 +9,7 @@ use super::rows::RowCheck;
 use super::{Tally, Verifier, VerifyProgress, explain, rule};
 use crate::canonical::{RootBuilder, Rows, Salts, leaf};
 use crate::error::{Error, IoContext, Result};
+use crate::fs::is_read_only;
 use crate::id::Digest;
 use crate::key_index::{KeyHasher, KeyIndex};
 use crate::removal::Removal;
@@ -131,19 +132,19 @@ impl Verifier<'_> {
             return Ok(());
         }
         let disk = self.store.disk();
-        let fresh = path.with_file_name(format!("tmp-{}-{name}", std::process::id()));
-        KeyIndex::write(disk, &fresh, &segment, entries)?;
-        let hash = |path: &std::path::Path| -> Result<Digest> {
-            let mut hasher = blake3::Hasher::new();
-            std::io::copy(&mut disk.open(path)?, &mut hasher).at("read", path)?;
-            Ok(hasher.finalize().into())
-        };
-        if hash(path)? == hash(&fresh)? {
-            return disk.remove_file(&fresh);
+        let fresh = KeyIndex::encode(&segment, entries);
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(&mut disk.open(path)?, &mut hasher).at("read", path)?;
+        if Digest::from(hasher.finalize()) == Digest::of(&fresh) {
+            return Ok(());
         }
-        disk.rename(&fresh, path)?;
-        let object = format!("cache/index/{name}");
-        self.find(rule::CACHE, object, "it was bad and has been built again", Vec::new());
+        let what = match disk.write_cache(path, &fresh) {
+            Ok(()) => "it was bad and has been built again",
+            // Whoever asks it finds the bad block, and builds it again in memory.
+            Err(Error::Io { source, .. }) if is_read_only(&source) => "it is bad",
+            Err(error) => return Err(error),
+        };
+        self.find(rule::CACHE, format!("cache/index/{name}"), what, Vec::new());
         Ok(())
     }
 
