@@ -49,7 +49,7 @@ use output::Output;
 use rows::Plan;
 
 pub use export::JsonRows;
-pub use update::read_partial;
+pub use update::{EachPart, read_partial};
 
 use crate::{
     Error, ExportOptions, Exporter, ImportOptions, ImportReport, Importer, Input, Loss, Place,

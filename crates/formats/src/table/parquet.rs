@@ -74,8 +74,9 @@ pub(super) fn import(
     let mut records = 0;
     while let Some(batch) = batches.next()? {
         if let Some(rows) = plain.then(|| columnar::rows(&plan, &batch)).flatten() {
+            let first = records + 1;
             records += rows.num_rows() as u64;
-            out.batch(rows)?;
+            out.batch(rows, first)?;
             continue;
         }
         let sources = columns(input, &batch, &mut out.times)?;
