@@ -9,10 +9,12 @@
 
 mod again;
 mod bad;
+mod edges;
 mod everyday;
 mod files;
 mod formats;
 mod json;
+mod outside;
 mod race;
 mod samples;
 mod session;

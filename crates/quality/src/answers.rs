@@ -60,7 +60,8 @@ impl Aliases {
         let end = |id: &String| {
             let mut at = id;
             // As many steps as there are names: a circle ends somewhere, too.
-            for of in (0..next.len()).map_while(|_| next.get(at)) {
+            for _ in 0..next.len() {
+                let Some(of) = next.get(at) else { break };
                 at = of;
             }
             at.clone()

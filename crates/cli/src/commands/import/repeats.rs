@@ -19,23 +19,23 @@ pub(super) fn told(
     options: &ImportOptions,
 ) -> CliError {
     let mut finder = Finder::of(&error);
-    for (input, importer) in inputs {
+    let searched = if finder.key.is_some() { inputs } else { &[] };
+    for (input, importer) in searched {
         finder.begin(input, importer.name() == "parquet");
         // The first reading told what is wrong; this one has only places to add.
         let _ = importer.import(input, options, &mut finder);
     }
     let names: Vec<String> =
         inputs.iter().map(|(input, _)| format!("`{}`", input.name())).collect();
-    finder
-        .places
-        .into_iter()
-        .fold(CliError::from(error).of_file(&names.join(", ")), CliError::detail)
+    let error = CliError::from(error).of_file(&names.join(", "));
+    finder.places.into_iter().fold(error, CliError::detail)
 }
 
 /// The same for an edit by key.
 pub(super) fn told_of_edit(error: StoreError, inputs: &[Input], format: Option<&str>) -> CliError {
     let mut finder = Finder::of(&error);
-    for input in inputs {
+    let searched = if finder.key.is_some() { inputs } else { &[] };
+    for input in searched {
         finder.begin(input, false);
         let _ = read_partial(input, format, &mut |_, batch, lines| {
             finder.look(&batch, lines);
