@@ -31,8 +31,9 @@ fn a_signal_ends_it() {
         let held = File::options().write(true).open(s.path(".gloss/writers")).unwrap();
         held.lock().unwrap();
         let mut child = s.command("import more.csv -m more").spawn().unwrap();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]);
-        assert!({ sent }.status().unwrap().success());
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{signal}"), &child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
         assert_eq!(child.wait().unwrap().signal(), Some(number));
         drop(held);
         assert_eq!(s.commit("main"), before);

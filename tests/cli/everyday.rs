@@ -480,7 +480,8 @@ fn switching_away() {
         "branch -d other",
         "switch main",
         "branch -d other",
-        "branch -d other",
+        "branch -D other",
+        "branch -D other",
         "branch",
         "log --oneline",
         "log --oneline relabel",
@@ -542,8 +543,12 @@ fn switching_away() {
     $ gloss switch main
     on branch main
     $ gloss branch -d other
+    ! error: branch `other` has commits that the one you are on does not have
+    ! hint: delete it with them: `gloss branch -D other`
+    [2]
+    $ gloss branch -D other
     deleted branch other at <1>
-    $ gloss branch -d other
+    $ gloss branch -D other
     ! error: no commit is named `refs/heads/other`
     ! hint: `gloss log` and `gloss branch` list what there is
     [2]

@@ -9,12 +9,14 @@
 
 mod again;
 mod bad;
+mod edges;
 mod ends;
 mod everyday;
 mod files;
 mod formats;
 mod json;
 mod oracle;
+mod outside;
 mod race;
 mod samples;
 mod session;

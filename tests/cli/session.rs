@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// The program and its surroundings, without arguments.
-    fn program(&self, program: impl AsRef<OsStr>) -> Command {
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()

@@ -8,6 +8,7 @@ use glossator_store::history::{Identity, RefName, code_commit, identities};
 use glossator_store::{CommitId, CommitOptions, Layer, Snapshot, Store};
 
 use crate::error::{CliError, Result};
+use crate::render::plain;
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Context {
         self.out.flush()?;
         if !self.json {
             // A note that nobody reads must not end a command half-way.
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", plain(text));
         }
         Ok(())
     }

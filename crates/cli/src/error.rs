@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use glossator_formats::Error as FormatError;
 use glossator_store::Error as StoreError;
 
+use crate::render::plain;
+
 /// A specialised result.
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
@@ -26,6 +28,8 @@ pub(crate) enum Kind {
 pub(crate) struct CliError {
     kind: Kind,
     message: String,
+    /// Lines under the message: what it speaks of, one by one.
+    details: Vec<String>,
     hints: Vec<String>,
     /// Whoever reads our output left: no failure.
     broken_pipe: bool,
@@ -34,7 +38,11 @@ pub(crate) struct CliError {
 impl CliError {
     /// The user's input is at fault.
     pub(crate) fn input(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Input, message: message.into(), hints: Vec::new(), broken_pipe: false }
+        Self::new(Kind::Input, message.into())
+    }
+
+    fn new(kind: Kind, message: String) -> Self {
+        Self { kind, message, details: Vec::new(), hints: Vec::new(), broken_pipe: false }
     }
 
     /// Something outside is at fault: the disk, whoever reads the output.
@@ -57,7 +65,14 @@ impl CliError {
             message.push_str(&error.to_string());
             source = error.source();
         }
-        Self { kind, message, hints: Vec::new(), broken_pipe: false }
+        Self::new(kind, message)
+    }
+
+    /// Adds a line under the message.
+    #[must_use]
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
     }
 
     /// Names the file at fault, where the input is.
@@ -79,9 +94,12 @@ impl CliError {
         if self.broken_pipe {
             return ExitCode::SUCCESS;
         }
-        let mut text = format!("error: {}\n", self.message);
+        let mut text = format!("error: {}\n", plain(&self.message));
+        for detail in &self.details {
+            text.push_str(&format!("  {}\n", plain(detail)));
+        }
         for hint in &self.hints {
-            text.push_str(&format!("hint: {hint}\n"));
+            text.push_str(&format!("hint: {}\n", plain(hint)));
         }
         // Where stderr is gone there is nobody to tell.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
@@ -99,8 +117,8 @@ impl From<std::io::Error> for CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         use StoreError as E;
+        use std::io::ErrorKind as Io;
         let kind = match &error {
-            E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Kind::Input,
             E::Io { .. } | E::RefLocked(_) | E::Unsure { .. } | E::StageKept { .. } => {
                 Kind::Outside
             }
@@ -110,6 +128,11 @@ impl From<StoreError> for CliError {
         };
         let made = Self::of(kind, &error);
         match &error {
+            E::Io { source, .. }
+                if matches!(source.kind(), Io::ReadOnlyFilesystem | Io::PermissionDenied) =>
+            {
+                made.hint("run it as somebody who may do that, where files can be written")
+            }
             E::NoStore(_) => made.hint("make one with `gloss init`"),
             E::StoreExists(_) => made.hint("nothing was changed"),
             E::NewerFormat { .. } => made.hint("use a newer version of gloss"),
@@ -117,7 +140,9 @@ impl From<StoreError> for CliError {
             E::NoCommit(_) => made.hint("`gloss log` and `gloss branch` list what there is"),
             E::AmbiguousRevision(_) => made.hint("give more digits of the id"),
             E::RefExists(_) => made.hint("choose another name, or delete that one with `-d` first"),
-            E::BadRows { .. } => made.hint("mend these rows in the file and run the command again"),
+            E::BadRows { .. } | E::RepeatedKey { .. } => {
+                made.hint("mend these rows in the file and run the command again")
+            }
             E::OtherSource { name, .. } => made
                 .hint(format!("if it is a new version of that file, add `--source {name}`"))
                 .hint("if it is another source, name it with `--source`"),
@@ -144,10 +169,10 @@ impl From<StoreError> for CliError {
                 let mut made = made;
                 for conflict in conflicts.iter().take(10) {
                     let key = conflict.key.join("` `");
-                    made.message.push_str(&format!("\n  {} `{key}`", conflict.table));
+                    made.details.push(format!("{} `{key}`", conflict.table));
                 }
                 if conflicts.len() > 10 {
-                    made.message.push_str(&format!("\n  and {} more", conflicts.len() - 10));
+                    made.details.push(format!("and {} more", conflicts.len() - 10));
                 }
                 made.hint("import or edit again on top of the new head")
             }
@@ -168,15 +193,24 @@ impl From<FormatError> for CliError {
                 }
             }
             FormatError::Io { ref source, .. } => {
-                let missing = source.kind() == std::io::ErrorKind::NotFound
-                    || source.kind() == std::io::ErrorKind::IsADirectory
-                    || source.kind() == std::io::ErrorKind::InvalidData
-                    || source.kind() == std::io::ErrorKind::InvalidInput
-                    || source.kind() == std::io::ErrorKind::UnexpectedEof;
-                let broken_pipe = source.kind() == std::io::ErrorKind::BrokenPipe;
-                let kind = if missing { Kind::Input } else { Kind::Outside };
+                use std::io::ErrorKind as Io;
+                let of_input = matches!(
+                    source.kind(),
+                    Io::NotFound
+                        | Io::NotADirectory
+                        | Io::IsADirectory
+                        | Io::PermissionDenied
+                        | Io::InvalidData
+                        | Io::InvalidInput
+                        | Io::UnexpectedEof
+                );
+                let broken_pipe = source.kind() == Io::BrokenPipe;
+                let kind = if of_input { Kind::Input } else { Kind::Outside };
                 let made = Self { broken_pipe, ..Self::of(kind, &error) };
-                if missing { made.hint("check the path, and that the file is whole") } else { made }
+                match of_input {
+                    true => made.hint("check the path, and that the file is whole"),
+                    false => made,
+                }
             }
         }
     }

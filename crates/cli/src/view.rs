@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use glossator_formats::{Result as FormatResult, View};
-use glossator_quality::{FinalAnswers, LeftOut};
+use glossator_quality::{Aliases, FinalAnswers, LeftOut};
 use glossator_store::Snapshot;
 use glossator_store::items::seen_by;
 use glossator_store::people::People;
-use glossator_store::schema::{ANNOTATIONS, ITEMS, SUBMISSIONS, Table};
+use glossator_store::schema::{ANNOTATIONS, ANNOTATORS, Annotators, ITEMS, SUBMISSIONS, Table};
+use glossator_store::segment::BatchStream;
 
+use crate::error::Result;
 use crate::filter::Filters;
 
 /// Rows to export.
@@ -46,6 +48,33 @@ fn own_ids(
     Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
+impl SnapshotView<'_> {
+    /// The submissions among which final answers look for empty ones: none where the filters choose
+    /// among the rows of a submission, since it then says nothing that some have none left.
+    fn submissions(&self) -> Result<BatchStream<'_>> {
+        let filters = self.filters;
+        let within = [&filters.label, &filters.field, &filters.kind, &filters.status];
+        match within.iter().all(|values| values.is_empty()) {
+            true => filters.rows(self.snapshot, &SUBMISSIONS),
+            false => Ok(Box::new(std::iter::empty())),
+        }
+    }
+
+    fn aliases(&self) -> Result<Aliases> {
+        let mut pairs = Vec::new();
+        for batch in self.snapshot.table(&ANNOTATORS)?.scan()? {
+            let batch = batch?.project(&(0..ANNOTATORS.columns.len()).collect::<Vec<_>>())?;
+            let rows = Annotators::new(&batch);
+            pairs.extend(
+                rows.iter().filter_map(|row| {
+                    Some((row.annotator_id.to_owned(), row.alias_of?.to_owned()))
+                }),
+            );
+        }
+        Ok(Aliases::new(pairs))
+    }
+}
+
 impl View for SnapshotView<'_> {
     fn rows<'a>(
         &'a self,
@@ -58,7 +87,9 @@ impl View for SnapshotView<'_> {
         }
         if self.labels && table == &ANNOTATIONS {
             *self.left_out.borrow_mut() = LeftOut::default();
-            let answers = FinalAnswers::new(rows);
+            let handed = self.submissions().map_err(|e| e.into_format())?;
+            let aliases = self.aliases().map_err(|e| e.into_format())?;
+            let answers = FinalAnswers::new(rows, handed, aliases);
             return Ok(Box::new(answers.map(|batch| {
                 let (batch, left_out) = batch?;
                 self.left_out.borrow_mut().add(left_out);

@@ -31,7 +31,7 @@ use glossator_store::schema::Table;
 
 pub use error::{Error, Place, Result};
 pub use input::Input;
-pub use table::{JsonRows, read_partial};
+pub use table::{EachPart, JsonRows, read_partial};
 
 /// The largest single record (a task, a line, a cell) that an importer takes, in bytes.
 pub const RECORD_BYTES_MAX: usize = 64 << 20;
@@ -70,6 +70,10 @@ pub struct BadRecord {
 /// - A submission whose `extra` has the member `"stub": true` is a bare reference (an id without a
 ///   body): it never overwrites a submission that is stored.
 pub trait Sink {
+    /// Says on which lines the annotations of the next batch stand; where the format has no lines,
+    /// as which rows. Only tables say it.
+    fn lines(&mut self, _lines: &[u64]) {}
+
     /// Takes rows of one table.
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> Result<()>;
 

@@ -25,7 +25,8 @@ struct Piece {
 }
 
 fn io(source: std::io::Error) -> Error {
-    Error::Io { file: "temporary file".to_owned(), source }
+    let path = std::env::temp_dir();
+    glossator_store::Error::Io { action: "use a temporary file in", path, source }.into()
 }
 
 impl Spool {

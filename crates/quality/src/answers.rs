@@ -5,7 +5,8 @@
 //! field and target; of several submissions, of the one that was changed last. A gold answer is
 //! final; else the answer that most people gave; a tie has no final answer.
 //!
-//! A submission without rows is not seen here: who found nothing has no vote.
+//! Ids that are names of one person vote as one. Who found nothing has no vote: submissions without
+//! rows are counted among what is left out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,7 +14,8 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use glossator_store::Result;
 use glossator_store::canonical::Rows;
-use glossator_store::schema::{ANNOTATIONS, Annotations};
+use glossator_store::intake::is_stub;
+use glossator_store::schema::{ANNOTATIONS, Annotations, Submissions};
 use glossator_store::segment::BatchStream;
 use glossator_store::whole_items::WholeItems;
 
@@ -45,34 +47,72 @@ impl LeftOut {
     fn count(&mut self, reason: &'static str, rows: u64) {
         *self.by_reason.entry(reason).or_default() += rows;
     }
+}
 
-    /// Lines for people.
-    pub fn report(&self) -> String {
-        let mut text = String::new();
-        for (reason, count) in &self.by_reason {
-            text.push_str(&format!("left out: {reason}: {count}\n"));
-        }
-        for (item, field) in &self.ties {
-            text.push_str(&format!("tie: {item} {field}\n"));
-        }
-        let more = self.tie_count.saturating_sub(self.ties.len() as u64);
-        if more > 0 {
-            text.push_str(&format!("and {more} more ties\n"));
-        }
-        text
+/// Ids of annotators that are names of one person.
+#[derive(Debug, Clone, Default)]
+pub struct Aliases(HashMap<String, String>);
+
+impl Aliases {
+    /// From the pairs of the annotators' table: an id, and the one that it is another name of.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let next: HashMap<String, String> = pairs.into_iter().collect();
+        let end = |id: &String| {
+            let mut at = id;
+            // As many steps as there are names: a circle ends somewhere, too.
+            for _ in 0..next.len() {
+                let Some(of) = next.get(at) else { break };
+                at = of;
+            }
+            at.clone()
+        };
+        let names = next.iter().flat_map(|(alias, of)| [alias, of]);
+        Self(names.map(|id| (id.clone(), end(id))).collect())
+    }
+
+    /// Who votes: with a name that the store joins to others, the person wherever they answered.
+    fn voter<'a>(&'a self, source: &'a str, id: &'a str) -> (&'a str, &'a str) {
+        self.0.get(id).map_or((source, id), |person| ("", person.as_str()))
     }
 }
 
 /// Reduces annotations sorted by item to final answers.
-#[derive(Debug)]
 pub struct FinalAnswers<'a> {
     items: WholeItems<'a>,
+    aliases: Aliases,
+    submissions: Handed<'a>,
+}
+
+impl std::fmt::Debug for FinalAnswers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FinalAnswers").field("items", &self.items).finish_non_exhaustive()
+    }
 }
 
 impl<'a> FinalAnswers<'a> {
-    /// Reads batches of `annotations` in key order.
-    pub fn new(rows: BatchStream<'a>) -> Self {
-        Self { items: WholeItems::new(rows) }
+    /// Reads batches of `annotations` and of `submissions` in key order.
+    pub fn new(rows: BatchStream<'a>, submissions: BatchStream<'a>, aliases: Aliases) -> Self {
+        let submissions = Handed { batches: submissions, batch: None, row: 0 };
+        Self { items: WholeItems::new(rows), aliases, submissions }
+    }
+
+    fn reduce(&mut self, batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
+        let (answers, mut left_out) = reduce(batch, &self.aliases)?;
+        let rows = Annotations::new(batch);
+        let named: HashSet<(&str, &str)> = (0..rows.len())
+            .filter_map(|row| Some((rows.item_id(row), rows.submission_id(row)?)))
+            .collect();
+        let last = rows.len().checked_sub(1).map(|row| rows.item_id(row));
+        self.submissions.without_rows(last, &named, &mut left_out)?;
+        Ok((answers, left_out))
+    }
+
+    /// What comes after the last annotation.
+    fn rest(&mut self) -> Result<Option<(RecordBatch, LeftOut)>> {
+        let mut left_out = LeftOut::default();
+        self.submissions.without_rows(None, &HashSet::new(), &mut left_out)?;
+        let none = RecordBatch::new_empty(ANNOTATIONS.arrow());
+        Ok((left_out != LeftOut::default()).then_some((none, left_out)))
     }
 }
 
@@ -80,7 +120,53 @@ impl Iterator for FinalAnswers<'_> {
     type Item = Result<(RecordBatch, LeftOut)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.items.next()?.and_then(|batch| reduce(&batch)))
+        match self.items.next() {
+            Some(batch) => Some(batch.and_then(|batch| self.reduce(&batch))),
+            None => self.rest().transpose(),
+        }
+    }
+}
+
+/// Submissions in key order, read beside the annotations.
+struct Handed<'a> {
+    batches: BatchStream<'a>,
+    batch: Option<RecordBatch>,
+    row: usize,
+}
+
+impl Handed<'_> {
+    /// Counts those that were handed in without a row, up to an item, or all that are left.
+    fn without_rows(
+        &mut self,
+        last: Option<&str>,
+        named: &HashSet<(&str, &str)>,
+        left_out: &mut LeftOut,
+    ) -> Result<()> {
+        loop {
+            let Some(batch) = &self.batch else {
+                self.batch = self.batches.next().transpose()?;
+                self.row = 0;
+                if self.batch.is_none() {
+                    return Ok(());
+                }
+                continue;
+            };
+            let rows = Submissions::new(batch);
+            while self.row < rows.len() {
+                let (item, id) = (rows.item_id(self.row), rows.submission_id(self.row));
+                if last.is_some_and(|last| item > last) {
+                    return Ok(());
+                }
+                let handed_in = rows.origin(self.row) == "human"
+                    && matches!(rows.state(self.row), "submitted" | "accepted" | "fixed")
+                    && !rows.extra(self.row).is_some_and(is_stub);
+                if handed_in && !named.contains(&(item, id)) {
+                    left_out.count("empty submission", 1);
+                }
+                self.row += 1;
+            }
+            self.batch = None;
+        }
     }
 }
 
@@ -104,7 +190,7 @@ type Person<'a> = (bool, &'a str, &'a str);
 /// The rows that a person handed in, by submission.
 type Submitted<'a> = BTreeMap<Option<&'a str>, Vec<usize>>;
 
-fn reduce(batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
+fn reduce(batch: &RecordBatch, aliases: &Aliases) -> Result<(RecordBatch, LeftOut)> {
     let rows = Annotations::new(batch);
     let mut left_out = LeftOut::default();
     let mut order: Vec<Question<'_>> = Vec::new();
@@ -119,7 +205,8 @@ fn reduce(batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
             order.push(question);
             BTreeMap::new()
         });
-        let person = (rows.gold(row), rows.source(row), rows.annotator_id(row));
+        let (source, annotator) = aliases.voter(rows.source(row), rows.annotator_id(row));
+        let person = (rows.gold(row), source, annotator);
         let submissions = answers.entry(person).or_default();
         submissions.entry(rows.submission_id(row)).or_default().push(row);
     }
@@ -214,6 +301,7 @@ fn content(rows: &Rows<'_>, row: usize) -> Vec<u8> {
 mod tests {
     use super::*;
     use glossator_store::schema::{AnnotationRow, AnnotationsBuilder};
+    use glossator_store::schema::{SubmissionRow, SubmissionsBuilder};
 
     fn row<'a>(item: &'a str, id: &'a str, who: &'a str, label: &'a str) -> AnnotationRow<'a> {
         AnnotationRow {
@@ -231,12 +319,24 @@ mod tests {
     }
 
     fn reduced(rows: &[AnnotationRow<'_>]) -> (Vec<(String, String)>, LeftOut) {
+        reduced_with(rows, &[], &[])
+    }
+
+    fn reduced_with(
+        rows: &[AnnotationRow<'_>],
+        submissions: &[SubmissionRow<'_>],
+        aliases: &[(&str, &str)],
+    ) -> (Vec<(String, String)>, LeftOut) {
+        let pairs = aliases.iter().map(|(alias, of)| ((*alias).to_owned(), (*of).to_owned()));
         let mut builder = AnnotationsBuilder::default();
         rows.iter().for_each(|row| builder.push(row));
         let batch = builder.finish();
         let stream: BatchStream<'_> = Box::new(std::iter::once(Ok(batch)));
+        let mut handed = SubmissionsBuilder::default();
+        submissions.iter().for_each(|row| handed.push(row));
+        let handed: BatchStream<'_> = Box::new(std::iter::once(Ok(handed.finish())));
         let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
-        for part in FinalAnswers::new(stream) {
+        for part in FinalAnswers::new(stream, handed, Aliases::new(pairs)) {
             let (batch, out) = part.unwrap();
             left_out.add(out);
             for row in Annotations::new(&batch).iter() {
@@ -304,6 +404,59 @@ mod tests {
         let (found, left_out) = reduced(&[gold("1", "x", "cat"), gold("2", "y", "dog")]);
         assert!(found.is_empty());
         assert_eq!(left_out.tie_count, 1);
+    }
+
+    /// Ann is `p-1` by her address, `2` in one tool and `ann` in another: her vote is one.
+    #[test]
+    fn names_of_one_person_vote_once() {
+        let rows = [
+            AnnotationRow { updated_at: Some(1), ..row("a", "1", "p-1", "cat") },
+            AnnotationRow { updated_at: Some(2), ..row("a", "2", "2", "cat") },
+            AnnotationRow { source: "other", updated_at: Some(3), ..row("a", "3", "ann", "cat") },
+            row("a", "4", "bob", "dog"),
+            row("a", "5", "eve", "dog"),
+        ];
+        let (found, _) = reduced(&rows);
+        assert_eq!(found[0].1, "cat", "three against two");
+        let (found, left_out) = reduced_with(&rows, &[], &[("p-1", "2"), ("2", "ann")]);
+        assert_eq!(found[0].1, "dog", "one against two");
+        assert_eq!(left_out.by_reason["not the final answer"], 4);
+        // A circle, which no command makes, still ends.
+        let (found, _) = reduced_with(&rows, &[], &[("p-1", "2"), ("2", "p-1")]);
+        assert_eq!(found[0].1, "cat");
+    }
+
+    #[test]
+    fn who_found_nothing_is_counted() {
+        let handed = |item, id| SubmissionRow {
+            item_id: item,
+            submission_id: id,
+            source: "table",
+            annotator_id: "x",
+            origin: "human",
+            state: "submitted",
+            ..SubmissionRow::default()
+        };
+        let stub = r#"{"stub":true}"#;
+        let submissions = [
+            handed("a", "annotation/1"),
+            handed("b", "annotation/1"),
+            handed("b", "annotation/2"),
+            SubmissionRow { state: "skipped", ..handed("b", "annotation/3") },
+            SubmissionRow { origin: "model", ..handed("b", "prediction/4") },
+            SubmissionRow { extra: Some(stub), ..handed("b", "annotation/5") },
+            handed("c", "annotation/1"),
+        ];
+        let rows = [AnnotationRow {
+            submission_id: Some("annotation/1"),
+            status: "rejected",
+            ..row("b", "1", "x", "cat")
+        }];
+        let (found, left_out) = reduced_with(&rows, &submissions, &[]);
+        assert!(found.is_empty());
+        // On `a`, the second on `b`, and on `c`, after the last annotation.
+        let counts: Vec<(&str, u64)> = left_out.by_reason.into_iter().collect();
+        assert_eq!(counts, [("empty submission", 3), ("rejected", 1)]);
     }
 
     #[test]

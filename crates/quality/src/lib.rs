@@ -5,4 +5,4 @@
 
 mod answers;
 
-pub use answers::{FinalAnswers, LeftOut};
+pub use answers::{Aliases, FinalAnswers, LeftOut};

@@ -120,6 +120,16 @@ pub enum Error {
         /// What is wrong, with the row's key.
         what: String,
     },
+    /// An import states a row twice.
+    #[error("table `{table}`: the key stands twice in the import: `{item}` `{key}`")]
+    RepeatedKey {
+        /// The table.
+        table: &'static str,
+        /// The first part of the key.
+        item: String,
+        /// The second part.
+        key: String,
+    },
     /// Most items of a file stand under another source of its format.
     #[error("{items} item(s) of this file stand under the source `{name}` already")]
     OtherSource {

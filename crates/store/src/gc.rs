@@ -40,17 +40,25 @@ pub struct GcObject {
 }
 
 /// What would go.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[must_use]
 pub struct GcPlan {
     /// Objects that nothing reaches.
     pub objects: Vec<GcObject>,
     /// Git objects that nothing reaches: commits that are on no branch any more, and their trees.
+    #[serde(serialize_with = "as_hex")]
     pub history: BTreeSet<gix::ObjectId>,
     /// Caches of segments that nothing reaches.
     pub caches: Vec<GcFile>,
     /// Files that a dead process was writing.
     pub leftovers: Vec<GcFile>,
+}
+
+fn as_hex<S: serde::Serializer>(
+    ids: &BTreeSet<gix::ObjectId>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(ids.iter().map(ToString::to_string))
 }
 
 impl GcPlan {

@@ -1,5 +1,7 @@
 //! Every limit of the store, units last.
 
+use std::time::Duration;
+
 use arrow::array::{Array, RecordBatch};
 
 /// Version of the on-disk format.
@@ -45,6 +47,10 @@ pub const FOLD_ROWS_MAX: u64 = 1 << 20;
 pub const COPIES_CHECKED_ROWS_MAX: u64 = 1 << 16;
 /// Distinct annotators or labels that a commit's record counts one by one.
 pub const META_NAMES_MAX: usize = 10_000;
+/// How often a lock file of git's that another program holds is tried.
+pub const REF_LOCK_TRIES: u32 = 21;
+/// The pause between two tries: a second in all.
+pub const REF_LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of a git object that is read (a tree file, a commit) at most.
 pub const GIT_OBJECT_BYTES_MAX: u64 = 64 << 20;
 

@@ -92,7 +92,14 @@ impl Store {
     /// Makes a store in `dir/.gloss`.
     pub fn init(disk: &Disk, dir: &Path) -> Result<Self> {
         let root = dir.join(STORE_DIR);
-        if root.join("config.toml").exists() {
+        let exists = || root.join("config.toml").exists();
+        if exists() {
+            return Err(Error::StoreExists(root));
+        }
+        disk.create_dir_all(&root)?;
+        // Of several that make it at once, one does.
+        let _making = disk.lock(&root.join("lock"))?;
+        if exists() {
             return Err(Error::StoreExists(root));
         }
         for sub in ["", "objects", "stage", "private", "cache", "cache/index"] {

@@ -147,7 +147,8 @@ fn a_key_that_stands_twice_is_refused() {
     let rows = batch(&[choice("item", "id", "a"), choice("item", "id", "b")]);
     let refused = take(&test, Default::default(), vec![(&ANNOTATIONS, rows)]);
     assert!(
-        matches!(&refused, Err(Error::BadRows { what, .. }) if what.contains("`item` `id`")),
+        matches!(&refused, Err(Error::RepeatedKey { table: "annotations", item, key })
+            if item == "item" && key == "id"),
         "{refused:?}"
     );
     assert_eq!(test.store.history.head().unwrap().commit, None);

@@ -12,7 +12,7 @@ use glossator_store::schema::{
 use crate::context::{Context, head, snapshot};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
-use crate::render::{lines, number, table};
+use crate::render::{lines, number, plain, table};
 
 /// List annotators, or join two ids of one
 #[derive(Debug, Args)]
@@ -82,8 +82,8 @@ fn list(context: &mut Context, at: Option<&str>) -> Result<u8> {
                 "annotator_id": id, "origin": origin, "annotations": count, "alias_of": of,
             }))?;
         } else {
-            let of = of.cloned().unwrap_or_default();
-            shown.add_row([id.clone(), origin.clone(), number(*count), of]);
+            let (count, of) = (number(*count), of.map(String::as_str).unwrap_or_default());
+            shown.add_row([id, origin, &count, of].map(plain));
         }
     }
     if !context.json {
@@ -107,7 +107,7 @@ fn join(context: &mut Context, alias: &str, of: &str) -> Result<u8> {
         if context.json {
             context.json_line(&serde_json::json!({ "commit": null }))?;
         } else {
-            writeln!(context.out(), "both are {of}")?;
+            writeln!(context.out(), "both are {}", plain(of))?;
         }
         return Ok(0);
     }

@@ -161,7 +161,7 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = dir.join(name);
     let mut file = output_file(&path)?;
     file.write_all(bytes)?;
-    Ok(file.persist(&path)?)
+    Ok(file.persist()?)
 }
 
 /// The texts with some labels corrected; their source, and an item that was corrected.

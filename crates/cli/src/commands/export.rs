@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use glossator_formats::{ExportOptions, exporters};
+use glossator_quality::LeftOut;
 use glossator_store::Snapshot;
 use glossator_store::fs::output_file;
 use glossator_store::schema::{SOURCES, Sources};
@@ -12,7 +13,7 @@ use glossator_store::schema::{SOURCES, Sources};
 use crate::context::{Context, snapshot};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
-use crate::render::number;
+use crate::render::{number, plain};
 use crate::view::SnapshotView;
 
 /// Which rows an export gives.
@@ -64,6 +65,22 @@ fn seen_by(snapshot: &Snapshot<'_>, format: &str, args: &ExportArgs) -> Result<O
     Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
+/// What final answers left out, for people.
+fn left_out(left_out: &LeftOut) -> String {
+    let mut text = String::new();
+    for (reason, count) in &left_out.by_reason {
+        text.push_str(&format!("left out: {reason}: {count}\n"));
+    }
+    for (item, field) in &left_out.ties {
+        text.push_str(&format!("tie: {} {}\n", plain(item), plain(field)));
+    }
+    let more = left_out.tie_count.saturating_sub(left_out.ties.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("and {more} more ties\n"));
+    }
+    text
+}
+
 pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
     let exporter = exporters().iter().find(|e| e.name() == args.format).ok_or_else(|| {
         let names: Vec<&str> = exporters().iter().map(|e| e.name()).collect();
@@ -93,17 +110,17 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
             let path = context.path(path);
             let mut file = output_file(&path)?;
             let losses = exporter.export(&view, &options, &mut file)?;
-            file.persist(&path)?;
+            file.persist()?;
             losses
         }
         None => exporter.export(&view, &options, context.out())?,
     };
     let mut report = String::new();
     for loss in &losses {
-        report.push_str(&format!("not carried: {}: {}\n", loss.kind, number(loss.count)));
+        report.push_str(&format!("not carried: {}: {}\n", plain(&loss.kind), number(loss.count)));
     }
     if view.labels {
-        report.push_str(&view.left_out.borrow().report());
+        report.push_str(&left_out(&view.left_out.borrow()));
     }
     if losses.is_empty() {
         report.push_str("nothing was lost\n");

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::render::number;
+use crate::render::{number, plain};
 
 /// Remove objects that nothing refers to
 #[derive(Debug, Args)]
@@ -28,7 +28,8 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
             writeln!(out, "object {} ({} bytes)", object.object, number(object.bytes))?;
         }
         for file in plan.caches.iter().chain(&plan.leftovers) {
-            writeln!(out, "file {} ({} bytes)", file.path.display(), number(file.bytes))?;
+            let path = file.path.display().to_string();
+            writeln!(out, "file {} ({} bytes)", plain(&path), number(file.bytes))?;
         }
         for id in &plan.history {
             writeln!(out, "git object {id}")?;
@@ -40,19 +41,10 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
         })?;
     }
     let empty = plan.is_empty();
+    let planned = context.json.then(|| serde_json::to_value(&plan)).transpose()?;
     let done = if args.dry_run || empty { None } else { Some(store.run_gc(plan)?) };
     if context.json {
-        context.json_line(&match &done {
-            Some(done) => serde_json::json!({
-                "removed": {
-                    "objects": done.objects,
-                    "history": done.history,
-                    "files": done.files,
-                    "bytes": done.bytes,
-                },
-            }),
-            None => serde_json::json!({ "removed": null }),
-        })?;
+        context.json_line(&serde_json::json!({ "plan": planned, "removed": done }))?;
         return Ok(0);
     }
     let out = context.out();

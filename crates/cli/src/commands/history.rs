@@ -9,7 +9,7 @@ use glossator_store::schema::ANNOTATIONS;
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
 use crate::render::diff::{DiffPrinter, write_json};
-use crate::render::row;
+use crate::render::{plain, row};
 
 /// Show what became of an item, or of one annotation, newest first
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &mut Context, args: &HistoryArgs) -> Result<u8> {
             if found {
                 writeln!(context.out())?;
             }
-            let (name, title) = (&about.author.name, about.title());
+            let (name, title) = (plain(&about.author.name), plain(about.title()));
             writeln!(context.out(), "{} {time} {name}: {title}", event.commit.short())?;
             let mut printer = DiffPrinter::default();
             for delta in &deltas {

@@ -1,6 +1,7 @@
 //! `gloss import`
 
 mod keys;
+mod repeats;
 mod sink;
 
 use std::io::Write;
@@ -17,9 +18,23 @@ use glossator_store::{Digest, Error as StoreError, Snapshot};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::render::{counts, number};
+use crate::render::{counts, number, plain};
 use crate::staging::{Outcome, Staging};
 use sink::StoreSink;
+
+/// Options that say how whole rows are read: an edit by key would ignore them.
+const ONLY_WHOLE_ROWS: [&str; 10] = [
+    "gold",
+    "append",
+    "prune",
+    "map",
+    "each",
+    "time_unit",
+    "value",
+    "source",
+    "images",
+    "quarantine",
+];
 
 /// Read labels from files and stage them
 #[derive(Debug, Args)]
@@ -71,16 +86,16 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
     /// Change only the columns that the files have, by item_id and annotation_id
-    #[arg(long, conflicts_with_all = ["gold", "append", "prune", "remove"])]
+    #[arg(long, group = "edit", conflicts_with_all = ONLY_WHOLE_ROWS)]
     update: bool,
     /// Remove the annotations whose keys the files have
-    #[arg(long, conflicts_with_all = ["gold", "append", "prune"])]
+    #[arg(long, group = "edit", conflicts_with_all = ONLY_WHOLE_ROWS)]
     remove: bool,
     /// Also remove the annotations whose keys this file has, in the same change
     #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "remove", "prune"])]
     remove_keys: Option<PathBuf>,
     /// The commit that the edited rows were exported from: later changes are not overwritten
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", requires = "edit")]
     base: Option<String>,
     /// Say what would change, and change nothing
     #[arg(long)]
@@ -154,17 +169,17 @@ fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
     }
     let out = context.out();
     for source in &report.sources {
-        writeln!(out, "source {source}")?;
+        writeln!(out, "source {}", plain(source))?;
     }
     for (table, change) in &report.changes {
         let rows = report.rows.get(table).copied().unwrap_or_default();
         writeln!(out, "{table:<12} {:>9} read   {}", number(rows), counts(change))?;
     }
     for (what, count) in &report.warnings {
-        writeln!(out, "warning: {what}: {}", number(*count))?;
+        writeln!(out, "warning: {}: {}", plain(what), number(*count))?;
     }
     for (what, count) in &report.losses {
-        writeln!(out, "not kept: {what}: {}", number(*count))?;
+        writeln!(out, "not kept: {}: {}", plain(what), number(*count))?;
     }
     if report.losses.is_empty() && !report.rows.is_empty() {
         writeln!(out, "nothing was lost")?;
@@ -207,6 +222,9 @@ fn intake(
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     let mut sources = Vec::new();
     let (mut field, mut notes) = (None, Vec::new());
+    if let (true, Some(source)) = (args.prune, &args.source) {
+        sink.complete(source);
+    }
     for (input, importer) in &inputs {
         if is_table(*importer) && options.source.is_none() {
             options.source = only_table_source(snapshot)?;
@@ -216,6 +234,13 @@ fn intake(
             Err(FormatError::Store(StoreError::OutOfOrder)) => return Ok(None),
             done => done?,
         };
+        if args.prune && args.source.is_none() && report.records == 0 {
+            return Err(CliError::input(format!(
+                "`{}` has no record, so `--prune` cannot tell whose rows to remove",
+                input.name()
+            ))
+            .hint("name the source whose rows shall go: `--source NAME --prune`"));
+        }
         notes.extend(record(&mut sink, input, *importer, &report)?);
         field = field.or_else(|| answer_column(&report.mapping));
         sources.push(report.source);
@@ -224,7 +249,7 @@ fn intake(
         let input = Input::new(context.path(gold));
         let importer = importer(&input, None)?;
         let source = sources.first().cloned();
-        let mut options = ImportOptions { gold: true, source, ..options };
+        let mut options = ImportOptions { gold: true, source, ..options.clone() };
         // Gold answers the same question, whatever its column is called.
         let unmapped = !options.map.iter().any(|(ours, _)| ours == "field");
         if let Some(field) = field.filter(|_| unmapped) {
@@ -234,14 +259,20 @@ fn intake(
         notes.extend(record(&mut sink, &input, importer, &report)?);
     }
     if let Some(file) = &args.remove_keys {
-        read_partial(&Input::new(context.path(file)), None, &mut |_, rows| sink.remove(&rows))?;
+        read_partial(&Input::new(context.path(file)), None, &mut |_, rows, _| sink.remove(&rows))?;
     }
     sources.sort();
     sources.dedup();
-    let names: Vec<String> =
-        inputs.iter().map(|(input, _)| format!("`{}`", input.name())).collect();
     let (intaken, people, mut told) =
-        sink.finish().map_err(|error| error.of_file(&names.join(", ")))?;
+        sink.finish().map_err(|error| repeats::told(error, &inputs, &options))?;
+    if args.prune && told.quarantined > 0 {
+        return Err(CliError::input(format!(
+            "{} bad record(s) were set aside, so the files are not complete, and `--prune` would \
+             remove their rows",
+            told.quarantined
+        ))
+        .hint("mend the records, or import without `--prune`"));
+    }
     keys::check_missing(&intaken.missing)?;
     told.gold_without_answers(&intaken);
     Ok(Some(Made {

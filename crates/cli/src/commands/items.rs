@@ -10,6 +10,7 @@ use glossator_store::schema::{ANNOTATIONS, ITEMS};
 use crate::context::{Context, snapshot};
 use crate::error::Result;
 use crate::filter::Filters;
+use crate::render::plain;
 
 /// List items and how many annotations each has
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub(crate) fn run(context: &mut Context, args: &ItemsArgs) -> Result<u8> {
                 line.extend_from_slice(format!(",\"annotations\":{count}}}\n").as_bytes());
                 context.out().write_all(&line)?;
             } else {
-                writeln!(context.out(), "{id}  {count}")?;
+                writeln!(context.out(), "{}  {count}", plain(id))?;
             }
         }
     }
@@ -68,7 +69,7 @@ fn bare(context: &mut Context, annotated: &mut Annotated<'_>) -> Result<()> {
     if context.json {
         context.json_line(&serde_json::json!({"item_id": id, "annotations": count}))
     } else {
-        Ok(writeln!(context.out(), "{id}  {count}")?)
+        Ok(writeln!(context.out(), "{}  {count}", plain(&id))?)
     }
 }
 

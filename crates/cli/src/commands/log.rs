@@ -9,7 +9,7 @@ use glossator_store::{CommitId, Store};
 use crate::context::{Context, resolve};
 use crate::error::Result;
 use crate::render::commit::{self, CommitJson};
-use crate::render::counts;
+use crate::render::{counts, plain};
 
 /// Show commits, newest first, and what each changed
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &mut Context, args: &LogArgs) -> Result<u8> {
             let change = counts(&record.counts("annotations"));
             let refs =
                 if refs.is_empty() { String::new() } else { format!(" ({})", refs.join(", ")) };
-            writeln!(out, "{}{refs} {}  [{change}]", id.short(), commit.title())?;
+            writeln!(out, "{}{refs} {}  [{change}]", id.short(), plain(commit.title()))?;
             continue;
         }
         if at > 0 {

@@ -9,7 +9,7 @@ use glossator_store::schema::{ANNOTATIONS, Annotations};
 use crate::context::{Context, snapshot};
 use crate::error::Result;
 use crate::filter::Filters;
-use crate::render::{lines, row, table};
+use crate::render::{lines, plain, row, table};
 
 /// List annotations, every live row
 #[derive(Debug, Args)]
@@ -49,15 +49,9 @@ pub(crate) fn run(context: &mut Context, args: &LsArgs) -> Result<u8> {
             // A table a batch: memory stays bounded, columns line up where people look.
             let mut shown = if first { table(&header) } else { table(&[]) };
             for row in Annotations::new(&batch).iter() {
-                shown.add_row([
-                    row.item_id,
-                    row.annotation_id,
-                    row.annotator_id,
-                    row.kind,
-                    row.field,
-                    &row::value(&row),
-                    row.status,
-                ]);
+                let value = row::value(&row);
+                let (item, id, who) = (row.item_id, row.annotation_id, row.annotator_id);
+                shown.add_row([item, id, who, row.kind, row.field, &value, row.status].map(plain));
             }
             first = false;
             writeln!(context.out(), "{}", lines(&shown))?;

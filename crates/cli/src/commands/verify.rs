@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::render::number;
+use crate::render::{number, plain};
 
 /// Check every object, commit and invariant of the store
 #[derive(Debug, Args)]
@@ -31,6 +31,12 @@ pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
         bar.set_position(at.done);
     })?;
     bar.finish_and_clear();
+    if report.unlocked {
+        context.note(
+            "the store can only be read and not be locked: while `gloss gc` runs elsewhere, \
+             objects that it removes show as missing",
+        )?;
+    }
     let code = if report.ok { 0 } else { DAMAGED };
     if context.json {
         context.json_line(&report)?;
@@ -38,9 +44,10 @@ pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
     }
     let out = context.out();
     for finding in &report.findings {
-        writeln!(out, "{}: {} ({})", finding.object, finding.detail, finding.invariant)?;
+        let (object, detail) = (plain(&finding.object), plain(&finding.detail));
+        writeln!(out, "{object}: {detail} ({})", finding.invariant)?;
         for referrer in &finding.referrers {
-            writeln!(out, "  named by {referrer}")?;
+            writeln!(out, "  named by {}", plain(referrer))?;
         }
     }
     let objects = number(report.objects);

@@ -10,7 +10,7 @@ use glossator_store::history::Commit;
 use glossator_store::schema::ANNOTATIONS;
 use serde::Serialize;
 
-use super::{counts, number, row};
+use super::{counts, number, plain, row};
 use crate::error::Result;
 
 /// A commit as `log --json` prints it.
@@ -78,14 +78,15 @@ pub(crate) fn write(
 ) -> Result<()> {
     let names = if refs.is_empty() { String::new() } else { format!(" ({})", refs.join(", ")) };
     writeln!(out, "commit {}{names}", commit.id)?;
-    writeln!(out, "Author: {} <{}>", commit.author.name, commit.author.email)?;
+    let author = &commit.author;
+    writeln!(out, "Author: {} <{}>", plain(&author.name), plain(&author.email))?;
     writeln!(out, "Date:   {}", row::seconds(commit.author.seconds, commit.author.offset))?;
     if let Some(code) = commit.trailer("Code-Commit") {
-        writeln!(out, "Code:   {code}")?;
+        writeln!(out, "Code:   {}", plain(code))?;
     }
     writeln!(out)?;
     for line in commit.body().lines() {
-        writeln!(out, "    {line}")?;
+        writeln!(out, "    {}", plain(line))?;
     }
     writeln!(out)?;
     for (table, change) in &record.tables {
@@ -101,12 +102,9 @@ pub(crate) fn write(
             if all {
                 for file in &meta.sources {
                     let records = number(file.records);
-                    let (name, format) = (&file.name, &file.format);
-                    writeln!(
-                        out,
-                        "    from {name} ({format}, {records} records, {})",
-                        file.source
-                    )?;
+                    let (name, source) = (plain(&file.name), plain(&file.source));
+                    let format = &file.format;
+                    writeln!(out, "    from {name} ({format}, {records} records, {source})")?;
                 }
             }
         }
@@ -130,7 +128,7 @@ fn group(
         .iter()
         .take(most)
         .map(|(name, c)| {
-            let mut text = name.to_string();
+            let mut text = plain(name).into_owned();
             for (sign, count) in [("+", c.added), ("~", c.changed), ("-", c.removed)] {
                 if count > 0 {
                     text.push_str(&format!(" {sign}{}", number(count)));

@@ -9,7 +9,7 @@ use glossator_store::canonical::Rows;
 use glossator_store::delta::DeltaBatch;
 use glossator_store::schema::{ANNOTATIONS, Annotations};
 
-use super::row;
+use super::{plain, row};
 use crate::error::Result;
 
 /// One line of JSON a row.
@@ -92,11 +92,12 @@ impl DiffPrinter {
         for (at, diff) in diffs.iter().enumerate() {
             let (item, key) = key_of(diff, &old, &new);
             if self.item.as_deref() != Some(item) {
-                writeln!(out, "{} {item}", delta.table.columns[0].name.trim_end_matches("_id"))?;
+                let what = delta.table.columns[0].name.trim_end_matches("_id");
+                writeln!(out, "{what} {}", plain(item))?;
                 self.item = Some(item.to_owned());
             }
             match sets.get(at) {
-                Some(Set::Shown(text)) => writeln!(out, "  ~ {text}")?,
+                Some(Set::Shown(text)) => writeln!(out, "  ~ {}", plain(text))?,
                 Some(Set::Within) => {}
                 _ => line(out, delta, diff, (item, key), &old, &new)?,
             }
@@ -117,7 +118,7 @@ enum Set {
 
 /// Labels of one answer that came and went are told as one difference of a set.
 fn sets(delta: &DeltaBatch, diffs: &[RowDiff]) -> Result<Vec<Set>> {
-    let (old, new) = (plain(&delta.old)?, plain(&delta.new)?);
+    let (old, new) = (own_columns(&delta.old)?, own_columns(&delta.new)?);
     let (old, new) = (Annotations::new(&old), Annotations::new(&new));
     let label = ANNOTATIONS.column("label");
     let answer = |diff: &RowDiff| -> Option<(String, String, String, String, String)> {
@@ -178,7 +179,7 @@ fn sets(delta: &DeltaBatch, diffs: &[RowDiff]) -> Result<Vec<Set>> {
     Ok(sets)
 }
 
-fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
+fn own_columns(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(batch.project(&(0..ANNOTATIONS.columns.len()).collect::<Vec<_>>())?)
 }
 
@@ -219,7 +220,7 @@ fn line(
                 (None, None) => return Ok(()),
             };
             if delta.table == &ANNOTATIONS {
-                let batch = plain(batch)?;
+                let batch = own_columns(batch)?;
                 let annotation = Annotations::new(&batch).row(row);
                 let told = row::value(&annotation);
                 format!(
@@ -231,6 +232,6 @@ fn line(
             }
         }
     };
-    writeln!(out, "  {sign} {}", format!("{name}  {told}").trim_end())?;
+    writeln!(out, "  {sign} {}", plain(format!("{name}  {told}").trim_end()))?;
     Ok(())
 }

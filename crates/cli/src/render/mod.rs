@@ -5,6 +5,8 @@ pub(crate) mod diff;
 pub(crate) mod row;
 pub(crate) mod stat;
 
+use std::borrow::Cow;
+
 use comfy_table::{ContentArrangement, Table};
 use glossator_store::delta::Counts;
 
@@ -35,6 +37,24 @@ pub(crate) fn counts(counts: &Counts) -> String {
     if parts.is_empty() { "no change".to_owned() } else { parts.join(", ") }
 }
 
+/// A text from data with its control characters spelled out: what an id or a label holds must not
+/// move the cursor, forge a line, or turn the direction of what follows.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let odd =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match odd(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// A table without borders; the header underlined by space alone.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -57,7 +77,8 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most && text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return text.to_owned();
     }
-    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let clean = plain(text);
+    let mut chars = clean.chars();
     let mut cut: String = chars.by_ref().take(most).collect();
     if chars.next().is_some() {
         cut.pop();
@@ -75,6 +96,19 @@ mod tests {
         for (value, text) in [(0, "0"), (999, "999"), (1_204, "1,204"), (1_000_000, "1,000,000")] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        for (text, shown) in [
+            ("a b/ü→", "a b/ü→"),
+            ("a\nb\r\t", r"a\nb\r\t"),
+            ("\u{1b}[31m\u{9b}2J\0", r"\u{1b}[31m\u{9b}2J\u{0}"),
+            ("\u{202e}gpj", r"\u{202e}gpj"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+        assert_eq!(shortened("\u{7}ring", 60), r"\u{7}ring");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use glossator_lineage::{Group, Stat};
 
-use super::{counts, lines, number, table};
+use super::{counts, lines, number, plain, table};
 use crate::error::Result;
 
 /// Rows of one table at most.
@@ -36,7 +36,7 @@ pub(crate) fn write(out: &mut dyn Write, stat: &Stat) -> Result<()> {
         all.sort_by(|a, b| b.2.cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
         let mut rows = table(&["transition", "annotations"]);
         for (from, to, count) in all.iter().take(ROWS_MAX) {
-            rows.add_row([format!("{from} → {to}"), number(*count)]);
+            rows.add_row([format!("{} → {}", plain(from), plain(to)), number(*count)]);
         }
         writeln!(out, "\n{}", lines(&rows))?;
         if all.len() > ROWS_MAX {
@@ -55,7 +55,7 @@ fn write_group(out: &mut dyn Write, title: &str, group: &Group) -> Result<()> {
     let mut rows = table(&[title, "added", "changed", "removed"]);
     for (name, counts) in sorted.iter().take(ROWS_MAX) {
         rows.add_row([
-            (*name).clone(),
+            plain(name).into_owned(),
             number(counts.added),
             number(counts.changed),
             number(counts.removed),

@@ -13,7 +13,7 @@
 //! # Limitations
 //! - Regions of types that are not known are kept whole in `extra`, but for their labels.
 //! - Tasks without an id are known by their data: each takes 12 bytes of memory.
-//! - A brush mask takes about twenty times its text in memory while its task is read or written.
+//! - A brush mask takes about thirty times its text in memory while its task is read or written.
 
 mod export;
 mod people;

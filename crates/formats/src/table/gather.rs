@@ -108,9 +108,9 @@ impl Gather {
         Ok(())
     }
 
-    /// The rows of what was gathered, or else the records to be read one by one. What was gathered
-    /// is forgotten.
-    pub(super) fn take(&mut self, plan: &Plan) -> Result<RecordBatch, Records> {
+    /// The rows of what was gathered and their lines, or else the records to be read one by one.
+    /// What was gathered is forgotten.
+    pub(super) fn take(&mut self, plan: &Plan) -> Result<(RecordBatch, Vec<u64>), Records> {
         let columns: Vec<Option<ArrayRef>> = self
             .columns
             .iter_mut()
@@ -123,7 +123,10 @@ impl Gather {
         };
         let spoiled = std::mem::take(&mut self.spoiled);
         let rows = (!spoiled).then(|| columnar::rows(plan, &columns, Some(extra))).flatten();
-        rows.ok_or(records)
+        match rows {
+            Some(rows) => Ok((rows, records.records.iter().map(|(_, line)| *line).collect())),
+            None => Err(records),
+        }
     }
 }
 

@@ -345,9 +345,9 @@ fn flush(
         return Ok(());
     };
     match gathering.take(plan) {
-        Ok(rows) => {
+        Ok((rows, lines)) => {
             out.report_times(None);
-            out.batch(rows)
+            out.batch(rows, &lines)
         }
         Err(records) => {
             out.times.forget();

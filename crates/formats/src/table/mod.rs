@@ -50,7 +50,7 @@ use output::Output;
 use rows::Plan;
 
 pub use export::JsonRows;
-pub use update::read_partial;
+pub use update::{EachPart, read_partial};
 
 use crate::{
     Error, ExportOptions, Exporter, ImportOptions, ImportReport, Importer, Input, Loss, Place,

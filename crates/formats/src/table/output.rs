@@ -19,7 +19,8 @@ pub(super) struct Rows {
     table: &'static Table,
     indices: Vec<usize>,
     columns: Vec<ColumnBuilder>,
-    rows: usize,
+    /// Where each row stands: its line, or its number.
+    lines: Vec<u64>,
     bytes: usize,
 }
 
@@ -32,35 +33,37 @@ impl Rows {
     /// An empty batch of some columns, by index.
     pub(super) fn of(table: &'static Table, indices: Vec<usize>) -> Self {
         let columns = indices.iter().map(|i| ColumnBuilder::new(table.columns[*i].cell)).collect();
-        Self { table, indices, columns, rows: 0, bytes: 0 }
+        Self { table, indices, columns, lines: Vec::new(), bytes: 0 }
     }
 
     /// Appends a row; `values` are by index of the table's columns.
-    pub(super) fn push(&mut self, values: &[Value<'_>]) {
+    pub(super) fn push(&mut self, values: &[Value<'_>], line: u64) {
         for (index, column) in self.indices.iter().zip(&mut self.columns) {
             let value = values.get(*index).unwrap_or(&Value::Null);
             self.bytes += append(column, value, self.table.columns[*index].nullable);
         }
-        self.rows += 1;
+        self.lines.push(line);
     }
 
     /// Whether it is time to hand the batch over.
     pub(super) fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS_MAX || self.bytes >= BATCH_BYTES_MAX
+        self.lines.len() >= BATCH_ROWS_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
     /// Whether there are no rows.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.lines.is_empty()
     }
 
-    /// Finishes the batch and empties the builder.
-    pub(super) fn finish(&mut self) -> Result<RecordBatch> {
-        (self.rows, self.bytes) = (0, 0);
+    /// Finishes the batch and empties the builder; with the lines of its rows.
+    pub(super) fn finish(&mut self) -> Result<(RecordBatch, Vec<u64>)> {
+        self.bytes = 0;
+        let lines = std::mem::take(&mut self.lines);
         let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         let schema = self.table.arrow().project(&self.indices);
         schema
             .and_then(|schema| RecordBatch::try_new(schema.into(), columns))
+            .map(|batch| (batch, lines))
             .map_err(|e| Error::input(Place::file(self.table.name), e.to_string()))
     }
 }
@@ -137,6 +140,8 @@ pub(super) struct Output<'s> {
     facts: HashMap<[u8; 16], [u8; 16]>,
     /// How times are read.
     pub(super) times: Times,
+    /// Where the record stands whose rows are added.
+    pub(super) line: u64,
     /// Rows of `annotations` handed over so far.
     pub(super) rows: u64,
 }
@@ -153,26 +158,36 @@ impl<'s> Output<'s> {
             people: HashMap::new(),
             facts: HashMap::new(),
             times,
+            line: 0,
             rows: 0,
         }
     }
 
     /// Adds an annotation.
     pub(super) fn annotation(&mut self, values: &[Value<'_>]) -> Result<()> {
-        self.annotations.push(values);
+        self.annotations.push(values, self.line);
         self.rows += 1;
         if self.annotations.is_full() {
-            self.sink.rows(&ANNOTATIONS, self.annotations.finish()?)?;
+            self.hand_over()?;
         }
         Ok(())
     }
 
-    /// Hands over a whole batch of annotations, after those that were added before.
-    pub(super) fn batch(&mut self, batch: RecordBatch) -> Result<()> {
+    /// Hands over the annotations that were added.
+    fn hand_over(&mut self) -> Result<()> {
+        let (batch, lines) = self.annotations.finish()?;
+        self.sink.lines(&lines);
+        self.sink.rows(&ANNOTATIONS, batch)
+    }
+
+    /// Hands over a whole batch of annotations and the line of each, after those that were added
+    /// before.
+    pub(super) fn batch(&mut self, batch: RecordBatch, lines: &[u64]) -> Result<()> {
         if !self.annotations.is_empty() {
-            self.sink.rows(&ANNOTATIONS, self.annotations.finish()?)?;
+            self.hand_over()?;
         }
         self.rows += batch.num_rows() as u64;
+        self.sink.lines(lines);
         self.sink.rows(&ANNOTATIONS, batch)
     }
 
@@ -201,9 +216,9 @@ impl<'s> Output<'s> {
             return Ok(*known == facts);
         }
         self.facts.insert(key, facts);
-        self.items.push(values);
+        self.items.push(values, self.line);
         if self.items.is_full() {
-            self.sink.rows(&ITEMS, self.items.finish()?)?;
+            self.sink.rows(&ITEMS, self.items.finish()?.0)?;
         }
         Ok(true)
     }
@@ -265,13 +280,13 @@ impl<'s> Output<'s> {
     /// Hands over what is left.
     pub(super) fn finish(&mut self) -> Result<()> {
         if !self.items.is_empty() {
-            self.sink.rows(&ITEMS, self.items.finish()?)?;
+            self.sink.rows(&ITEMS, self.items.finish()?.0)?;
         }
         if !self.submissions.is_empty() {
             self.sink.rows(&SUBMISSIONS, self.submissions.finish())?;
         }
         if !self.annotations.is_empty() {
-            self.sink.rows(&ANNOTATIONS, self.annotations.finish()?)?;
+            self.hand_over()?;
         }
         Ok(())
     }

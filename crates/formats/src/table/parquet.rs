@@ -106,8 +106,9 @@ pub(super) fn import(
             columnar::rows(&plan, &columns, columnar::extra(&plan, &batch))
         };
         if let Some(rows) = plain.then(whole).flatten() {
+            let first = records + 1;
             records += rows.num_rows() as u64;
-            out.batch(rows)?;
+            out.batch(rows, &(first..=records).collect::<Vec<u64>>())?;
             continue;
         }
         let sources = columns(input, &batch, &mut out.times)?;

@@ -139,6 +139,7 @@ pub(super) fn take(
     record: &Record<'_>,
     at: &Place,
 ) -> Result<()> {
+    out.line = record.line;
     let done = draft(plan, out, record).and_then(|draft| match &plan.each {
         Some(each) => each::rows(plan, each, out, record, draft),
         None => flat(plan, out, record, draft),

@@ -810,7 +810,7 @@ fn damaged_files_never_panic() {
                 importers().iter().find(|i| name.ends_with(i.name())).unwrap_or(&(&Jsonl as _));
             // any outcome is fine that is not a panic
             let _ = format.import(&input, options, &mut sink);
-            let _ = read_partial(&input, Some(format.name()), &mut |_, _| Ok(()));
+            let _ = read_partial(&input, Some(format.name()), &mut |_, _, _| Ok(()));
         }
     }
 }
@@ -819,8 +819,9 @@ fn damaged_files_never_panic() {
 fn partial(name: &str, bytes: &[u8]) -> Result<Vec<String>> {
     let (_directory, input) = written(name, bytes);
     let mut seen = Vec::new();
-    read_partial(&input, None, &mut |columns, batch| {
+    read_partial(&input, None, &mut |columns, batch, lines| {
         assert_eq!(columns.len(), batch.num_columns());
+        assert_eq!(lines.len(), batch.num_rows());
         let names: Vec<_> = columns.iter().map(|c| ANNOTATIONS.columns[*c].name).collect();
         for (column, field) in columns.iter().zip(batch.schema().fields()) {
             assert_eq!(field.data_type(), &ANNOTATIONS.columns[*column].cell.arrow());

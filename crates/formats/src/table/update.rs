@@ -13,13 +13,16 @@ use super::jsonl::{self, Members, Objects};
 use super::mapping::own;
 use super::output::Rows;
 use super::parquet::{Batches, columns};
-use super::rows::ID_BYTES_MAX;
+use super::rows::{ID_BYTES_MAX, ORIGINS, STATUSES};
 use super::shape;
 use super::{Csv, Jsonl, Parquet, Tsv};
 use crate::{Error, Importer, Input, Place, Result};
 
 /// Different sets of columns whose rows wait at the same time.
 const SETS_MAX: usize = 32;
+
+/// Takes the indices of columns, a batch of them, and the lines on which its rows stand.
+pub type EachPart<'e> = &'e mut dyn FnMut(&[usize], RecordBatch, &[u64]) -> Result<()>;
 
 /// Reads a table of `annotations` with only some of its columns, and calls `each` with the indices
 /// of the columns and a batch of them, in our types.
@@ -32,11 +35,7 @@ const SETS_MAX: usize = 32;
 /// # Errors
 /// A column that is not ours, a row without both keys, a null in a column that cannot hold one, and
 /// whatever an import refuses.
-pub fn read_partial(
-    input: &Input,
-    format: Option<&str>,
-    each: &mut dyn FnMut(&[usize], RecordBatch) -> Result<()>,
-) -> Result<()> {
+pub fn read_partial(input: &Input, format: Option<&str>, each: EachPart<'_>) -> Result<()> {
     let name = match format {
         Some(name) => name,
         None => detect(input)?,
@@ -74,7 +73,7 @@ struct Partial<'i, 'e> {
     /// Rows that wait, by the columns that they state.
     sets: BTreeMap<Vec<usize>, Rows>,
     times: Times,
-    each: &'e mut dyn FnMut(&[usize], RecordBatch) -> Result<()>,
+    each: EachPart<'e>,
 }
 
 impl Partial<'_, '_> {
@@ -99,8 +98,18 @@ impl Partial<'_, '_> {
         })
     }
 
-    /// Takes a row: the cells and the indices of their columns.
-    fn row(&mut self, indices: &[usize], cells: &[Cell<'_>], place: &Place) -> Result<()> {
+    /// Takes a row: the cells and the indices of their columns; its line, or its number.
+    fn row(
+        &mut self,
+        indices: &[usize],
+        cells: &[Cell<'_>],
+        place: &Place,
+        line: u64,
+    ) -> Result<()> {
+        let of = |column: &str| {
+            let path = place.path.iter().map(String::as_str).chain([column]);
+            Place { path: Some(path.collect::<Vec<_>>().join(", ")), ..place.clone() }
+        };
         let mut values = vec![Value::Null; ANNOTATIONS.columns.len()];
         let mut set: Vec<usize> = Vec::with_capacity(indices.len());
         for (index, cell) in indices.iter().zip(cells) {
@@ -108,10 +117,7 @@ impl Partial<'_, '_> {
                 continue;
             }
             let column = &ANNOTATIONS.columns[*index];
-            let at = |reason: String| {
-                let place = Place { path: Some(column.name.to_owned()), ..place.clone() };
-                Error::input(place, reason)
-            };
+            let at = |reason: String| Error::input(of(column.name), reason);
             if cell.is_null() && !column.nullable {
                 return Err(at(format!("`{}` cannot be null", column.name)));
             }
@@ -124,6 +130,15 @@ impl Partial<'_, '_> {
             if std::mem::take(&mut self.times.cut) > 0 {
                 return Err(at("a time has more digits than microseconds; cut them".to_owned()));
             }
+            let words: &[&str] = match *index {
+                own::STATUS => &STATUSES,
+                own::ORIGIN => &ORIGINS,
+                _ => &[],
+            };
+            if let Some(word) = value.text().filter(|w| !words.is_empty() && !words.contains(w)) {
+                let what = format!("{} is no word of `{}`", json::excerpt(word), column.name);
+                return Err(at(what).hint(format!("the words are {}", words.join(", "))));
+            }
             values[*index] = value;
             set.push(*index);
         }
@@ -131,15 +146,20 @@ impl Partial<'_, '_> {
             (values[own::KIND].text(), &values[own::GEOMETRY])
         {
             shape::check(kind, numbers).map_err(|reason| {
-                let path = Some(ANNOTATIONS.columns[own::GEOMETRY].name.to_owned());
-                Error::input(Place { path, ..place.clone() }, reason)
+                Error::input(of(ANNOTATIONS.columns[own::GEOMETRY].name), reason)
             })?;
         }
-        self.keep(set, &values, place)
+        self.keep(set, &values, place, line)
     }
 
     /// Checks the keys of a row, and lets it wait beside others of the same columns.
-    fn keep(&mut self, mut set: Vec<usize>, values: &[Value<'_>], place: &Place) -> Result<()> {
+    fn keep(
+        &mut self,
+        mut set: Vec<usize>,
+        values: &[Value<'_>],
+        place: &Place,
+        line: u64,
+    ) -> Result<()> {
         for key in [0, 1] {
             let name = ANNOTATIONS.columns[key].name;
             match values[key].text() {
@@ -156,9 +176,10 @@ impl Partial<'_, '_> {
         }
         set.sort_unstable();
         if let Some(rows) = self.sets.get_mut(&set) {
-            rows.push(values);
+            rows.push(values, line);
             if rows.is_full() {
-                (self.each)(&set, rows.finish()?)?;
+                let (batch, lines) = rows.finish()?;
+                (self.each)(&set, batch, &lines)?;
             }
             return Ok(());
         }
@@ -166,7 +187,7 @@ impl Partial<'_, '_> {
             self.flush()?;
         }
         let mut rows = Rows::of(&ANNOTATIONS, set.clone());
-        rows.push(values);
+        rows.push(values, line);
         self.sets.insert(set, rows);
         Ok(())
     }
@@ -174,7 +195,8 @@ impl Partial<'_, '_> {
     fn flush(&mut self) -> Result<()> {
         for (set, mut rows) in std::mem::take(&mut self.sets) {
             if !rows.is_empty() {
-                (self.each)(&set, rows.finish()?)?;
+                let (batch, lines) = rows.finish()?;
+                (self.each)(&set, batch, &lines)?;
             }
         }
         Ok(())
@@ -196,7 +218,7 @@ impl Partial<'_, '_> {
                     if cells.len() != indices.len() {
                         return Err(Error::input(place, ragged(cells.len(), indices.len())));
                     }
-                    self.row(&indices, &cells, &place)?;
+                    self.row(&indices, &cells, &place, line)?;
                 }
             }
         }
@@ -219,7 +241,7 @@ impl Partial<'_, '_> {
                     for name in &members.names[indices.len()..] {
                         indices.push(self.column(name)?);
                     }
-                    self.row(&indices, &cells, &place)?;
+                    self.row(&indices, &cells, &place, line)?;
                 }
             }
         }
@@ -236,7 +258,7 @@ impl Partial<'_, '_> {
                 rows += 1;
                 let cells: Vec<_> = sources.iter().map(|source| source.cell(row)).collect();
                 let place = Place::path(self.input.name(), format!("row {rows}"));
-                self.row(&indices, &cells, &place)?;
+                self.row(&indices, &cells, &place, rows)?;
             }
         }
         Ok(())

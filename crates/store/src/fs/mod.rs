@@ -294,6 +294,11 @@ impl Disk {
     }
 }
 
+/// Whether a call failed because files can only be read here.
+pub(crate) fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -389,17 +394,61 @@ pub fn anonymous_temp_file() -> io::Result<File> {
     tempfile::tempfile()
 }
 
-/// Starts a file of the user's that replaces `path` when it is whole.
-pub fn output_file(path: &Path) -> Result<TempFile> {
-    let dir = parent(path);
-    if !dir.is_dir() {
-        return Err(Error::Io {
-            action: "write",
-            path: path.to_owned(),
-            source: io::ErrorKind::NotFound.into(),
-        });
+/// A file of the user's that is being written.
+#[derive(Debug)]
+#[must_use]
+pub enum OutputFile {
+    /// It replaces the one that is there when it is whole.
+    Whole(TempFile, PathBuf),
+    /// A device or a pipe, which is written as it is.
+    Stream(File),
+}
+
+impl OutputFile {
+    /// Ends the file: from here on it has its name.
+    pub fn persist(self) -> Result<()> {
+        match self {
+            Self::Whole(file, path) => file.persist(&path),
+            Self::Stream(_) => Ok(()),
+        }
     }
-    Disk::default().temp(dir)
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Whole(file, _) => file.write(bytes),
+            Self::Stream(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Whole(file, _) => file.flush(),
+            Self::Stream(file) => file.flush(),
+        }
+    }
+}
+
+/// Starts a file of the user's that replaces `path` when it is whole; what a link names, where it
+/// is one. A device or a pipe is never replaced.
+#[allow(clippy::disallowed_methods, reason = "this is where files are opened")]
+pub fn output_file(path: &Path) -> Result<OutputFile> {
+    let bad = |what: &str| Error::BadFile { path: path.to_owned(), what: what.to_owned() };
+    let path = match path.canonicalize() {
+        Ok(found) if found.is_dir() => return Err(bad("it is a directory")),
+        Ok(found) if !found.is_file() => {
+            let file = File::options().write(true).open(&found).at("write", &found)?;
+            return Ok(OutputFile::Stream(file));
+        }
+        Ok(found) => found,
+        Err(_) => path.to_owned(),
+    };
+    let dir = parent(&path);
+    if !dir.is_dir() {
+        return Err(bad("its directory does not exist"));
+    }
+    Ok(OutputFile::Whole(Disk::default().temp(dir)?, path))
 }
 
 /// Makes a temporary directory that stays.

@@ -87,8 +87,12 @@ impl Fs for RealFs {
     }
 
     fn lock(&self, path: &Path, shared: bool) -> io::Result<Lock> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        let file = match options.read(true).write(true).create(true).truncate(false).open(path) {
+            // A shared lock asks nothing of the file: who may only read the store can hold it.
+            Err(e) if shared && super::is_read_only(&e) => File::open(path).map_err(|_| e)?,
+            done => done?,
+        };
         if shared {
             file.lock_shared()?
         } else {

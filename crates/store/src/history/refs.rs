@@ -10,6 +10,7 @@ use super::{History, Identity};
 use crate::error::{Error, Result};
 use crate::fs::Lock;
 use crate::id::CommitId;
+use crate::limits::{REF_LOCK_PAUSE, REF_LOCK_TRIES};
 
 /// A branch or tag name: `[a-z0-9._-]`, so that names are unique under case folding on any disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -214,7 +215,7 @@ impl History {
         }
         self.disk.write_note(&lock.path, &note)?;
         let mut renamed = false;
-        let moved = match self.disk.create_exclusive(&lock_path, content.as_bytes()) {
+        let moved = match self.create_lock(&lock_path, content.as_bytes()) {
             Ok(true) => self.move_locked(change, &lock_path, &mut renamed),
             Ok(false) => {
                 // The note must not make the next owner break a lock that is not ours.
@@ -233,6 +234,17 @@ impl History {
             let _ = self.disk.clear_note(&lock.path);
         }
         moved
+    }
+
+    /// Makes a lock file of git's; waits a second for another program that holds it.
+    fn create_lock(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        for _ in 1..REF_LOCK_TRIES {
+            if self.disk.create_exclusive(path, bytes)? {
+                return Ok(true);
+            }
+            std::thread::sleep(REF_LOCK_PAUSE);
+        }
+        self.disk.create_exclusive(path, bytes)
     }
 
     fn move_locked(
@@ -289,7 +301,7 @@ impl History {
             return Ok(());
         }
         let lock = self.dir.join(PACKED_REFS_LOCK);
-        if !self.disk.create_exclusive(&lock, b"")? {
+        if !self.create_lock(&lock, b"")? {
             return Err(Error::RefLocked(lock));
         }
         let mut kept = String::with_capacity(text.len());

@@ -39,6 +39,7 @@ use names::Names;
 use pair::Pairing;
 use removals::Removals;
 use settle::{Seen, Settle};
+pub use settle::is_stub;
 use spool::Spool;
 use submissions::SharedIds;
 
@@ -99,6 +100,7 @@ pub struct Intake<'s> {
     transaction: Transaction<'s>,
     /// Annotations that need not be kept aside.
     direct: Option<Direct<'s>>,
+    complete: Vec<String>,
 }
 
 impl<'s> Intake<'s> {
@@ -114,6 +116,7 @@ impl<'s> Intake<'s> {
             seen: Seen::new(options.prune),
             transaction: Transaction::new(snapshot),
             direct: None,
+            complete: Vec::new(),
         }
     }
 
@@ -121,6 +124,11 @@ impl<'s> Intake<'s> {
     /// likely a new version of that source's file than another source.
     pub fn refuse_items_of(&mut self, sources: Vec<String>) {
         self.other_sources = sources;
+    }
+
+    /// Says that the files have all rows of a source, were it none: pruning removes the others.
+    pub fn complete(&mut self, source: String) {
+        self.complete.push(source);
     }
 
     /// Takes rows of one table, in any order.
@@ -169,6 +177,7 @@ impl<'s> Intake<'s> {
         let shared = SharedIds::decide(self.snapshot, submissions)?;
         let mut made = Intaken::default();
         let (mut seen, mut transaction) = (self.seen, self.transaction);
+        seen.complete(self.complete);
         let unanswered = Cell::new(0);
         if let Some(direct) = self.direct {
             made.rows.insert(ANNOTATIONS.name, direct.rows);

@@ -31,8 +31,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Of files that are complete for these sources, though they may have no row of them.
     pub(super) fn new(enabled: bool) -> Self {
         Self { enabled, rows: HashMap::new(), sources: Vec::new() }
+    }
+
+    /// The file has all rows of these sources.
+    pub(super) fn complete(&mut self, sources: Vec<String>) {
+        self.sources.extend(sources);
     }
 
     fn note(&mut self, base: &TableSnapshot, located: Located) {
@@ -246,10 +252,7 @@ impl<'a> Settle<'a> {
 }
 
 pub(super) fn repeated(table: &'static Table, item: &str, key: &str) -> Error {
-    Error::BadRows {
-        table: table.name,
-        what: format!("the key stands twice in the import: `{item}` `{key}`"),
-    }
+    Error::RepeatedKey { table: table.name, item: item.to_owned(), key: key.to_owned() }
 }
 
 fn sort_changes(delta: &mut DeltaBatch) -> Result<()> {
@@ -264,7 +267,7 @@ fn sort_changes(delta: &mut DeltaBatch) -> Result<()> {
 }
 
 /// Whether the `extra` of a submission says that it is a bare reference.
-pub(super) fn is_stub(extra: &str) -> bool {
+pub fn is_stub(extra: &str) -> bool {
     extra.contains("\"stub\"")
         && serde_json::from_str::<Map<String, Value>>(extra)
             .is_ok_and(|extra| extra.get("stub") == Some(&Value::Bool(true)))

@@ -11,7 +11,8 @@ use super::{Tally, Verifier, VerifyProgress, explain, rule};
 use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, IoContext, Result};
 use crate::id::Digest;
-use crate::key_index::{KeyHasher, KeyIndex, KeyRange};
+use crate::fs::{Disk, is_read_only};
+use crate::key_index::{self, KeyHasher, KeyRange};
 use crate::removal::Removal;
 use crate::row_cache::{RowCacheWriter, system_columns};
 use crate::schema::{ITEMS, Table};
@@ -94,7 +95,12 @@ impl Verifier<'_> {
         let mut scan = SegmentScan::new(table, kind, &reader.seed()?);
         let dir = self.store.index_dir();
         if crate::rows_path(&dir, &line.segment).is_file() {
-            scan.rows = Some(RowCacheWriter::new(self.store.disk(), &dir, table)?);
+            scan.rows = match RowCacheWriter::new(self.store.disk(), &dir, table) {
+                Ok(rows) => Some(rows),
+                // Rows are checked when they are read from it.
+                Err(Error::Io { source, .. }) if is_read_only(&source) => None,
+                Err(error) => return Err(error),
+            };
         }
         for batch in reader.scan()? {
             scan.push(&batch?)?;
@@ -115,25 +121,40 @@ impl Verifier<'_> {
         if self.is_bad(line.segment) {
             return Ok(());
         }
-        let (disk, dir) = (self.store.disk(), self.store.index_dir());
+        let dir = self.store.index_dir();
         let segment = &line.segment;
-        self.check_cache(&crate::index_path(&dir, segment), |path| {
-            KeyIndex::write(disk, path, segment, scan.keys, scan.range.as_ref())
-        })?;
+        let index = key_index::encode(segment, scan.keys, scan.range.as_ref());
+        self.check_index(&crate::index_path(&dir, segment), &index)?;
         if let Some(rows) = scan.rows {
-            self.check_cache(&crate::rows_path(&dir, segment), |path| rows.publish(path, segment))?;
+            self.check_rows(&crate::rows_path(&dir, segment), |path| rows.publish(path, segment))?;
         }
         if table == &ITEMS && !named.before {
-            self.check_cache(&crate::alias_path(&dir, segment), |path| {
-                KeyIndex::write(disk, path, segment, scan.aliases, None)
-            })?;
+            let index = key_index::encode(segment, scan.aliases, None);
+            self.check_index(&crate::alias_path(&dir, segment), &index)?;
         }
         Ok(())
     }
 
-    /// Compares a cache with the one that the rows give. A bad one is replaced, since the checks of
-    /// commits look rows up in it.
-    fn check_cache(&mut self, path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    /// Compares an index with the one that the rows give. A bad one is replaced, since the checks
+    /// of commits look rows up in it.
+    fn check_index(&mut self, path: &Path, fresh: &[u8]) -> Result<()> {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+        let disk = self.store.disk();
+        if !path.is_file() || hash(disk, path)? == Digest::of(fresh) {
+            return Ok(());
+        }
+        let what = match disk.write_cache(path, fresh) {
+            Ok(()) => "it was bad and has been built again",
+            // Whoever asks it finds the bad block, and builds it again in memory.
+            Err(Error::Io { source, .. }) if is_read_only(&source) => "it is bad",
+            Err(error) => return Err(error),
+        };
+        self.find(rule::CACHE, format!("cache/index/{name}"), what, Vec::new());
+        Ok(())
+    }
+
+    /// Compares a row cache with the one that the rows give. A bad one is replaced.
+    fn check_rows(&mut self, path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
         if !path.is_file() {
             return Ok(());
@@ -141,17 +162,12 @@ impl Verifier<'_> {
         let disk = self.store.disk();
         let fresh = path.with_file_name(format!("tmp-{}-{name}", std::process::id()));
         write(&fresh)?;
-        let hash = |path: &Path| -> Result<Digest> {
-            let mut hasher = blake3::Hasher::new();
-            std::io::copy(&mut disk.open(path)?, &mut hasher).at("read", path)?;
-            Ok(hasher.finalize().into())
-        };
-        if hash(path)? == hash(&fresh)? {
+        if hash(disk, path)? == hash(disk, &fresh)? {
             return disk.remove_file(&fresh);
         }
         disk.rename_unsynced(&fresh, path)?;
-        let object = format!("cache/index/{name}");
-        self.find(rule::CACHE, object, "it was bad and has been built again", Vec::new());
+        let what = "it was bad and has been built again";
+        self.find(rule::CACHE, format!("cache/index/{name}"), what, Vec::new());
         Ok(())
     }
 
@@ -244,4 +260,10 @@ impl SegmentScan {
         }
         Ok(())
     }
+}
+
+fn hash(disk: &Disk, path: &Path) -> Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    std::io::copy(&mut disk.open(path)?, &mut hasher).at("read", path)?;
+    Ok(hasher.finalize().into())
 }

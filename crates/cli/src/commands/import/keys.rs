@@ -7,7 +7,7 @@ use glossator_store::intake::{Edit, Edits};
 use glossator_store::people::People;
 use glossator_store::schema::{ANNOTATIONS, ColumnView};
 
-use super::{ImportArgs, Made, Report};
+use super::{ImportArgs, Made, Report, repeats};
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
 
@@ -24,14 +24,16 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
     let mut edits = Edits::new(snapshot, base.as_ref(), edit);
     let mut people = store.people()?;
     let mut read = 0;
-    for file in &args.files {
-        let input = Input::new(context.path(file));
-        read_partial(&input, args.format.as_deref(), &mut |columns, batch| {
+    let inputs: Vec<Input> = args.files.iter().map(|file| Input::new(context.path(file))).collect();
+    let format = args.format.as_deref();
+    for input in &inputs {
+        read_partial(input, format, &mut |columns, batch, _| {
             read += batch.num_rows() as u64;
             Ok(edits.push(columns, without_addresses(columns, batch, &mut people)?)?)
         })?;
     }
-    let (intaken, refused) = edits.finish()?;
+    let (intaken, refused) =
+        edits.finish().map_err(|error| repeats::told_of_edit(error, &inputs, format))?;
     check_missing(&refused.missing)?;
     let mut warnings = std::collections::BTreeMap::new();
     if !refused.changed_since.is_empty() {

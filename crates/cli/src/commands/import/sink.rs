@@ -10,8 +10,9 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::Int32Type;
 use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_formats::{JsonRows, Sink};
+use glossator_store::Result as StoreResult;
 use glossator_store::change::SourceFile;
-use glossator_store::fs::{TempFile, output_file};
+use glossator_store::fs::{OutputFile, output_file};
 use glossator_store::intake::{Intake, Intaken};
 use glossator_store::key_index::KeyHasher;
 use glossator_store::people::People;
@@ -49,10 +50,12 @@ pub(super) struct StoreSink<'s> {
     intake: Intake<'s>,
     people: People,
     told: Told,
-    quarantine: Option<(PathBuf, TempFile)>,
+    quarantine: Option<(PathBuf, OutputFile)>,
     progress: ProgressBar,
     /// The file that is read.
     file: String,
+    /// On which lines the annotations of the next batch stand; filled for a quarantine only.
+    lines: Vec<u64>,
     /// Keys so far; filled for a quarantine only.
     keys: HashSet<(u64, [u8; 12])>,
     hasher: KeyHasher,
@@ -80,7 +83,7 @@ impl<'s> StoreSink<'s> {
         let style = ProgressStyle::with_template("{spinner} {human_pos} rows read, {per_sec}");
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         progress.enable_steady_tick(Duration::from_millis(100));
-        let (told, file, keys, hasher, policies, sources) = Default::default();
+        let (told, file, lines, keys, hasher, policies, sources) = Default::default();
         Ok(Self {
             intake,
             people,
@@ -88,6 +91,7 @@ impl<'s> StoreSink<'s> {
             quarantine,
             progress,
             file,
+            lines,
             keys,
             hasher,
             policies,
@@ -129,7 +133,7 @@ impl<'s> StoreSink<'s> {
             let mut raw = Vec::new();
             json.write(row, &mut raw)?;
             bad.push(BadRecord {
-                place: Place::file(self.file.clone()),
+                place: Place { line: self.lines.get(row).copied(), ..Place::file(&self.file) },
                 reason: format!("the key stands twice in the import: `{item}` `{id}`"),
                 raw: String::from_utf8_lossy(&raw).into_owned(),
             });
@@ -146,8 +150,13 @@ impl<'s> StoreSink<'s> {
         self.file = file;
     }
 
+    /// Says that the files have all rows of a source.
+    pub(super) fn complete(&mut self, source: &str) {
+        self.intake.complete(source.to_owned());
+    }
+
     /// Ends the import: what it made, the people, and what was told.
-    pub(super) fn finish(mut self) -> Result<(Intaken, People, Told)> {
+    pub(super) fn finish(mut self) -> StoreResult<(Intaken, People, Told)> {
         self.progress.finish_and_clear();
         let mut aliases = AnnotatorsBuilder::default();
         for (alias, of) in &self.people.aliases {
@@ -162,8 +171,8 @@ impl<'s> StoreSink<'s> {
             self.told.warnings.insert(what, names.len() as u64);
         }
         let intaken = self.intake.finish()?;
-        if let Some((path, file)) = self.quarantine {
-            file.persist(&path)?;
+        if let Some((_, file)) = self.quarantine {
+            file.persist()?;
         }
         Ok((intaken, self.people, self.told))
     }
@@ -186,6 +195,12 @@ fn distinct<'r>(annotations: &'r RecordBatch, column: &str) -> Vec<&'r str> {
 }
 
 impl Sink for StoreSink<'_> {
+    fn lines(&mut self, lines: &[u64]) {
+        if self.quarantine.is_some() {
+            self.lines = lines.to_vec();
+        }
+    }
+
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
         let rows = if table == &ANNOTATIONS && self.quarantine.is_some() {
             self.without_repeats(rows)?
