@@ -96,7 +96,7 @@ impl Store {
             let _lock = self.disk().lock(&self.root().join("private/lock"))?;
             if self.disk().read_optional(path)?.is_none() {
                 let key = Digest(crate::random_bytes()?);
-                self.disk().write(path, format!("{key}\n").as_bytes())?;
+                self.disk().put(path, format!("{key}\n").as_bytes())?;
             }
         }
         self.people()

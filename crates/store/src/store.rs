@@ -113,9 +113,9 @@ impl Store {
         let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
         let main: RefName = "main".parse()?;
         // Made now, so that a note in it is never in a file that is not durable.
-        disk.write(&root.join("lock"), b"")?;
+        disk.put(&root.join("lock"), b"")?;
         // Private files and objects must not enter the git of the code around the store.
-        disk.write(&root.join(".gitignore"), b"*\n")?;
+        disk.put(&root.join(".gitignore"), b"*\n")?;
         History::init(disk, &root.join("git"), &main)?;
         let facts = Facts {
             format: FORMAT,

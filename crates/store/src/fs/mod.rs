@@ -219,7 +219,7 @@ impl Disk {
         self.sync_dir(parent(path)).map_err(|error| error.unsure(what()))
     }
 
-    /// Makes a file that nothing names yet, durable on return.
+    /// Makes a file that nobody goes by yet, durable on return.
     pub fn put(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.filled(path, bytes)?.persist(path)
     }

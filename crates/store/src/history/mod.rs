@@ -79,8 +79,8 @@ impl History {
         for sub in ["objects/pack", "objects/info", "refs/heads", "refs/tags", "logs/refs/heads"] {
             disk.create_dir_durable(&dir.join(sub))?;
         }
-        disk.write(&dir.join("config"), CONFIG.as_bytes())?;
-        disk.write(&dir.join("HEAD"), format!("ref: refs/heads/{branch}\n").as_bytes())
+        disk.put(&dir.join("config"), CONFIG.as_bytes())?;
+        disk.put(&dir.join("HEAD"), format!("ref: refs/heads/{branch}\n").as_bytes())
     }
 
     /// Opens the repository; neither user nor system configuration is read.
