@@ -49,7 +49,7 @@ fn made() -> Made {
     let rows: Vec<_> =
         keys.iter().enumerate().map(|(at, (item, id))| rich(item, id, &long, at)).collect();
     test.import(&rows).unwrap();
-    let changed: Vec<_> = rows.iter().step_by(4).cloned();
+    let changed = rows.iter().step_by(4).cloned();
     let changed: Vec<_> = changed.map(|row| AnnotationRow { score: Some(0.5), ..row }).collect();
     let head = test.import(&changed).unwrap().unwrap();
     Made { test, head, keys }

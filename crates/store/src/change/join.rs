@@ -104,8 +104,12 @@ pub(super) fn gather(
     kept: &[RecordBatch],
     picks: &[(usize, usize)],
 ) -> Result<RecordBatch> {
-    if picks.is_empty() {
+    let Some(&(batch, first)) = picks.first() else {
         return Ok(RecordBatch::new_empty(segment_schema(table, SegmentKind::Rows)));
+    };
+    // Nearly always the rows of one batch as they stand: no copy.
+    if picks.iter().zip(first..).all(|(pick, row)| *pick == (batch, row)) {
+        return Ok(kept[batch].slice(first, picks.len()));
     }
     Ok(interleave_record_batch(&kept.iter().collect::<Vec<_>>(), picks)?)
 }
