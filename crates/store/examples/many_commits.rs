@@ -1,8 +1,9 @@
 //! What 10,000 small commits in a row cost, and what the store is like afterwards.
 //!
-//! `cargo run --release -p glossator-store --example many_commits -- [COMMITS] [ROWS]` makes a store
-//! of ROWS annotations, then COMMITS commits of ten changes each, and prints CPU time by hundreds of
-//! commits, the time to read the table before and after a compaction, and the bytes on disk.
+//! `cargo run --release -p glossator-store --example many_commits -- [COMMITS] [ROWS]` makes a
+//! store of ROWS annotations, then COMMITS commits of ten changes each, and prints CPU time by
+//! hundreds of commits, the time to read the table before and after a compaction, and the bytes on
+//! disk.
 
 #![allow(
     clippy::unwrap_used,

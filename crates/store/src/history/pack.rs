@@ -1,4 +1,4 @@
-//! Packs: encoded by gix in memory, written and synced by us. One a commit, folded when they are many.
+//! Packs: encoded by gix in memory, written and synced by us. One a commit, folded when many.
 //!
 //! # Guarantees
 //! - A pack is durable before its index, by which git finds it; a fold removes packs only after the

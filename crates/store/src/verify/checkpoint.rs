@@ -1,4 +1,5 @@
-//! The state after a commit: the rows that the one before and the change give, perhaps written anew.
+//! The state after a commit: the rows that the one before and the change give, or these written
+//! anew.
 
 use std::collections::BTreeMap;
 
