@@ -33,8 +33,8 @@ pub const OBJECT_BYTES_WHOLE_MAX: u64 = 1 << 20;
 pub const SORT_BYTES_MAX: usize = 96 << 20;
 /// Row changes that a net diff folds in memory; beyond that the snapshots are compared.
 pub const FOLD_ROWS_MAX: u64 = 1 << 20;
-/// Changed annotations and submissions that a commit checks against each other.
-pub const COPIES_CHECKED_ROWS_MAX: u64 = 1 << 16;
+/// Rows that a scan reads in about the time that one row takes to be looked up.
+pub const LOOK_UP_ROWS: u64 = 16;
 /// Distinct annotators or labels that a commit's record counts one by one.
 pub const META_NAMES_MAX: usize = 10_000;
 /// Bytes of a git object that is read (a tree file, a commit) at most.

@@ -9,7 +9,7 @@ use super::settle::{Seen, Settle, repeated};
 use super::spool::{Spool, sorted};
 use super::{IntakeOptions, Intaken, check_rows};
 use crate::change::only_old;
-use crate::delta::{DeltaBatch, DeltaStream};
+use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result};
 use crate::schema::{ANNOTATIONS, ColumnView};
 use crate::segment::BatchStream;
@@ -66,10 +66,10 @@ impl<'s> Edits<'s> {
     /// nothing should be staged.
     pub fn finish(mut self) -> Result<(Intaken, Refused)> {
         let mut made = Intaken::default();
+        made.counts.insert(ANNOTATIONS.name, Counts::default());
         let mut refused = Refused::default();
         for (columns, (schema, mut spool)) in std::mem::take(&mut self.spools) {
-            let above =
-                self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            let above = self.snapshot.above(&made.layers)?;
             let mut transaction = Transaction::new(&above);
             let rows = sorted(spool.read()?, schema, ANNOTATIONS.key_len)?;
             let mut seen = Seen::new(false);
@@ -86,24 +86,18 @@ impl<'s> Edits<'s> {
                 columns,
                 last: None,
             };
-            let counts = transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
-            *made.counts.entry(ANNOTATIONS.name).or_default() += counts;
+            transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
             made.layers.push(transaction.finish()?);
             // However large: edits come from people, not from an importer.
-            let after =
-                self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            let after = self.snapshot.above(&made.layers)?;
             if let Some(layer) = made.layers.last()
                 && let Some(what) = copies_fault(&after, &layer.tables)?
             {
                 return Err(Error::BadRows { table: ANNOTATIONS.name, what });
             }
         }
-        made.layers.retain(|layer| !layer.is_empty());
+        made.join_layers(self.snapshot)?;
         Ok((made, refused))
-    }
-
-    fn layers(&self, made: &Intaken) -> Vec<crate::store::Layer> {
-        self.snapshot.layers.iter().chain(&made.layers).cloned().collect()
     }
 }
 

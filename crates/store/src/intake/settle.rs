@@ -57,8 +57,7 @@ impl Seen {
     /// Removes the live rows of the file's sources that the file did not have.
     pub(super) fn prune(mut self, snapshot: &Snapshot<'_>, layers: &[Layer]) -> Result<Layer> {
         self.rows.values_mut().for_each(|rows| rows.sort_unstable());
-        let below: Vec<Layer> = snapshot.layers.iter().chain(layers).cloned().collect();
-        let above = snapshot.store().snapshot(snapshot.commit, &below)?;
+        let above = snapshot.above(layers)?;
         let mut transaction = Transaction::new(&above);
         for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS, &ITEMS] {
             let base = snapshot.table(table)?;
@@ -329,6 +328,9 @@ impl<'b> Merged<'b> {
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);
         }
+        if self.table == &REVIEWS {
+            self.keep_reviewed(row, &mut differing);
+        }
         if let Some(extra) = self.extra.filter(|extra| differing.contains(extra))
             && !self.extras.contains_key(&row)
         {
@@ -336,6 +338,17 @@ impl<'b> Merged<'b> {
         }
         // A new place alone is no change.
         differing.iter().any(|column| Some(*column) != self.seq)
+    }
+
+    /// A review stays one of what it was about, whatever came of that; a new verdict is about what
+    /// is there now.
+    fn keep_reviewed(&mut self, row: usize, differing: &mut Vec<usize>) {
+        let columns = (self.table.column("decision"), self.table.column("digest"));
+        let (Some(decision), Some(digest)) = columns else { return };
+        if !differing.contains(&decision) && differing.contains(&digest) {
+            *self.keep_old.entry(row).or_default() |= 1 << digest;
+            differing.retain(|column| *column != digest);
+        }
     }
 
     /// Aliases add up; an item of another source is only filled in, never overwritten.

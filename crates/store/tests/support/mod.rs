@@ -133,6 +133,10 @@ impl Bench {
 
     pub fn commit(&mut self, tables: &[(&'static Table, RecordBatch)]) {
         let layers = self.layer(tables);
+        self.commit_layers(&layers);
+    }
+
+    pub fn commit_layers(&mut self, layers: &[Layer]) {
         let options = CommitOptions {
             branch: None,
             message: "Labels",
@@ -143,7 +147,7 @@ impl Bench {
             guards: &[],
         };
         let base = self.commits.last().copied();
-        self.commits.push(self.store.commit(base, &layers, &options).unwrap().unwrap());
+        self.commits.push(self.store.commit(base, layers, &options).unwrap().unwrap());
         // Each command is a process of its own.
         self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
     }
