@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use glossator_store::fs::Disk;
 use glossator_store::history::{Identity, RefName, code_commit, identities};
-use glossator_store::{CommitId, CommitOptions, Layer, Snapshot, Store};
+use glossator_store::{CommitId, CommitOptions, Snapshot, Stage, Store};
 
 use crate::error::{CliError, Result};
 
@@ -99,8 +99,7 @@ impl Context {
         &self,
         store: &Store,
         branch: RefName,
-        base: Option<CommitId>,
-        layers: &[Layer],
+        stage: &Stage,
         message: &str,
         action: &str,
     ) -> Result<Option<CommitId>> {
@@ -110,8 +109,8 @@ impl Context {
         let (author, committer) = self.identities(store)?;
         let around = store.root().parent().unwrap_or(store.root());
         Ok(store.commit(
-            base,
-            layers,
+            stage.base,
+            &stage.layers,
             &CommitOptions {
                 branch: Some(branch),
                 message,
@@ -119,6 +118,7 @@ impl Context {
                 committer,
                 code_commit: code_commit(around),
                 action,
+                stage: Some(&stage.id),
                 guards: &[],
             },
         )?)

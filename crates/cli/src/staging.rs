@@ -45,7 +45,7 @@ impl<'s> Staging<'s> {
         let branch = store.branch()?;
         let writing = store.writing()?;
         let (lock, stage) = match message {
-            Some(_) => (None, Stage { base: store.history.head()?.commit, layers: Vec::new() }),
+            Some(_) => (None, Stage::new(store.history.head()?.commit, Vec::new())?),
             None => (Some(store.lock_stage()?), store.stage()?),
         };
         Ok(Self { store, branch, stage, message, _locks: (writing, lock) })
@@ -66,20 +66,13 @@ impl<'s> Staging<'s> {
         if layers.iter().all(Layer::is_empty) {
             return Ok(Outcome::Nothing);
         }
+        self.stage.layers.extend(layers);
         match self.message {
             Some(message) => {
-                let made = context.commit(
-                    self.store,
-                    self.branch,
-                    self.stage.base,
-                    &layers,
-                    message,
-                    action,
-                )?;
+                let made = context.commit(self.store, self.branch, &self.stage, message, action)?;
                 Ok(made.map_or(Outcome::Nothing, Outcome::Committed))
             }
             None => {
-                self.stage.layers.extend(layers);
                 self.store.write_stage(&self.stage)?;
                 Ok(Outcome::Staged)
             }

@@ -46,6 +46,27 @@ impl<'a> ItemRows<'a> {
     }
 }
 
+/// Cuts rows that are sorted by item into slices of whole items, as many as are held together.
+pub(crate) fn item_slices(rows: &RecordBatch) -> Vec<(Vec<&str>, RecordBatch)> {
+    let ids = rows.column(0).as_string::<i32>();
+    let mut slices = Vec::new();
+    let (mut items, mut start) = (Vec::new(), 0);
+    for row in 0..ids.len() {
+        if items.last().copied() == Some(ids.value(row)) {
+            continue;
+        }
+        if items.len() == ITEMS_TOGETHER {
+            slices.push((std::mem::take(&mut items), rows.slice(start, row - start)));
+            start = row;
+        }
+        items.push(ids.value(row));
+    }
+    if !items.is_empty() {
+        slices.push((items, rows.slice(start, ids.len() - start)));
+    }
+    slices
+}
+
 /// A scan with a place in it.
 struct SortedRows {
     batches: BatchStream<'static>,

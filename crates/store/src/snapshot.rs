@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::fs::Disk;
 use crate::id::Digest;
 use crate::key_index::{IndexState, KeyHasher, KeyIndex};
+use crate::limits::BATCH_BYTES_MAX;
 use crate::objects::Objects;
 use crate::removal::{Removal, RemovalRef};
 use crate::schema::{CellType, Table};
@@ -291,9 +292,29 @@ impl TableSnapshot {
         Ok(found)
     }
 
+    /// How many of these rows, from the first on, one batch may hold; at least one.
+    pub(crate) fn fetch_max(&self, wanted: &[Located]) -> Result<usize> {
+        let mut most = 0;
+        for at in wanted {
+            most = self.reader(at.segment)?.row_bytes_most().max(most);
+        }
+        if most.saturating_mul(wanted.len()) <= BATCH_BYTES_MAX {
+            return Ok(wanted.len());
+        }
+        let mut bytes = 0_usize;
+        for (count, at) in wanted.iter().enumerate() {
+            bytes = bytes.saturating_add(self.reader(at.segment)?.row_bytes_of(at.row));
+            if bytes > BATCH_BYTES_MAX {
+                return Ok(count.max(1));
+            }
+        }
+        Ok(wanted.len())
+    }
+
     /// Reads located rows in the order asked for: the table's columns and `_origin`, filled in.
     ///
-    /// Each row is checked against the digest that the index holds of it.
+    /// Each row is checked against the digest that the index holds of it. Who asks for many rows
+    /// asks [`Self::fetch_max`] first.
     pub fn fetch(&self, wanted: &[Located]) -> Result<RecordBatch> {
         let schema = segment_schema(self.table, self.kind);
         let mut order: Vec<usize> = (0..wanted.len()).collect();

@@ -143,6 +143,8 @@ pub struct CommitOptions<'o> {
     pub code_commit: Option<String>,
     /// The reflog's word for what happens: `commit`, `import`, `revert`.
     pub action: &'o str,
+    /// The id of the stage that is committed.
+    pub stage: Option<&'o str>,
     /// Checks that run right before the ref moves.
     pub guards: &'o [Guard<'o>],
 }
@@ -229,6 +231,7 @@ impl Store {
             tables: layer.tables.clone(),
             policies: layer.meta.public_policies(),
             meta: Some(self.put_meta(&layer.meta)?),
+            stage: options.stage.map(str::to_owned),
         };
         let parents: Vec<CommitId> = head.into_iter().collect();
         let commit = self.history.write_commit(&NewCommit {

@@ -107,6 +107,7 @@ pub fn commit(store: &Store, base: Option<CommitId>, layers: &[Layer]) -> Result
         committer: identity(),
         code_commit: None,
         action: "commit",
+        stage: None,
         guards: &[],
     };
     store.commit(base, layers, &options)

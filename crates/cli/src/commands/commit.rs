@@ -21,22 +21,14 @@ pub(crate) fn run(context: &mut Context, args: &CommitArgs) -> Result<u8> {
     let store = context.store()?;
     let _stage_lock = store.lock_stage()?;
     let _writing = store.writing()?;
-    let mut stage = store.stage()?;
+    let stage = store.stage()?;
     let made = if stage.is_empty() {
         None
     } else {
-        context.commit(
-            &store,
-            store.branch()?,
-            stage.base,
-            &stage.layers,
-            &args.message,
-            "commit",
-        )?
+        context.commit(&store, store.branch()?, &stage, &args.message, "commit")?
     };
     // Layers that came to nothing have been dealt with as well.
-    stage.layers.clear();
-    store.write_stage(&stage)?;
+    store.clear_stage()?;
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made }))?;
         return Ok(0);

@@ -85,6 +85,7 @@ impl<'s> Edits<'s> {
                 edit: self.edit,
                 columns,
                 last: None,
+                rest: None,
             };
             transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
             made.layers.push(transaction.finish()?);
@@ -109,17 +110,32 @@ struct Step<'a> {
     edit: Edit,
     columns: Vec<usize>,
     last: Option<(String, String)>,
+    /// Rows whose live rows had no room in the batch before.
+    rest: Option<RecordBatch>,
 }
 
 impl<'a> Step<'a> {
-    fn deltas(mut self, rows: BatchStream<'a>, refused: &'a mut Refused) -> DeltaStream<'a> {
-        Box::new(rows.map(move |batch| self.edit(batch?, refused)))
+    fn deltas(mut self, mut rows: BatchStream<'a>, refused: &'a mut Refused) -> DeltaStream<'a> {
+        Box::new(std::iter::from_fn(move || {
+            let batch = self.rest.take().map(Ok).or_else(|| rows.next())?;
+            Some(batch.and_then(|batch| self.edit(batch, refused)))
+        }))
     }
 
-    fn edit(&mut self, rows: RecordBatch, refused: &mut Refused) -> Result<DeltaBatch> {
-        let keys = self.keys(&rows)?;
+    fn edit(&mut self, mut rows: RecordBatch, refused: &mut Refused) -> Result<DeltaBatch> {
+        let all = rows.clone();
+        let mut keys = self.keys(&all)?;
+        let mut found = self.settle.base.locate(keys.iter().copied())?;
+        let live: Vec<Located> = found.iter().flatten().copied().collect();
+        let room = self.settle.base.fetch_max(&live)?;
+        if let Some((cut, _)) = found.iter().enumerate().filter(|(_, at)| at.is_some()).nth(room) {
+            self.rest = Some(rows.slice(cut, rows.num_rows() - cut));
+            self.last = None;
+            rows = rows.slice(0, cut);
+            keys.truncate(cut);
+            found.truncate(cut);
+        }
         let key = |row: usize| keys[row];
-        let found = self.settle.base.locate((0..rows.num_rows()).map(key))?;
         let mut since = vec![false; rows.num_rows()];
         if let Some((base, before)) = self.then {
             let was = base.locate((0..rows.num_rows()).map(key))?;

@@ -137,12 +137,19 @@ impl<'a> Settle<'a> {
     }
 
     /// Rows sorted by key, each the new version of the live row with its key.
-    pub(super) fn upserts(mut self, rows: BatchStream<'a>) -> DeltaStream<'a> {
-        let mut last = None;
-        Box::new(rows.map(move |batch| {
-            let batch = self.without_repeats(batch?, &mut last)?;
-            self.by_key(batch)
-        }))
+    pub(super) fn upserts(mut self, mut rows: BatchStream<'a>) -> DeltaStream<'a> {
+        let (mut last, mut rest) = (None, None);
+        let mut next = move || {
+            let batch = match (rest.take(), &mut rows) {
+                (Some(rest), _) => rest,
+                (None, rows) => match rows.next().transpose()? {
+                    Some(batch) => self.without_repeats(batch, &mut last)?,
+                    None => return Ok(None),
+                },
+            };
+            self.by_key(batch, &mut rest).map(Some)
+        };
+        Box::new(std::iter::from_fn(move || next().transpose()))
     }
 
     /// The first of equal keys; submissions and reviews may not repeat.
@@ -171,14 +178,19 @@ impl<'a> Settle<'a> {
         Ok(take_record_batch(&batch, &UInt32Array::from(keep))?)
     }
 
-    /// Settles rows that are sorted by key and whose keys are apart.
-    pub(super) fn by_key(&mut self, new: RecordBatch) -> Result<DeltaBatch> {
-        let located = {
+    /// Settles rows that are sorted by key and whose keys are apart. Where their live rows are more
+    /// than a batch may hold, the rest of them waits.
+    pub(super) fn by_key(
+        &mut self,
+        mut new: RecordBatch,
+        rest: &mut Option<RecordBatch>,
+    ) -> Result<DeltaBatch> {
+        let mut located = {
             let rows = Rows::new(self.base.table, &new)?;
             self.base.locate((0..rows.len()).map(|row| rows.key(row)))?
         };
-        located.iter().flatten().for_each(|at| self.note(*at));
-        let mut fetch = Vec::new();
+        let mut fetch: Vec<Located> = Vec::new();
+        let mut places = Vec::new();
         let mut olds = vec![None; new.num_rows()];
         let mut equal = vec![false; new.num_rows()];
         {
@@ -191,9 +203,18 @@ impl<'a> Settle<'a> {
                 } else {
                     olds[row] = Some(fetch.len() as u32);
                     fetch.push(*at);
+                    places.push(row);
                 }
             }
         }
+        let room = self.base.fetch_max(&fetch)?;
+        if let Some(&cut) = places.get(room) {
+            *rest = Some(new.slice(cut, new.num_rows() - cut));
+            new = new.slice(0, cut);
+            located.truncate(cut);
+            fetch.truncate(room);
+        }
+        located.iter().flatten().for_each(|at| self.note(*at));
         let old = self.base.fetch(&fetch)?;
         self.settle(new, &old, &olds, &equal, &[])
     }

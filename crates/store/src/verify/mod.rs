@@ -19,6 +19,7 @@ mod copies;
 mod named;
 mod rows;
 mod segments;
+mod statuses;
 
 use std::collections::HashSet;
 
@@ -84,6 +85,7 @@ pub(crate) mod rule {
     pub(crate) const STAGE: Rule = Rule("F25", Kind::Malformed);
     pub(crate) const PEOPLE: Rule = Rule("F26", Kind::Malformed);
     pub(crate) const CACHE: Rule = Rule("F27", Kind::Cache);
+    pub(crate) const STATUSES: Rule = Rule("F28", Kind::Row);
 }
 
 /// One thing that is wrong.

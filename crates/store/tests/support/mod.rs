@@ -137,6 +137,18 @@ impl Bench {
     }
 
     pub fn commit_layers(&mut self, layers: &[Layer]) {
+        let made = self.try_commit(layers, None).unwrap();
+        self.commits.push(made.unwrap());
+        // Each command is a process of its own.
+        self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
+    }
+
+    /// Commits layers on `HEAD`, of the stage with that id.
+    pub fn try_commit(
+        &self,
+        layers: &[Layer],
+        stage: Option<&str>,
+    ) -> glossator_store::Result<Option<CommitId>> {
         let options = CommitOptions {
             branch: None,
             message: "Labels",
@@ -144,12 +156,10 @@ impl Bench {
             committer: who(),
             code_commit: None,
             action: "commit",
+            stage,
             guards: &[],
         };
-        let base = self.commits.last().copied();
-        self.commits.push(self.store.commit(base, layers, &options).unwrap().unwrap());
-        // Each command is a process of its own.
-        self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
+        self.store.commit(self.commits.last().copied(), layers, &options)
     }
 
     /// The files of `HEAD`'s tree.
@@ -234,6 +244,7 @@ impl Bench {
             tables: BTreeMap::from([(table.name.to_owned(), change)]),
             policies: BTreeMap::new(),
             meta: Some(self.store.objects().put(&meta).unwrap()),
+            stage: None,
         };
         let facts = self.store.facts();
         let mut files = BTreeMap::from([
