@@ -68,3 +68,62 @@ fn chunk_pages(
 fn number(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Store;
+    use crate::delta::Counts;
+    use crate::fs::Disk;
+    use crate::intake::{Intake, IntakeOptions, Intaken};
+    use crate::schema::{ITEMS, ItemRow, ItemsBuilder};
+    use crate::store::Layer;
+
+    const LARGE: usize = 40;
+    const SMALL: usize = 3_000;
+
+    fn name(row: usize) -> String {
+        format!("item-{row:05}")
+    }
+
+    /// 40 items of 1 MiB each with small ones around them.
+    fn take(store: &Store, below: &[Layer], width: i64) -> Intaken {
+        let snapshot = store.snapshot(None, below).unwrap();
+        let mut intake = Intake::new(&snapshot, IntakeOptions::default());
+        let mut builder = ItemsBuilder::default();
+        for row in 0..LARGE + SMALL {
+            let length = if (1_000..1_000 + LARGE).contains(&row) { 1 << 20 } else { 10 };
+            let data = format!("\"{row:05}{}\"", "x".repeat(length));
+            let (item, data) = (name(row), Some(data.as_str()));
+            builder.push(&ItemRow {
+                item_id: &item,
+                data,
+                width: Some(width),
+                ..Default::default()
+            });
+        }
+        intake.rows(&ITEMS, builder.finish()).unwrap();
+        intake.finish().unwrap()
+    }
+
+    #[test]
+    fn a_batch_of_live_rows_is_bounded_by_bytes_and_the_rest_of_them_comes_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::init(&Disk::default(), dir.path()).unwrap();
+        let first = take(&store, &[], 1).layers;
+        let snapshot = store.snapshot(None, &first).unwrap();
+        let table = snapshot.table(&ITEMS).unwrap();
+        let located = |rows: std::ops::Range<usize>| {
+            let names: Vec<String> = rows.map(name).collect();
+            let keys = names.iter().map(|name| (name.as_str(), ""));
+            table.locate(keys).unwrap().into_iter().flatten().collect::<Vec<_>>()
+        };
+        // 32 MiB hold 31 of them: each has a few bytes more than 1 MiB.
+        let room = table.fetch_max(&located(1_000..1_000 + LARGE)).unwrap();
+        assert!((25..=31).contains(&room), "{room} rows");
+        let small = located(0..900);
+        assert_eq!(table.fetch_max(&small).unwrap(), 900);
+        let second = take(&store, &first, 2);
+        let all = (LARGE + SMALL) as u64;
+        assert_eq!(second.counts["items"], Counts { changed: all, ..Counts::default() });
+    }
+}
