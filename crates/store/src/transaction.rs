@@ -52,7 +52,7 @@ impl<'s> Transaction<'s> {
     /// the statuses that reviews give them.
     pub fn finish(self) -> Result<Layer> {
         let snapshot = self.snapshot;
-        let layer = self.as_applied()?;
+        let layer = self.applied()?;
         let reviewed =
             snapshot.state(&REVIEWS).rows() > 0 || layer.tables.contains_key(REVIEWS.name);
         if !reviewed || layer.is_empty() {
@@ -62,7 +62,7 @@ impl<'s> Transaction<'s> {
         if stale.is_empty() { Ok(layer) } else { snapshot.one_layer(&[layer, stale]) }
     }
 
-    fn as_applied(self) -> Result<Layer> {
+    fn applied(self) -> Result<Layer> {
         if self.conflicts.is_empty() {
             return Ok(self.layer);
         }
@@ -94,7 +94,7 @@ impl<'s> Snapshot<'s> {
                 _ => drop(transaction.apply(table, self.net_of_layers(layers, table)?)?),
             }
         }
-        let mut layer = transaction.as_applied()?;
+        let mut layer = transaction.applied()?;
         layer.meta.sources = layers.iter().flat_map(|l| l.meta.sources.clone()).collect();
         Ok(layer)
     }

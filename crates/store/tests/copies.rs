@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
 use arrow::array::RecordBatch;
+use glossator_store::delta::{DeltaBatch, RowChange};
 use glossator_store::intake::{Intake, IntakeOptions};
 use glossator_store::schema::*;
-use glossator_store::{CommitId, Result};
+use glossator_store::{CommitId, Result, Transaction};
 use glossator_testkit::TestStore;
 
 const ITEMS_MANY: usize = 3_500;
@@ -68,8 +69,16 @@ fn an_annotation_that_contradicts_its_submission_is_refused_among_few_and_among_
     take(&test, &tables("many", ITEMS_MANY, false)).unwrap();
     // A few among them: looked up. First the rows of a new item, then a submission that is there.
     refused(take(&test, &tables("few", 1, true)), "few-00000");
+    let base = test.store.history.head().unwrap().commit;
+    let snapshot = test.store.snapshot(base, &[]).unwrap();
+    let stored = snapshot.table(&SUBMISSIONS).unwrap();
+    let old = stored.fetch(&stored.locate_item("many-00000").unwrap()).unwrap();
     let [_, (table, submission)] = tables("many", 1, false);
-    refused(take(&test, &[(table, gold(&submission))]), "many-00000");
+    let changes = vec![RowChange { old: Some(0), new: Some(0) }];
+    let delta = DeltaBatch { table, old, new: gold(&submission), changes };
+    let mut transaction = Transaction::new(&snapshot);
+    transaction.apply(table, Box::new(std::iter::once(Ok(delta)))).unwrap();
+    refused(test.commit(base, &[transaction.finish().unwrap()]), "many-00000");
     // Rows alone, against submissions that were there before.
     let [(table, rows), _] = tables("many", ITEMS_MANY, true);
     refused(take(&test, &[(table, rows)]), "many-03499");
