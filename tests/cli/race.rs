@@ -305,3 +305,26 @@ fn a_packed_ref_moves_on() {
     assert_eq!(s.json("log").len(), 3);
     assert_eq!(s.try_git("fsck --strict").code, 0);
 }
+
+/// A process that died between the move of its branch and the clearing of the stage.
+#[test]
+fn what_a_dead_commit_left_on_the_stage_is_not_staged() {
+    for next in ["switch -c side", "gc", "commit -m again", "import second.csv"] {
+        let s = Session::new();
+        s.write("first.csv", "item,annotator,label\nfirst,ann,cat\n");
+        s.write("second.csv", "item,annotator,label\nsecond,ann,cat\n");
+        s.ok("import first.csv");
+        let stage = s.read(".gloss/stage/shared.json");
+        s.ok("commit -m first");
+        s.write(".gloss/stage/shared.json", &stage);
+        let status = s.json("status");
+        assert_eq!(status[0]["staged"], json!({}), "{status:?}");
+        assert_eq!(s.json("diff"), Vec::<Value>::new());
+        s.ok("verify");
+        s.ok(next);
+        let left = fs::read_to_string(s.path(".gloss/stage/shared.json")).unwrap_or_default();
+        assert_ne!(left, stage, "`gloss {next}` clears it");
+        assert_eq!(left.is_empty(), !next.starts_with("import"), "{next}: {left}");
+        assert_eq!(s.json("log").len(), 1);
+    }
+}

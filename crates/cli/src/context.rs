@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use glossator_store::fs::Disk;
 use glossator_store::history::{Identity, RefName, code_commit, identities};
-use glossator_store::{CommitId, CommitOptions, Layer, Snapshot, Store};
+use glossator_store::{CommitId, CommitOptions, Snapshot, Stage, Store};
 
 use crate::error::{CliError, Result};
 use crate::render::plain;
@@ -100,13 +100,12 @@ impl Context {
         &self,
         store: &Store,
         branch: RefName,
-        base: Option<CommitId>,
-        layers: &[Layer],
+        stage: &Stage,
         message: &str,
         action: &str,
     ) -> Result<Option<CommitId>> {
         let options = self.commit_options(store, Some(branch), message, action)?;
-        Ok(store.commit(base, layers, &options)?)
+        Ok(store.commit(stage.base, &stage.layers, &options)?)
     }
 
     /// Who commits what, on which branch; none: the one that `HEAD` names.
@@ -129,6 +128,7 @@ impl Context {
             committer,
             code_commit: code_commit(around),
             action,
+            stage: None,
             guards: &[],
         })
     }

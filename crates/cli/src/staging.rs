@@ -46,7 +46,7 @@ impl<'s> Staging<'s> {
         let lock = if message.is_none() { Some(store.lock_stage()?) } else { None };
         let writing = store.writing()?;
         let stage = match message {
-            Some(_) => Stage { base: store.history.head()?.commit, layers: Vec::new() },
+            Some(_) => Stage::new(store.history.head()?.commit, Vec::new())?,
             None => store.stage()?,
         };
         Ok(Self { store, branch, stage, message, _locks: (writing, lock) })
@@ -72,20 +72,13 @@ impl<'s> Staging<'s> {
         if layers.iter().all(Layer::is_empty) {
             return Ok(Outcome::Nothing);
         }
+        self.stage.layers.extend(layers);
         match self.message {
             Some(message) => {
-                let made = context.commit(
-                    self.store,
-                    self.branch,
-                    self.stage.base,
-                    &layers,
-                    message,
-                    action,
-                )?;
+                let made = context.commit(self.store, self.branch, &self.stage, message, action)?;
                 Ok(made.map_or(Outcome::Nothing, Outcome::Committed))
             }
             None => {
-                self.stage.layers.extend(layers);
                 self.store.write_stage(&self.stage)?;
                 Ok(Outcome::Staged)
             }

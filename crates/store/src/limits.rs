@@ -19,7 +19,9 @@ pub const BATCH_ROWS: usize = 8_192;
 /// Bytes that the rows of one batch take at most, but for a single row that takes more.
 pub const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Canonical bytes after which a segment's writer hands on the rows that it holds.
-pub const WRITE_BYTES_MAX: usize = 16 << 20;
+pub const WRITE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one column in a Parquet data page, after which it ends; it is asked after each write.
+pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Canonical bytes of one Parquet row group, after which the next one begins. Encoded bytes say
 /// little of equal large cells, and how far rows of a row group differ bounds a batch.
 pub const ROW_GROUP_CANONICAL_BYTES_MAX: usize = 256 << 20;
@@ -43,8 +45,10 @@ pub const OBJECT_BYTES_WHOLE_MAX: u64 = 1 << 20;
 pub const SORT_BYTES_MAX: usize = 96 << 20;
 /// Row changes that a net diff folds in memory; beyond that the snapshots are compared.
 pub const FOLD_ROWS_MAX: u64 = 1 << 20;
-/// Changed annotations and submissions that a commit checks against each other.
-pub const COPIES_CHECKED_ROWS_MAX: u64 = 1 << 16;
+/// Rows that a scan reads in about the time that one row takes to be looked up.
+pub const LOOK_UP_ROWS: u64 = 16;
+/// Commits since the base of a stage that are asked whether they were made of it.
+pub const STAGE_COMMITS_MAX: usize = 1_000;
 /// Distinct annotators or labels that a commit's record counts one by one.
 pub const META_NAMES_MAX: usize = 10_000;
 /// How often a lock file of git's that another program holds is tried.

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::fs::Disk;
 use crate::id::Digest;
 use crate::key_index::{IndexState, KeyHasher, KeyIndex, KeyRange, Needle};
+use crate::limits::BATCH_BYTES_MAX;
 use crate::objects::Objects;
 use crate::removal::{Removal, RemovalRef};
 use crate::row_cache::{RowCacheWriter, system_columns};
@@ -313,6 +314,25 @@ impl TableSnapshot {
     /// Finds the live items with that alias, in no order.
     pub fn locate_alias(&self, alias: &str) -> Result<Vec<Located>> {
         Ok(self.locate_all(Which::Alias, &[alias])?.pop().unwrap_or_default())
+    }
+
+    /// How many of these rows, from the first on, one batch may hold; at least one.
+    pub(crate) fn fetch_max(&self, wanted: &[Located]) -> Result<usize> {
+        let mut most = 0;
+        for at in wanted {
+            most = self.reader(at.segment)?.row_bytes_most().max(most);
+        }
+        if most.saturating_mul(wanted.len()) <= BATCH_BYTES_MAX {
+            return Ok(wanted.len());
+        }
+        let mut bytes = 0_usize;
+        for (count, at) in wanted.iter().enumerate() {
+            bytes = bytes.saturating_add(self.reader(at.segment)?.row_bytes_of(at.row));
+            if bytes > BATCH_BYTES_MAX {
+                return Ok(count.max(1));
+            }
+        }
+        Ok(wanted.len())
     }
 
     fn locate_all(&self, which: Which, ids: &[&str]) -> Result<Vec<Vec<Located>>> {

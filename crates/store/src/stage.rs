@@ -2,6 +2,9 @@
 //!
 //! `.gloss/stage/shared.json` holds what `import` staged for `commit`. Direct commits never touch
 //! it. The file names objects, so gc treats it as a root.
+//!
+//! A stage has a random id, which the commit that is made of it records. So one whose process died
+//! after the commit and before the stage was cleared is known to be committed, and counts as empty.
 
 use std::path::PathBuf;
 
@@ -9,14 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::fs::Lock;
-use crate::id::CommitId;
+use crate::id::{CommitId, Digest};
+use crate::limits::STAGE_COMMITS_MAX;
 use crate::store::{Layer, Store};
 use crate::transaction::CommitOptions;
 
 /// Layers on a commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
+    /// 32 random hex digits; the commit that is made of it records them.
+    pub id: String,
     /// The commit that the first layer was made on.
     pub base: Option<CommitId>,
     /// The layers, each made on the one before.
@@ -24,6 +30,12 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Layers on a commit, under an id of their own.
+    pub fn new(base: Option<CommitId>, layers: Vec<Layer>) -> Result<Self> {
+        let id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
+        Ok(Self { id, base, layers })
+    }
+
     /// Whether nothing is staged.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
@@ -35,15 +47,51 @@ impl Store {
         self.root().join("stage/shared.json")
     }
 
-    /// Reads the stage; an empty one is on `HEAD`.
+    /// Reads the stage; an empty one, or one that is committed, is a new one on `HEAD`.
     pub fn stage(&self) -> Result<Stage> {
-        let path = self.stage_path();
-        match self.disk().read_optional(&path)? {
-            Some(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|e| Error::damaged(path.display(), e))
-            }
-            None => Ok(Stage { base: self.history.head()?.commit, layers: Vec::new() }),
+        let head = self.history.head()?.commit;
+        match self.stage_file()? {
+            Some(stage) if !self.is_committed(&stage, head)? => Ok(stage),
+            _ => Stage::new(head, Vec::new()),
         }
+    }
+
+    /// Reads the stage as it lies on the disk, committed or not.
+    pub(crate) fn stage_file(&self) -> Result<Option<Stage>> {
+        let path = self.stage_path();
+        let Some(bytes) = self.disk().read_optional(&path)? else { return Ok(None) };
+        let stage = serde_json::from_slice(&bytes);
+        stage.map(Some).map_err(|e| Error::damaged(path.display(), e))
+    }
+
+    /// Whether one of the commits since a stage's base was made of it.
+    fn is_committed(&self, stage: &Stage, head: Option<CommitId>) -> Result<bool> {
+        let mut at = head;
+        for _ in 0..STAGE_COMMITS_MAX {
+            let Some(commit) = at.filter(|commit| stage.base != Some(*commit)) else { break };
+            if self.change(commit)?.stage.as_ref() == Some(&stage.id) {
+                return Ok(true);
+            }
+            at = self.history.first_parent(commit)?;
+        }
+        Ok(false)
+    }
+
+    /// Removes the file of a stage that is committed. Hold [`Store::lock_stage`].
+    pub fn clear_committed_stage(&self) -> Result<()> {
+        if self.stage_file()?.is_some() && self.stage()?.is_empty() {
+            return self.clear_stage();
+        }
+        Ok(())
+    }
+
+    /// Forgets what is staged, whatever it is. Hold [`Store::lock_stage`].
+    pub fn clear_stage(&self) -> Result<()> {
+        let path = self.stage_path();
+        self.disk().remove_file(&path)?;
+        // A removal that is not durable would bring back what the user was told is gone.
+        let what = || "the stage is empty".to_owned();
+        self.disk().sync_dir(&self.root().join("stage")).map_err(|error| error.unsure(what()))
     }
 
     /// Holds the stage for one process at a time.
@@ -63,9 +111,10 @@ impl Store {
         if stage.is_empty() {
             return Ok(None);
         }
-        let made = self.commit(stage.base, &stage.layers, options)?;
+        let options = CommitOptions { stage: Some(&stage.id), ..options.clone() };
+        let made = self.commit(stage.base, &stage.layers, &options)?;
         // Layers that came to nothing have been dealt with as well.
-        match (self.write_stage(&Stage::default()), made) {
+        match (self.clear_stage(), made) {
             (Err(source), Some(commit)) => {
                 Err(Error::StageKept { commit, source: Box::new(source) })
             }
@@ -77,10 +126,7 @@ impl Store {
     pub fn write_stage(&self, stage: &Stage) -> Result<()> {
         let path = self.stage_path();
         if stage.is_empty() {
-            self.disk().remove_file(&path)?;
-            let what = || "the stage is empty".to_owned();
-            let dir = path.parent().unwrap_or(self.root());
-            return self.disk().sync_dir(dir).map_err(|error| error.unsure(what()));
+            return self.clear_stage();
         }
         let bytes = serde_json::to_vec(stage).map_err(|e| Error::damaged(path.display(), e))?;
         self.disk().write(&path, &bytes)

@@ -375,7 +375,7 @@ pub struct Snapshot<'s> {
     tables: [OnceCell<TableSnapshot>; TABLES.len()],
 }
 
-impl Snapshot<'_> {
+impl<'s> Snapshot<'s> {
     /// A table of it.
     pub fn table(&self, table: &'static Table) -> Result<&TableSnapshot> {
         let at = position(table);
@@ -392,7 +392,7 @@ impl Snapshot<'_> {
     }
 
     /// The store it is of.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &'s Store {
         self.store
     }
 }

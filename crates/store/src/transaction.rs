@@ -13,8 +13,9 @@ use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result, RowConflict};
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove, RefName};
 use crate::id::CommitId;
-use crate::limits::{COPIES_CHECKED_ROWS_MAX, FOLD_ROWS_MAX};
-use crate::schema::{ANNOTATIONS, SUBMISSIONS, TABLES, Table};
+use crate::limits::FOLD_ROWS_MAX;
+use crate::reviews;
+use crate::schema::{ANNOTATIONS, REVIEWS, TABLES, Table};
 use crate::snapshot::TableSnapshot;
 use crate::store::{CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path};
 use crate::verify::copies_fault;
@@ -72,8 +73,21 @@ impl<'s> Transaction<'s> {
         Ok(counts)
     }
 
-    /// The changes, durable as objects but named by nothing yet; or the rows in conflict.
+    /// The changes, durable as objects but named by nothing yet; or the rows in conflict. Rows have
+    /// the statuses that reviews give them.
     pub fn finish(self) -> Result<Layer> {
+        let snapshot = self.snapshot;
+        let layer = self.applied()?;
+        let reviewed =
+            snapshot.state(&REVIEWS).rows() > 0 || layer.tables.contains_key(REVIEWS.name);
+        if !reviewed || layer.is_empty() {
+            return Ok(layer);
+        }
+        let stale = reviews::follow(&snapshot.above(std::slice::from_ref(&layer))?, &layer)?;
+        if stale.is_empty() { Ok(layer) } else { snapshot.one_layer(&[layer, stale]) }
+    }
+
+    fn applied(self) -> Result<Layer> {
         if self.conflicts.is_empty() {
             return Ok(self.layer);
         }
@@ -81,10 +95,67 @@ impl<'s> Transaction<'s> {
     }
 }
 
+impl<'s> Snapshot<'s> {
+    /// The tables with further layers on top.
+    pub fn above(&self, layers: &[Layer]) -> Result<Snapshot<'s>> {
+        let all: Vec<Layer> = self.layers.iter().chain(layers).cloned().collect();
+        self.store().snapshot(self.commit, &all)
+    }
+
+    /// Makes layers on this snapshot into one. What a single one of them did to a table stays.
+    pub(crate) fn one_layer(&self, layers: &[Layer]) -> Result<Layer> {
+        let mut transaction = Transaction::new(self);
+        for table in TABLES {
+            let of_table = |layer: &&Layer| layer.tables.contains_key(table.name);
+            match layers.iter().filter(of_table).collect::<Vec<_>>()[..] {
+                [] => {}
+                [only] => {
+                    let change = only.tables[table.name].clone();
+                    transaction.layer.tables.insert(table.name.to_owned(), change);
+                    if table == &ANNOTATIONS {
+                        transaction.layer.meta = only.meta.clone();
+                    }
+                }
+                _ => drop(transaction.apply(table, self.net_of_layers(layers, table)?)?),
+            }
+        }
+        let mut layer = transaction.applied()?;
+        layer.meta.sources = layers.iter().flat_map(|l| l.meta.sources.clone()).collect();
+        Ok(layer)
+    }
+
+    /// The net change of layers on one table.
+    pub fn net_of_layers(
+        &self,
+        layers: &[Layer],
+        table: &'static Table,
+    ) -> Result<DeltaStream<'static>> {
+        let objects = self.store().objects();
+        let changes: Vec<_> = layers.iter().filter_map(|l| l.tables.get(table.name)).collect();
+        if let [change] = changes[..] {
+            return read_change(objects, table, change);
+        }
+        let touched = changes.iter().map(|c| c.counts.total()).fold(0, u64::saturating_add);
+        if touched > FOLD_ROWS_MAX {
+            // More rows than memory should hold: snapshots compared, batch by batch.
+            let above = self.above(layers)?;
+            return compare(table, self.table(table)?.scan()?, above.table(table)?.scan()?);
+        }
+        let mut fold = Fold::new(table);
+        for change in changes {
+            for delta in read_change(objects, table, change)? {
+                fold.push(delta?)?;
+            }
+        }
+        fold.finish()
+    }
+}
+
 /// A check of what is about to be published; it may refuse.
 pub type Guard<'g> = &'g dyn Fn(&Store, &ChangeRecord) -> Result<()>;
 
 /// What a commit says besides its changes.
+#[derive(Clone)]
 pub struct CommitOptions<'o> {
     /// The branch that is moved; none: the one that `HEAD` names now.
     pub branch: Option<RefName>,
@@ -98,6 +169,8 @@ pub struct CommitOptions<'o> {
     pub code_commit: Option<String>,
     /// The reflog's word for what happens: `commit`, `import`, `revert`.
     pub action: &'o str,
+    /// The id of the stage that is committed.
+    pub stage: Option<&'o str>,
     /// Checks that run right before the ref moves.
     pub guards: &'o [Guard<'o>],
 }
@@ -202,56 +275,16 @@ impl Store {
         layers: &[Layer],
         head: Option<CommitId>,
     ) -> Result<Layer> {
-        let target = self.snapshot(head, &[])?;
+        let (target, base) = (self.snapshot(head, &[])?, self.snapshot(base, &[])?);
         let mut transaction = Transaction::new(&target);
         for table in TABLES {
-            let deltas = self.net_of_layers(base, layers, table)?;
-            transaction.apply(table, deltas)?;
+            transaction.apply(table, base.net_of_layers(layers, table)?)?;
         }
         let mut layer = transaction.finish()?;
         for source in layers.iter().flat_map(|layer| &layer.meta.sources) {
             layer.meta.sources.push(source.clone());
         }
         Ok(layer)
-    }
-
-    /// The net change of layers on one table.
-    pub fn net_of_layers(
-        &self,
-        base: Option<CommitId>,
-        layers: &[Layer],
-        table: &'static Table,
-    ) -> Result<DeltaStream<'static>> {
-        let changes: Vec<_> = layers.iter().filter_map(|l| l.tables.get(table.name)).collect();
-        let touched = |c: &&crate::change::TableChange| c.counts.total();
-        if let [change] = changes[..] {
-            return read_change(self.objects(), table, change);
-        }
-        if changes.iter().map(touched).fold(0, u64::saturating_add) > FOLD_ROWS_MAX {
-            return self.collected(base, layers, table);
-        }
-        let mut fold = Fold::new(table);
-        for change in changes {
-            for delta in read_change(self.objects(), table, change)? {
-                fold.push(delta?)?;
-            }
-        }
-        fold.finish()
-    }
-
-    /// The net change of more rows than memory should hold: snapshots compared, batch by batch.
-    fn collected(
-        &self,
-        base: Option<CommitId>,
-        layers: &[Layer],
-        table: &'static Table,
-    ) -> Result<DeltaStream<'static>> {
-        let state = |layers: &[Layer]| -> Result<_> {
-            Ok(self.snapshot(base, layers)?.state(table).clone())
-        };
-        let old = self.table(table, state(&[])?)?.scan()?;
-        let new = self.table(table, state(layers)?)?.scan()?;
-        compare(table, old, new)
     }
 
     /// Makes a commit and moves the ref to it. `None` where it would change nothing.
@@ -269,6 +302,7 @@ impl Store {
             tables: layer.tables.clone(),
             policies: layer.meta.public_policies(),
             meta: Some(self.put_meta(&layer.meta)?),
+            stage: options.stage.map(str::to_owned),
         };
         let tree = self.tree_files(head, &record, rewrites)?;
         if record.is_empty() && tree.rewritten.is_empty() {
@@ -307,13 +341,8 @@ impl Store {
     }
 
     /// Refuses annotations that say otherwise than their submissions who decided, under which
-    /// policy, and whether it is gold. Larger changes come from importers, which copy these facts
-    /// themselves; `verify` checks all.
+    /// policy, and whether it is gold.
     fn check_copies(&self, head: Option<CommitId>, layer: &Layer) -> Result<()> {
-        let touched = |table: &Table| layer.tables.get(table.name).map_or(0, |c| c.counts.total());
-        if touched(&ANNOTATIONS).saturating_add(touched(&SUBMISSIONS)) > COPIES_CHECKED_ROWS_MAX {
-            return Ok(());
-        }
         let after = self.snapshot(head, std::slice::from_ref(layer))?;
         match copies_fault(&after, &layer.tables)? {
             Some(what) => Err(Error::BadRows { table: ANNOTATIONS.name, what }),

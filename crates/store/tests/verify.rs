@@ -21,7 +21,7 @@ use glossator_store::fs::Disk;
 use glossator_store::schema::*;
 use glossator_store::segment::{CHANGED, ORIGIN, SegmentKind, SegmentRef, segment_schema};
 use glossator_store::verify::{Finding, FindingKind, VerifyReport};
-use glossator_store::{CommitId, Digest, Stage, Store};
+use glossator_store::{CommitId, Digest, Error, Stage, Store};
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -544,7 +544,7 @@ fn f24_rows_repeat_their_submission() {
 fn f25_the_stage_reads_and_fits_its_base() {
     let bench = Bench::new();
     let layers = bench.layer(&[(&ITEMS, items(&[("d", 40), ("a", 11)]))]);
-    let mut stage = Stage { base: Some(bench.head()), layers };
+    let mut stage = Stage::new(Some(bench.head()), layers).unwrap();
     bench.store.write_stage(&stage).unwrap();
     assert_eq!(verify(&bench.store).findings, []);
     fs::write(bench.path("stage/shared.json"), "{").unwrap();
@@ -645,6 +645,56 @@ fn f22_the_trailer_names_tables_that_were_written_anew() {
     only(&bench.store, "F22", FindingKind::Inconsistent);
 }
 
+#[test]
+fn f29_rows_have_the_status_that_their_reviews_give() {
+    let bench = Bench::new();
+    // The content of the one answer of `a` at HEAD: 22 + 2 bytes of field, kind, label, negative.
+    let content = b"\x18\x08\x05class\x0a\x06choice\x0b\x05truck\x0c\x00";
+    let digest = Digest::of(content).to_string();
+    let forge = |decision: &str, digest: &str| {
+        let mut reviews = ReviewsBuilder::default();
+        reviews.push(&ReviewRow {
+            item_id: "a",
+            review_id: "r",
+            source: "s",
+            submission_id: Some("annotation/1"),
+            reviewer_id: "rev",
+            decision,
+            digest: Some(digest),
+            ..ReviewRow::default()
+        });
+        let added = vec![bench.segment(&REVIEWS, SegmentKind::Rows, &reviews.finish())];
+        let change = TableChange { added, counts: counts(1, 0, 0), rows: 1, ..Default::default() };
+        bench.forge_change(&REVIEWS, change);
+    };
+    forge("rejected", &digest);
+    let found = only(&bench.store, "F29", FindingKind::Row);
+    assert!(found.detail.contains("`rejected`"), "{found:?}");
+    // One of other content says nothing of these rows.
+    forge("rejected", &Digest::of(b"other").to_string());
+    assert_eq!(verify(&bench.store).findings, []);
+}
+
+#[test]
+fn a_segment_of_a_later_schema_is_refused_by_readers() {
+    let bench = Bench::new();
+    let head = bench.reforge(|files| {
+        let file = files.get_mut("tables/annotations.jsonl").unwrap();
+        *file = file.replacen("\"schema\":1", "\"schema\":2", 1);
+    });
+    let refused = [
+        bench.store.table_state(head, &ANNOTATIONS).unwrap_err(),
+        bench.store.snapshot(Some(head), &[]).unwrap_err(),
+    ];
+    for error in refused {
+        assert!(
+            matches!(&error, Error::NewerFormat { feature } if feature == "schema 2"),
+            "{error}"
+        );
+    }
+    assert!(bench.store.table_state(head, &ITEMS).is_ok());
+}
+
 /// SplitMix64: the same flips in every run.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -720,7 +770,7 @@ fn every_flipped_bit_is_found_or_harmless_and_no_read_is_wrong() {
     let name = "v1".parse().unwrap();
     bench.store.make_ref(true, &name, bench.head(), &who(), Some("The first")).unwrap();
     let layers = bench.layer(&[(&ANNOTATIONS, annotations(&[("d", "class", "car")]))]);
-    bench.store.write_stage(&Stage { base: Some(bench.head()), layers }).unwrap();
+    bench.store.write_stage(&Stage::new(Some(bench.head()), layers).unwrap()).unwrap();
     let sound = contents(&bench.store, bench.head()).unwrap();
     assert_eq!(verify(&bench.store).findings, []);
     let mut files = Vec::new();
@@ -777,7 +827,7 @@ mod gc {
         let staged = bench.layer(&[(&ITEMS, items(&[("staged", 1)]))]);
         let lost = lost[0].tables["items"].added[0].segment;
         let kept = staged[0].tables["items"].added[0].segment;
-        bench.store.write_stage(&Stage { base: Some(bench.head()), layers: staged }).unwrap();
+        bench.store.write_stage(&Stage::new(Some(bench.head()), staged).unwrap()).unwrap();
         let plan = bench.store.plan_gc().unwrap();
         assert_eq!(plan.objects.iter().map(|o| o.object).collect::<Vec<_>>(), [lost]);
         // Its key index, its alias index and its row cache.
@@ -816,7 +866,7 @@ mod gc {
         let layers = bench.layer(&[(&ITEMS, items(&[("d", 1)]))]);
         let plan = bench.store.plan_gc().unwrap();
         assert_eq!(plan.objects.len(), 1);
-        bench.store.write_stage(&Stage { base: Some(bench.head()), layers }).unwrap();
+        bench.store.write_stage(&Stage::new(Some(bench.head()), layers).unwrap()).unwrap();
         assert_eq!(bench.store.run_gc(plan).unwrap().objects, 0);
         assert_eq!(verify(&bench.store).findings, []);
     }

@@ -115,6 +115,7 @@ pub fn options() -> CommitOptions<'static> {
         committer: identity(),
         code_commit: None,
         action: "commit",
+        stage: None,
         guards: &[],
     }
 }

@@ -247,7 +247,7 @@ pub fn base(dir: &Path) -> Result<Model> {
     store.delete_ref(false, &logged, &who)?;
     pack_ref(&store, "packed")?;
     let staged = layers(&store, Some(second), &[], &[("x", "cat")])?;
-    store.write_stage(&Stage { base: Some(second), layers: staged })?;
+    store.write_stage(&Stage::new(Some(second), staged)?)?;
     drop(store.people()?);
 
     let one = Tip::default().then("first", &[("a", "cat"), ("b", "dog")]);
@@ -308,6 +308,7 @@ fn options<'o>(branch: Option<RefName>, message: &'o str) -> CommitOptions<'o> {
         committer: identity(),
         code_commit: None,
         action: "commit",
+        stage: None,
         guards: &[],
     }
 }
@@ -372,7 +373,7 @@ fn commit_stage(disk: &Disk, dir: &Path) -> Result<()> {
 fn restore(disk: &Disk, dir: &Path) -> Result<()> {
     let store = open(disk, dir)?;
     let _lock = store.lock_stage()?;
-    store.write_stage(&Stage::default())
+    store.clear_stage()
 }
 
 fn direct(disk: &Disk, dir: &Path) -> Result<()> {

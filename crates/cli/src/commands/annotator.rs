@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::{Args, Subcommand};
+use glossator_store::Stage;
 use glossator_store::intake::{Intake, IntakeOptions};
 use glossator_store::schema::{
     ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, Annotators, AnnotatorsBuilder,
@@ -140,14 +141,8 @@ fn join(context: &mut Context, alias: &str, of: &str) -> Result<u8> {
     let made = if layers.is_empty() {
         None
     } else {
-        context.commit(
-            &store,
-            store.branch()?,
-            Some(base),
-            &layers,
-            "Join two annotator ids",
-            "annotator",
-        )?
+        let stage = Stage::new(Some(base), layers)?;
+        context.commit(&store, store.branch()?, &stage, "Join two annotator ids", "annotator")?
     };
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made }))?;

@@ -53,6 +53,7 @@ pub(crate) fn run(context: &mut Context, args: &CompactArgs) -> Result<u8> {
             committer,
             code_commit: code_commit(store.root().parent().unwrap_or(store.root())),
             action: "compact",
+            stage: None,
             guards: &[],
         })?
     };

@@ -77,7 +77,7 @@ pub(crate) fn run(context: &mut Context, args: &DiffArgs) -> Result<u8> {
 fn deltas(store: &Store, args: &DiffArgs, table: &'static Table) -> Result<DeltaStream<'static>> {
     let Some(old) = &args.old else {
         let stage = store.stage()?;
-        return Ok(store.net_of_layers(stage.base, &stage.layers, table)?);
+        return Ok(store.snapshot(stage.base, &[])?.net_of_layers(&stage.layers, table)?);
     };
     let old = resolve(store, Some(old))?;
     let new = resolve(store, args.new.as_deref())?;

@@ -21,6 +21,10 @@ pub(crate) struct GcArgs {
 
 pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
     let store = context.store()?;
+    if !args.dry_run {
+        let _stage_lock = store.lock_stage()?;
+        store.clear_committed_stage()?;
+    }
     let plan = store.plan_gc()?;
     if !context.json {
         let out = context.out();

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use clap::Args;
-use glossator_store::Stage;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -28,7 +27,7 @@ pub(crate) fn run(context: &mut Context, args: &RestoreArgs) -> Result<u8> {
     let _writing = store.writing()?;
     // Also where it cannot be read: that is when it must go.
     let layers = store.stage().map_or(1, |stage| stage.layers.len());
-    store.write_stage(&Stage::default())?;
+    store.clear_stage()?;
     if context.json {
         context.json_line(&serde_json::json!({ "forgotten": layers }))?;
     } else if layers == 0 {

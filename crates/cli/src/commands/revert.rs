@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use clap::Args;
-use glossator_store::Transaction;
 use glossator_store::change::read_change;
 use glossator_store::delta::DeltaStream;
 use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, Table};
+use glossator_store::{Stage, Transaction};
 
 use crate::context::{Context, head, resolve};
 use crate::error::Result;
@@ -49,7 +49,8 @@ pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
         .message
         .clone()
         .unwrap_or_else(|| format!("Revert \"{title}\"\n\nThis undoes commit {commit}."));
-    let made = context.commit(&store, store.branch()?, Some(base), &[layer], &message, "revert")?;
+    let stage = Stage::new(Some(base), vec![layer])?;
+    let made = context.commit(&store, store.branch()?, &stage, &message, "revert")?;
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made, "reverted": commit }))?;
         return Ok(0);

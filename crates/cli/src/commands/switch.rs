@@ -29,6 +29,8 @@ pub(crate) fn run(context: &mut Context, args: &SwitchArgs) -> Result<u8> {
         return Err(CliError::input("something is staged on this branch")
             .hint("commit it with `gloss commit -m …`, or forget it: `gloss restore --staged`"));
     }
+    // Told by the commits of this branch alone.
+    store.clear_committed_stage()?;
     let name: RefName = args.branch.parse()?;
     let (_, who) = context.identities(&store)?;
     if args.create {

@@ -21,6 +21,8 @@ pub(super) struct Review {
     pub decision: String,
     pub at: Option<i64>,
     pub seq: Option<i32>,
+    /// Whether it is of what the submission says now.
+    pub current: bool,
     pub extra: Map<String, Value>,
 }
 
@@ -36,6 +38,14 @@ pub(super) fn state<'a>(map: &Map<String, Value>, reviews: &'a [Review]) -> &'a 
             let last = reviews.iter().max_by_key(|review| review.round);
             last.map_or("submitted", |review| review.decision.as_str())
         }
+    }
+}
+
+/// Marks the review of what the submission says now: the last one, if it left it in its state.
+/// What the ones before it were about is not in the file.
+pub(super) fn mark_current(state: &str, reviews: &mut [Review]) {
+    if let Some(last) = reviews.iter_mut().max_by_key(|review| review.round) {
+        last.current = last.decision == state;
     }
 }
 
@@ -97,7 +107,8 @@ fn read_one(
     let at = map.get("created_at").and_then(Value::as_str).and_then(time::micros);
     let (round, decision) = (None, decision.to_owned());
     let seq = i32::try_from(index).ok();
-    let mut review = Review { id, round, reviewer, decision, at, seq, extra: Map::new() };
+    let (current, extra) = (false, Map::new());
+    let mut review = Review { id, round, reviewer, decision, at, seq, current, extra };
     let source = Value::Object(people.hide(map)?);
     let rendered = Value::Object(review.render(submission));
     if let Some(Value::Object(rest)) = js::residual(&rendered, &source) {
@@ -120,6 +131,7 @@ impl Review {
             decision: row.decision.to_owned(),
             at: row.at,
             seq: row.seq,
+            current: false,
             extra: super::extra_of(row.extra),
         }
     }

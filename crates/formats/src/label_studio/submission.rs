@@ -126,10 +126,11 @@ pub(super) fn read(
     if head.id.len() > super::ID_BYTES_MAX {
         return Err(Fault::new(&format!("{path}.id"), "the id is longer than 1 KiB").into());
     }
-    let reviews = review::read(map, &head.id, &path, people)?;
+    let mut reviews = review::read(map, &head.id, &path, people)?;
     if head.state == "submitted" {
         head.state = review::state(map, &reviews).to_owned();
     }
+    review::mark_current(&head.state, &mut reviews);
     if !sort.is_full(map) {
         head.extra.insert(BARE.to_owned(), Value::Bool(true));
     }

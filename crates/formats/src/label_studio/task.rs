@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use glossator_store::reviews::AS_GIVEN;
 use glossator_store::schema::{
     AnnotationRow, AnnotationsBuilder, ItemRow, ItemsBuilder, ReviewRow, ReviewsBuilder,
     SubmissionRow, SubmissionsBuilder,
@@ -378,6 +379,7 @@ impl Builders {
                 reviewer_id: &review.reviewer,
                 decision: &review.decision,
                 at: review.at,
+                digest: review.current.then_some(AS_GIVEN),
                 seq: review.seq,
                 extra: extra.as_deref(),
                 ..ReviewRow::default()

@@ -52,6 +52,9 @@ pub struct ChangeRecord {
     pub policies: BTreeMap<String, Counts>,
     /// The object with counts by person and label and the sources, which may be erased.
     pub meta: Option<Digest>,
+    /// The id of the stage that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
 }
 
 impl ChangeRecord {

@@ -57,8 +57,12 @@ impl<'s> Direct<'s> {
         }
         self.last = last.map(|(item, id)| (item.to_owned(), id.to_owned()));
         self.rows += rows.len() as u64;
-        let delta = settle.by_key(batch)?;
-        transaction.push(&mut self.writer, &delta)
+        let mut rest = Some(batch);
+        while let Some(batch) = rest.take() {
+            let delta = settle.by_key(batch, &mut rest)?;
+            transaction.push(&mut self.writer, &delta)?;
+        }
+        Ok(())
     }
 
     /// Ends the table.

@@ -9,7 +9,7 @@ use super::settle::{Seen, Settle, repeated};
 use super::spool::{Spool, sorted};
 use super::{IntakeOptions, Intaken, check_rows};
 use crate::change::only_old;
-use crate::delta::{DeltaBatch, DeltaStream};
+use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result};
 use crate::schema::{ANNOTATIONS, ColumnView};
 use crate::segment::BatchStream;
@@ -66,10 +66,10 @@ impl<'s> Edits<'s> {
     /// nothing should be staged.
     pub fn finish(mut self) -> Result<(Intaken, Refused)> {
         let mut made = Intaken::default();
+        made.counts.insert(ANNOTATIONS.name, Counts::default());
         let mut refused = Refused::default();
         for (columns, (schema, mut spool)) in std::mem::take(&mut self.spools) {
-            let above =
-                self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            let above = self.snapshot.above(&made.layers)?;
             let mut transaction = Transaction::new(&above);
             let rows = sorted(spool.read()?, schema, ANNOTATIONS.key_len)?;
             let mut seen = Seen::new(false);
@@ -85,25 +85,20 @@ impl<'s> Edits<'s> {
                 edit: self.edit,
                 columns,
                 last: None,
+                rest: None,
             };
-            let counts = transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
-            *made.counts.entry(ANNOTATIONS.name).or_default() += counts;
+            transaction.apply(&ANNOTATIONS, step.deltas(rows, &mut refused))?;
             made.layers.push(transaction.finish()?);
             // However large: edits come from people, not from an importer.
-            let after =
-                self.snapshot.store().snapshot(self.snapshot.commit, &self.layers(&made))?;
+            let after = self.snapshot.above(&made.layers)?;
             if let Some(layer) = made.layers.last()
                 && let Some(what) = copies_fault(&after, &layer.tables)?
             {
                 return Err(Error::BadRows { table: ANNOTATIONS.name, what });
             }
         }
-        made.layers.retain(|layer| !layer.is_empty());
+        made.join_layers(self.snapshot)?;
         Ok((made, refused))
-    }
-
-    fn layers(&self, made: &Intaken) -> Vec<crate::store::Layer> {
-        self.snapshot.layers.iter().chain(&made.layers).cloned().collect()
     }
 }
 
@@ -115,17 +110,32 @@ struct Step<'a> {
     edit: Edit,
     columns: Vec<usize>,
     last: Option<(String, String)>,
+    /// Rows whose live rows had no room in the batch before.
+    rest: Option<RecordBatch>,
 }
 
 impl<'a> Step<'a> {
-    fn deltas(mut self, rows: BatchStream<'a>, refused: &'a mut Refused) -> DeltaStream<'a> {
-        Box::new(rows.map(move |batch| self.edit(batch?, refused)))
+    fn deltas(mut self, mut rows: BatchStream<'a>, refused: &'a mut Refused) -> DeltaStream<'a> {
+        Box::new(std::iter::from_fn(move || {
+            let batch = self.rest.take().map(Ok).or_else(|| rows.next())?;
+            Some(batch.and_then(|batch| self.edit(batch, refused)))
+        }))
     }
 
-    fn edit(&mut self, rows: RecordBatch, refused: &mut Refused) -> Result<DeltaBatch> {
-        let keys = self.keys(&rows)?;
+    fn edit(&mut self, mut rows: RecordBatch, refused: &mut Refused) -> Result<DeltaBatch> {
+        let all = rows.clone();
+        let mut keys = self.keys(&all)?;
+        let mut found = self.settle.base.locate(keys.iter().copied())?;
+        let live: Vec<Located> = found.iter().flatten().copied().collect();
+        let room = self.settle.base.fetch_max(&live)?;
+        if let Some((cut, _)) = found.iter().enumerate().filter(|(_, at)| at.is_some()).nth(room) {
+            self.rest = Some(rows.slice(cut, rows.num_rows() - cut));
+            self.last = None;
+            rows = rows.slice(0, cut);
+            keys.truncate(cut);
+            found.truncate(cut);
+        }
         let key = |row: usize| keys[row];
-        let found = self.settle.base.locate((0..rows.num_rows()).map(key))?;
         let mut since = vec![false; rows.num_rows()];
         if let Some((base, before)) = self.then {
             let was = base.locate((0..rows.num_rows()).map(key))?;

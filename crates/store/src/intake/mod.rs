@@ -29,7 +29,10 @@ use crate::change::SourceFile;
 use crate::delta::{Counts, DeltaStream};
 use crate::error::{Error, Result};
 use crate::limits::ID_BYTES_MAX;
-use crate::schema::{ANNOTATIONS, CellType, ColumnView, ITEMS, SUBMISSIONS, TABLES, Table};
+use crate::reviews;
+use crate::schema::{
+    ANNOTATIONS, CellType, ColumnView, ITEMS, REVIEWS, SUBMISSIONS, TABLES, Table,
+};
 use crate::segment::BatchStream;
 use crate::store::{Layer, Snapshot};
 use crate::transaction::Transaction;
@@ -75,7 +78,7 @@ impl Default for IntakeOptions {
 /// What an intake made.
 #[derive(Debug, Default)]
 pub struct Intaken {
-    /// Layers on the snapshot, in order; empty where nothing changed.
+    /// The layer on the snapshot; none where nothing changed.
     pub layers: Vec<Layer>,
     /// Rows read, by table.
     pub rows: BTreeMap<&'static str, u64>,
@@ -186,9 +189,15 @@ impl<'s> Intake<'s> {
         let missing = RefCell::default();
         for table in TABLES {
             match self.spools.get(table.name) {
-                Some(spool) => drop(made.rows.insert(table.name, spool.rows)),
+                Some(spool) => {
+                    made.rows.insert(table.name, spool.rows);
+                    made.counts.insert(table.name, Counts::default());
+                }
                 None if table == &ANNOTATIONS && !self.removals.is_empty() => {}
                 None => continue,
+            }
+            if table == &REVIEWS {
+                continue;
             }
             let rows = shared.rename(table, named(&names, &mut self.spools, table)?);
             let settle = Settle::new(self.snapshot.table(table)?, self.options, &mut seen);
@@ -200,7 +209,7 @@ impl<'s> Intake<'s> {
                 let sorted = spool::sorted(rows, table.arrow(), table.key_len)?;
                 settle.upserts(sorted)
             };
-            made.counts.insert(table.name, transaction.apply(table, deltas)?);
+            transaction.apply(table, deltas)?;
         }
         made.gold_without_answers = unanswered.get();
         made.missing = missing.into_inner();
@@ -209,12 +218,24 @@ impl<'s> Intake<'s> {
             let answered = named(&names, &mut self.spools, &ANNOTATIONS)?;
             let answered = submissions::with_rows(shared.rename(&ANNOTATIONS, answered))?;
             let given = shared.rename(&SUBMISSIONS, named(&names, &mut self.spools, &SUBMISSIONS)?);
-            made.add(submissions::empty(self.snapshot, &made.layers, given, &answered)?);
+            made.layers.push(submissions::empty(self.snapshot, &made.layers, given, &answered)?);
+        }
+        if let Some(&rows) = made.rows.get(REVIEWS.name) {
+            // Last: a review is of what the import made of the rows.
+            let above = self.snapshot.above(&made.layers)?;
+            let reviews = shared.rename(&REVIEWS, named(&names, &mut self.spools, &REVIEWS)?);
+            let reviews = spool::sorted(reviews, REVIEWS.arrow(), REVIEWS.key_len)?;
+            let reviews = reviews::with_digests(above.table(&ANNOTATIONS)?, rows, reviews)?;
+            let settle = Settle::new(above.table(&REVIEWS)?, self.options, &mut seen);
+            let mut transaction = Transaction::new(&above);
+            transaction.apply(&REVIEWS, settle.upserts(reviews))?;
+            made.layers.push(transaction.finish()?);
         }
         if self.options.prune {
-            made.add(seen.prune(self.snapshot, &made.layers)?);
+            let pruned = seen.prune(self.snapshot, &made.layers)?;
+            made.layers.push(pruned);
         }
-        made.layers.retain(|layer| !layer.is_empty());
+        made.join_layers(self.snapshot)?;
         if let Some(first) = made.layers.first_mut() {
             first.meta.sources = self.sources;
         }
@@ -223,14 +244,19 @@ impl<'s> Intake<'s> {
 }
 
 impl Intaken {
-    /// Puts a further layer on top and counts it.
-    fn add(&mut self, layer: Layer) {
-        for (table, change) in &layer.tables {
+    /// Makes the layers one, and counts what it does: a row may be touched by several.
+    fn join_layers(&mut self, snapshot: &Snapshot<'_>) -> Result<()> {
+        self.layers.retain(|layer| !layer.is_empty());
+        if self.layers.len() > 1 {
+            self.layers = vec![snapshot.one_layer(&self.layers)?];
+            self.layers.retain(|layer| !layer.is_empty());
+        }
+        for (table, change) in self.layers.iter().flat_map(|layer| &layer.tables) {
             if let Some(table) = Table::by_name(table) {
-                *self.counts.entry(table.name).or_default() += change.counts;
+                self.counts.insert(table.name, change.counts);
             }
         }
-        self.layers.push(layer);
+        Ok(())
     }
 }
 

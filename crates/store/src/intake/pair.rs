@@ -32,6 +32,8 @@ pub const OVERLAP_MIN: f64 = 0.5;
 pub(super) struct Pairing<'a> {
     settle: Settle<'a>,
     items: WholeItems<'a>,
+    /// Rows whose live rows had no room in the batch before.
+    rest: Option<RecordBatch>,
     /// Counts items with a reference answer that nobody else answered.
     unanswered: &'a Cell<u64>,
 }
@@ -42,24 +44,28 @@ impl<'a> Pairing<'a> {
         rows: BatchStream<'a>,
         unanswered: &'a Cell<u64>,
     ) -> Self {
-        Self { settle, items: WholeItems::new(rows), unanswered }
+        Self { settle, items: WholeItems::new(rows), rest: None, unanswered }
     }
 
     fn next_delta(&mut self) -> Result<Option<DeltaBatch>> {
-        let Some(batch) = self.items.next().transpose()? else { return Ok(None) };
+        let next = match self.rest.take() {
+            Some(rest) => Some(rest),
+            None => self.items.next().transpose()?,
+        };
+        let Some(batch) = next else { return Ok(None) };
         let stated = {
             let rows = Annotations::new(&batch);
             (0..rows.len()).all(|row| !rows.annotation_id(row).is_empty())
         };
         if stated {
             let sorted = sorted_by_key(batch)?;
-            return self.settle.by_key(sorted).map(Some);
+            return self.settle.by_key(sorted, &mut self.rest).map(Some);
         }
         self.pair(&batch).map(Some)
     }
 
-    fn pair(&mut self, batch: &RecordBatch) -> Result<DeltaBatch> {
-        let new = Annotations::new(batch);
+    fn pair(&mut self, whole: &RecordBatch) -> Result<DeltaBatch> {
+        let new = Annotations::new(whole);
         let mut starts: Vec<usize> = (0..new.len())
             .filter(|&row| row == 0 || new.item_id(row) != new.item_id(row - 1))
             .collect();
@@ -73,6 +79,18 @@ impl<'a> Pairing<'a> {
         }
         live_starts.push(located.len());
         starts.push(new.len());
+        // Whole items whose live rows a batch may hold; one at least.
+        let room = self.settle.base.fetch_max(&located)?;
+        let items = live_starts.partition_point(|&end| end <= room).saturating_sub(1).max(1);
+        let end = starts.get(items).copied().unwrap_or(new.len());
+        if end < new.len() {
+            self.rest = Some(whole.slice(end, new.len() - end));
+            starts.truncate(items + 1);
+            live_starts.truncate(items + 1);
+            located.truncate(live_starts[items]);
+        }
+        let batch = &whole.slice(0, end);
+        let new = Annotations::new(batch);
         let old = if located.is_empty() {
             no_rows(&ANNOTATIONS)
         } else {

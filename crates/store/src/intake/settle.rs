@@ -63,8 +63,7 @@ impl Seen {
     /// Removes the live rows of the file's sources that the file did not have.
     pub(super) fn prune(mut self, snapshot: &Snapshot<'_>, layers: &[Layer]) -> Result<Layer> {
         self.rows.values_mut().for_each(|rows| rows.sort_unstable());
-        let below: Vec<Layer> = snapshot.layers.iter().chain(layers).cloned().collect();
-        let above = snapshot.store().snapshot(snapshot.commit, &below)?;
+        let above = snapshot.above(layers)?;
         let mut transaction = Transaction::new(&above);
         for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS, &ITEMS] {
             let base = snapshot.table(table)?;
@@ -144,12 +143,19 @@ impl<'a> Settle<'a> {
     }
 
     /// Rows sorted by key, each the new version of the live row with its key.
-    pub(super) fn upserts(mut self, rows: BatchStream<'a>) -> DeltaStream<'a> {
-        let mut last = None;
-        Box::new(rows.map(move |batch| {
-            let batch = self.without_repeats(batch?, &mut last)?;
-            self.by_key(batch)
-        }))
+    pub(super) fn upserts(mut self, mut rows: BatchStream<'a>) -> DeltaStream<'a> {
+        let (mut last, mut rest) = (None, None);
+        let mut next = move || {
+            let batch = match (rest.take(), &mut rows) {
+                (Some(rest), _) => rest,
+                (None, rows) => match rows.next().transpose()? {
+                    Some(batch) => self.without_repeats(batch, &mut last)?,
+                    None => return Ok(None),
+                },
+            };
+            self.by_key(batch, &mut rest).map(Some)
+        };
+        Box::new(std::iter::from_fn(move || next().transpose()))
     }
 
     /// The first of equal keys; submissions and reviews may not repeat.
@@ -178,18 +184,23 @@ impl<'a> Settle<'a> {
         Ok(take_record_batch(&batch, &UInt32Array::from(keep))?)
     }
 
-    /// Settles rows that are sorted by key and whose keys are apart.
-    pub(super) fn by_key(&mut self, new: RecordBatch) -> Result<DeltaBatch> {
+    /// Settles rows that are sorted by key and whose keys are apart. Where their live rows are more
+    /// than a batch may hold, the rest of them waits.
+    pub(super) fn by_key(
+        &mut self,
+        mut new: RecordBatch,
+        rest: &mut Option<RecordBatch>,
+    ) -> Result<DeltaBatch> {
         if self.base.state.segments.is_empty() {
             let (olds, equal) = (vec![None; new.num_rows()], vec![false; new.num_rows()]);
             return self.settle(new, &no_rows(self.base.table), &olds, &equal, &[]);
         }
-        let located = {
+        let mut located = {
             let rows = Rows::new(self.base.table, &new)?;
             self.base.locate((0..rows.len()).map(|row| rows.key(row)))?
         };
-        located.iter().flatten().for_each(|at| self.note(*at));
-        let mut fetch = Vec::new();
+        let mut fetch: Vec<Located> = Vec::new();
+        let mut places = Vec::new();
         let mut olds = vec![None; new.num_rows()];
         let mut equal = vec![false; new.num_rows()];
         {
@@ -202,9 +213,18 @@ impl<'a> Settle<'a> {
                 } else {
                     olds[row] = Some(fetch.len() as u32);
                     fetch.push(*at);
+                    places.push(row);
                 }
             }
         }
+        let room = self.base.fetch_max(&fetch)?;
+        if let Some(&cut) = places.get(room) {
+            *rest = Some(new.slice(cut, new.num_rows() - cut));
+            new = new.slice(0, cut);
+            located.truncate(cut);
+            fetch.truncate(room);
+        }
+        located.iter().flatten().for_each(|at| self.note(*at));
         let old = self.base.fetch(&fetch)?;
         self.settle(new, &old, &olds, &equal, &[])
     }
@@ -336,6 +356,9 @@ impl<'b> Merged<'b> {
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);
         }
+        if self.table == &REVIEWS {
+            self.keep_reviewed(row, &mut differing);
+        }
         if let Some(extra) = self.extra.filter(|extra| differing.contains(extra))
             && !self.extras.contains_key(&row)
         {
@@ -343,6 +366,17 @@ impl<'b> Merged<'b> {
         }
         // A new place alone is no change.
         differing.iter().any(|column| Some(*column) != self.seq)
+    }
+
+    /// A review stays one of what it was about, whatever came of that; a new verdict is about what
+    /// is there now.
+    fn keep_reviewed(&mut self, row: usize, differing: &mut Vec<usize>) {
+        let columns = (self.table.column("decision"), self.table.column("digest"));
+        let (Some(decision), Some(digest)) = columns else { return };
+        if !differing.contains(&decision) && differing.contains(&digest) {
+            *self.keep_old.entry(row).or_default() |= 1 << digest;
+            differing.retain(|column| *column != digest);
+        }
     }
 
     /// Aliases add up; an item of another source is only filled in, never overwritten.

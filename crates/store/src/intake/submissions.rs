@@ -128,8 +128,7 @@ pub(super) fn empty(
             }
         }
     }
-    let below: Vec<Layer> = snapshot.layers.iter().chain(layers).cloned().collect();
-    let above = snapshot.store().snapshot(snapshot.commit, &below)?;
+    let above = snapshot.above(layers)?;
     let mut transaction = Transaction::new(&above);
     if !gone.is_empty() {
         let rows = sort_by_key(&live.fetch(&gone)?, ANNOTATIONS.key_len)?;

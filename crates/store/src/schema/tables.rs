@@ -258,7 +258,7 @@ table! {
     9 at: Time => Option<i64>, null;
     /// Why.
     10 reason: Text => Option<&'a str>, null;
-    /// Hex digest of the content that was reviewed.
+    /// Hex digest of the content that was reviewed; null where it is not known.
     11 digest: Text => Option<&'a str>, null;
     /// Place in the source, from 0.
     12 seq: Int32 => Option<i32>, null;

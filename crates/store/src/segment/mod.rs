@@ -14,6 +14,7 @@
 
 mod merge;
 mod read;
+mod weight;
 mod write;
 
 use std::collections::HashMap;

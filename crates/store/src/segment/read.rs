@@ -15,6 +15,7 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::weight::Weights;
 use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
 use crate::error::{Error, IoContext, Result};
 use crate::fs::Work;
@@ -35,6 +36,7 @@ pub struct SegmentReader {
     schema: SchemaRef,
     source: Source,
     metadata: ArrowReaderMetadata,
+    weights: Weights,
 }
 
 impl SegmentReader {
@@ -75,10 +77,12 @@ impl SegmentReader {
             let what = format!("it has {} rows instead of {}", file.num_rows(), line.rows);
             return Err(Error::damaged(line.segment, what));
         }
-        let reader =
-            Self { line: line.clone(), objects: objects.clone(), schema, source, metadata };
+        let weights = Weights::new(metadata.metadata());
+        let (line, objects) = (line.clone(), objects.clone());
+        let reader = Self { line, objects, schema, source, metadata, weights };
         if reader.fact(TABLE_KEY) != Some(table.name) {
-            return Err(Error::damaged(line.segment, format!("it is none of `{}`", table.name)));
+            let what = format!("it is none of `{}`", table.name);
+            return Err(Error::damaged(reader.line.segment, what));
         }
         Ok(reader)
     }
@@ -117,6 +121,16 @@ impl SegmentReader {
         }
         let ranges = numbers.iter().map(|&n| n as usize..n as usize + 1);
         self.read(Some(RowSelection::from_consecutive_ranges(ranges, self.line.rows as usize)))
+    }
+
+    /// Bytes that any one decoded row takes at most.
+    pub(crate) fn row_bytes_most(&self) -> usize {
+        self.weights.most
+    }
+
+    /// Bytes that a decoded row takes, about.
+    pub(crate) fn row_bytes_of(&self, row: u32) -> usize {
+        self.weights.of(row)
     }
 
     /// Bytes of a decoded row on average, in the row group where rows are the largest.

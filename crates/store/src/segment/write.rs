@@ -21,7 +21,7 @@ use crate::fs::Disk;
 use crate::id::Digest;
 use crate::key_index::{KeyIndex, KeyRange};
 use crate::limits::{
-    BATCH_ROWS, PAGE_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_CANONICAL_BYTES_MAX,
+    BATCH_ROWS, PAGE_BYTES_MAX, PAGE_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_CANONICAL_BYTES_MAX,
     ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
 };
 use crate::objects::{ObjectWriter, Objects};
@@ -324,6 +324,8 @@ fn properties(table: &Table, seed: &[u8; 32], first: &RecordBatch) -> Result<Wri
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_data_page_size_limit(PAGE_BYTES_MAX)
+        .set_dictionary_page_size_limit(PAGE_BYTES_MAX)
         // Page borders are looked for once a mini-batch.
         .set_write_batch_size(1024)
         .set_statistics_enabled(EnabledStatistics::None)
@@ -364,6 +366,7 @@ mod tests {
     use crate::fs::Disk;
     use crate::schema::{ITEMS, ItemRow, ItemsBuilder};
     use crate::segment::SegmentReader;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
 
     /// 20,000 rows: mostly small, of another size each, and 150 of 300 kB apiece among them.
     fn rows() -> RecordBatch {
@@ -394,6 +397,29 @@ mod tests {
             at += rows;
         }
         writer.finish().unwrap().unwrap()
+    }
+
+    /// What a read of one row decodes: its pages, and the dictionary of each column chunk.
+    #[test]
+    fn a_page_of_large_cells_holds_two_writes_at_most_whatever_the_cells() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::new(Disk::default(), dir.path().join("objects"));
+        let line = written(&objects, &rows(), &[usize::MAX]).line;
+        let bytes = bytes::Bytes::from(objects.read(&line.segment).unwrap());
+        let file = SerializedFileReader::new(bytes).unwrap();
+        let (mut largest, mut pages) = (0, 0);
+        for group in 0..file.num_row_groups() {
+            let group = file.get_row_group(group).unwrap();
+            for column in 0..group.num_columns() {
+                for page in group.get_column_page_reader(column).unwrap() {
+                    largest = largest.max(page.unwrap().buffer().len());
+                    pages += 1;
+                }
+            }
+        }
+        // 150 cells of 300 kB are 45 MB, of which no page holds more than 2 MiB and one cell.
+        assert!((1 << 20..(2 << 20) + 400_000).contains(&largest), "{largest} bytes");
+        assert!(pages > 45_000_000 / (2 << 20), "{pages} pages");
     }
 
     #[test]

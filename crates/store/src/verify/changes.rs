@@ -71,7 +71,8 @@ impl Verifier<'_> {
         }
         self.check_trailer(&commit, &rewritten);
         let snapshot = store.snapshot(Some(id), &[])?;
-        self.check_copies(name, &snapshot, &record.tables)
+        self.check_copies(name, &snapshot, &record.tables)?;
+        self.check_statuses(name, &snapshot, &record.tables)
     }
 
     /// Returns whether segments of the table were written anew.
@@ -110,7 +111,8 @@ impl Verifier<'_> {
 
     /// Checks the layers of the stage, each on the ones before.
     pub(super) fn check_stage(&mut self, named: &Named) -> Result<()> {
-        match self.check_layers(named.stage.base, &named.stage.layers) {
+        let Some(stage) = &named.stage else { return Ok(()) };
+        match self.check_layers(stage.base, &stage.layers) {
             Err(error) => self.find_error(rule::STAGE, STAGE_FILE, error),
             Ok(()) => Ok(()),
         }
@@ -132,6 +134,7 @@ impl Verifier<'_> {
             }
             self.check_meta(STAGE_FILE, &layer.meta, recount);
             self.check_copies(STAGE_FILE, &after, &layer.tables)?;
+            self.check_statuses(STAGE_FILE, &after, &layer.tables)?;
         }
         Ok(())
     }

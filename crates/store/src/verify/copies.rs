@@ -7,8 +7,8 @@ use arrow::array::RecordBatch;
 use super::{Tally, Verifier, rule};
 use crate::change::{TableChange, read_change};
 use crate::error::Result;
+use crate::item_rows::{ItemRows, item_slices};
 use crate::schema::{ANNOTATIONS, Annotations, SUBMISSIONS, Submissions, Table};
-use crate::segment::BatchStream;
 use crate::store::Snapshot;
 
 impl Verifier<'_> {
@@ -19,12 +19,7 @@ impl Verifier<'_> {
         after: &Snapshot<'_>,
         tables: &BTreeMap<String, TableChange>,
     ) -> Result<()> {
-        let states = [&ANNOTATIONS, &SUBMISSIONS].map(|table| after.state(table));
-        let unread = states.iter().any(|state| {
-            state.segments.iter().any(|line| self.is_bad(line.segment))
-                || state.removals.iter().any(|line| self.is_bad(line.removed))
-        });
-        if unread || self.is_bad(name) {
+        if self.is_bad(name) || !self.reads(after, &[&ANNOTATIONS, &SUBMISSIONS]) {
             return Ok(());
         }
         if let Some(detail) = copies_fault(after, tables)? {
@@ -32,81 +27,60 @@ impl Verifier<'_> {
         }
         Ok(())
     }
+
+    /// Whether no object of these tables has a finding.
+    pub(super) fn reads(&self, snapshot: &Snapshot<'_>, tables: &[&'static Table]) -> bool {
+        tables.iter().map(|table| snapshot.state(table)).all(|state| {
+            !state.segments.iter().any(|line| self.is_bad(line.segment))
+                && !state.removals.iter().any(|line| self.is_bad(line.removed))
+        })
+    }
 }
 
 /// Where annotations and submissions that a change touched disagree in the state after it.
+///
+/// What was touched is joined by item with the other table, in the memory of a batch.
 pub(crate) fn copies_fault(
     after: &Snapshot<'_>,
     tables: &BTreeMap<String, TableChange>,
 ) -> Result<Option<String>> {
-    if after.state(&SUBMISSIONS).segments.is_empty() {
+    let mut wrong = Tally::default();
+    if after.state(&SUBMISSIONS).rows() == 0 {
         return Ok(None);
     }
-    let mut wrong = Tally::default();
-    for rows in new_rows(after, &ANNOTATIONS, tables)? {
-        annotations_fit(after, &rows?, &mut wrong)?;
-    }
-    for rows in new_rows(after, &SUBMISSIONS, tables)? {
-        submissions_fit(after, &rows?, &mut wrong)?;
+    for (table, other) in [(&ANNOTATIONS, &SUBMISSIONS), (&SUBMISSIONS, &ANNOTATIONS)] {
+        let Some(change) = tables.get(table.name) else { continue };
+        // Where every annotation is new, each has been joined with its submission.
+        let joined =
+            tables.get(other.name).is_some_and(|change| change.counts.added == change.rows);
+        if other == &ANNOTATIONS && joined {
+            continue;
+        }
+        let mut others = ItemRows::new(after.table(other)?, change.counts.total())?;
+        for delta in read_change(after.store().objects(), table, change)? {
+            for (items, rows) in item_slices(&delta?.new) {
+                let found = others.of(&items)?;
+                match table == &ANNOTATIONS {
+                    true => compare_all(&rows, &found, &mut wrong),
+                    false => compare_all(&found, &rows, &mut wrong),
+                }
+            }
+        }
     }
     Ok(wrong.detail())
 }
 
-/// The new rows of a change of one table; none where it did not change.
-fn new_rows(
-    after: &Snapshot<'_>,
-    table: &'static Table,
-    tables: &BTreeMap<String, TableChange>,
-) -> Result<BatchStream<'static>> {
-    let Some(change) = tables.get(table.name) else { return Ok(Box::new(std::iter::empty())) };
-    let deltas = read_change(after.store().objects(), table, change)?;
-    Ok(Box::new(deltas.map(move |delta| own_columns(table, &delta?.new))))
-}
-
-fn own_columns(table: &Table, batch: &RecordBatch) -> Result<RecordBatch> {
-    Ok(batch.project(&(0..table.columns.len()).collect::<Vec<_>>())?)
-}
-
-/// New annotations against their submissions.
-fn annotations_fit(after: &Snapshot<'_>, rows: &RecordBatch, wrong: &mut Tally) -> Result<()> {
-    let rows = Annotations::new(rows);
-    let with: Vec<(usize, &str)> =
-        (0..rows.len()).filter_map(|row| Some((row, rows.submission_id(row)?))).collect();
-    let submissions = after.table(&SUBMISSIONS)?;
-    let keys = with.iter().map(|(row, submission)| (rows.item_id(*row), *submission));
-    let located = submissions.locate(keys)?;
-    let wanted: Vec<_> = located.iter().flatten().copied().collect();
-    let fetched = own_columns(&SUBMISSIONS, &submissions.fetch(&wanted)?)?;
-    let fetched = Submissions::new(&fetched);
-    let found = with.iter().zip(&located).filter(|(_, at)| at.is_some());
-    for (((row, _), _), submission) in found.zip(0..fetched.len()) {
-        compare(&rows, *row, &fetched, submission, wrong);
-    }
-    Ok(())
-}
-
-/// New content of submissions against the annotations that name them.
-fn submissions_fit(after: &Snapshot<'_>, rows: &RecordBatch, wrong: &mut Tally) -> Result<()> {
-    let rows = Submissions::new(rows);
-    let annotations = after.table(&ANNOTATIONS)?;
-    let mut start = 0;
-    while start < rows.len() {
-        let item = rows.item_id(start);
-        let end = (start..rows.len()).find(|&row| rows.item_id(row) != item).unwrap_or(rows.len());
-        let by_id: HashMap<&str, usize> =
-            (start..end).map(|row| (rows.submission_id(row), row)).collect();
-        let fetched = annotations.fetch(&annotations.locate_item(item)?)?;
-        let fetched = own_columns(&ANNOTATIONS, &fetched)?;
-        let live = Annotations::new(&fetched);
-        for row in 0..live.len() {
-            let submission = live.submission_id(row).and_then(|id| by_id.get(id));
-            if let Some(submission) = submission {
-                compare(&live, row, &rows, *submission, wrong);
-            }
+/// Annotations against the submissions that they name.
+fn compare_all(annotations: &RecordBatch, submissions: &RecordBatch, wrong: &mut Tally) {
+    let (rows, theirs) = (Annotations::new(annotations), Submissions::new(submissions));
+    let key = |row: usize| ((theirs.item_id(row), theirs.submission_id(row)), row);
+    let by_id: HashMap<(&str, &str), usize> = (0..theirs.len()).map(key).collect();
+    for row in 0..rows.len() {
+        let submission = rows.submission_id(row).map(|id| by_id.get(&(rows.item_id(row), id)));
+        if let Some(Some(submission)) = submission {
+            compare(&rows, row, &theirs, *submission, wrong);
         }
-        start = end;
     }
-    Ok(())
 }
 
 fn compare(

@@ -21,6 +21,7 @@ mod copies;
 mod named;
 mod rows;
 mod segments;
+mod statuses;
 
 use std::collections::HashSet;
 
@@ -88,6 +89,7 @@ pub(crate) mod rule {
     pub(crate) const PEOPLE: Rule = Rule("F26", Kind::Malformed);
     pub(crate) const CACHE: Rule = Rule("F27", Kind::Cache);
     pub(crate) const CHECKPOINT: Rule = Rule("F28", Kind::Inconsistent);
+    pub(crate) const STATUSES: Rule = Rule("F29", Kind::Row);
 }
 
 /// One thing that is wrong.

@@ -37,7 +37,7 @@ pub(crate) struct Named {
     pub(crate) segments: HashMap<SegmentUse, Vec<String>>,
     pub(crate) removals: HashMap<RemovalRef, Vec<String>>,
     pub(crate) metas: HashMap<Digest, Vec<String>>,
-    pub(crate) stage: Stage,
+    pub(crate) stage: Option<Stage>,
 }
 
 impl Named {
@@ -210,9 +210,11 @@ impl Verifier<'_> {
     }
 
     fn read_stage(&mut self, named: &mut Named) -> Result<()> {
-        let stage = match self.store.stage() {
+        // Also one that is committed: what it names stays until its file goes.
+        let stage = match self.store.stage_file() {
             Err(error) => return self.find_error(rule::STAGE, STAGE_FILE, error),
-            Ok(stage) => stage,
+            Ok(None) => return Ok(()),
+            Ok(Some(stage)) => stage,
         };
         for (name, change) in stage.layers.iter().flat_map(|layer| &layer.tables) {
             match Table::by_name(name) {
@@ -233,7 +235,7 @@ impl Verifier<'_> {
             let what = format!("its base {base} is no commit of the history");
             self.find(rule::STAGE, STAGE_FILE, what, Vec::new());
         }
-        named.stage = stage;
+        named.stage = Some(stage);
         Ok(())
     }
 }

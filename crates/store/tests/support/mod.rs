@@ -50,6 +50,7 @@ fn options() -> CommitOptions<'static> {
         committer: who(),
         code_commit: None,
         action: "commit",
+        stage: None,
         guards: &[],
     }
 }
@@ -145,20 +146,34 @@ impl Bench {
 
     pub fn commit(&mut self, tables: &[(&'static Table, RecordBatch)]) {
         let layers = self.layer(tables);
-        let base = self.commits.last().copied();
-        self.commits.push(self.store.commit(base, &layers, &options()).unwrap().unwrap());
+        self.commit_layers(&layers);
+    }
+
+    pub fn commit_layers(&mut self, layers: &[Layer]) {
+        let made = self.try_commit(layers, None).unwrap();
+        self.commits.push(made.unwrap());
         self.reopen();
     }
 
-    /// Each command is a process of its own.
-    fn reopen(&mut self) {
-        self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
+    /// Commits layers on `HEAD`, of the stage with that id.
+    pub fn try_commit(
+        &self,
+        layers: &[Layer],
+        stage: Option<&str>,
+    ) -> glossator_store::Result<Option<CommitId>> {
+        let options = CommitOptions { stage, ..options() };
+        self.store.commit(self.commits.last().copied(), layers, &options)
     }
 
     /// A commit of segments that were written anew.
     pub fn compact(&mut self) {
         self.commits.push(self.store.compact(&options()).unwrap().unwrap());
         self.reopen();
+    }
+
+    /// Each command is a process of its own.
+    fn reopen(&mut self) {
+        self.store = Store::open(&Disk::default(), self.store.root()).unwrap();
     }
 
     /// The files of `HEAD`'s tree.
@@ -252,6 +267,7 @@ impl Bench {
             tables: BTreeMap::from([(table.name.to_owned(), change)]),
             policies: BTreeMap::new(),
             meta: Some(self.store.objects().put(&meta).unwrap()),
+            stage: None,
         };
         let facts = self.store.facts();
         let mut files = BTreeMap::from([

@@ -52,6 +52,7 @@ fn commits_of_many_clocks_stand_in_their_order() {
             committer: at(seconds),
             code_commit: None,
             action: "commit",
+            stage: None,
             guards: &[],
         };
         made.push(store.commit(base, &layers, &options).unwrap().unwrap());
