@@ -18,19 +18,19 @@ use glossator_testkit::{TestStore, choice};
 fn rich<'a>(item: &'a str, id: &'a str, long: &'a str, at: usize) -> AnnotationRow<'a> {
     const SHAPES: [&[f64]; 4] = [&[1.5, 2.0], &[], &[-0.0, 3.0], &[0.1, -7.25, 1e300]];
     AnnotationRow {
-        submission_id: (at % 3 == 0).then_some("annotation/1"),
-        geometry: (at % 5 > 0).then_some(SHAPES[at % 4]),
-        unit: (at % 5 > 0).then_some("px"),
+        submission_id: at.is_multiple_of(3).then_some("annotation/1"),
+        geometry: (!at.is_multiple_of(5)).then_some(SHAPES[at % 4]),
+        unit: (!at.is_multiple_of(5)).then_some("px"),
         frame: (at % 7 == 1).then_some(-5),
-        seq: (at % 2 == 0).then_some(at as i32 - 9),
+        seq: at.is_multiple_of(2).then_some(at as i32 - 9),
         refs: (at % 6 == 2).then(|| vec!["a", "", "Größe"]),
-        text: (at % 11 == 3).then_some(if at % 2 == 0 { long } else { "kurz\n" }),
+        text: (at % 11 == 3).then_some(if at.is_multiple_of(2) { long } else { "kurz\n" }),
         number: (at % 4 == 1).then_some(if at % 8 == 1 { -0.0 } else { 4.5 }),
         mask: (at % 9 == 4).then_some(&[0, 255, 7][..]),
         gold: at % 2 == 1,
         created_at: Some(1_700_000_000_000_000 + at as i64),
         extra: (at % 3 == 1).then_some(r#"{"z":1.0,"a":[]}"#),
-        ..choice(item, id, if at % 2 == 0 { "car" } else { "Fußgänger" })
+        ..choice(item, id, if at.is_multiple_of(2) { "car" } else { "Fußgänger" })
     }
 }
 
