@@ -7,9 +7,14 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use glossator_store::fs::Disk;
+use glossator_store::fs::{Disk, Entry, Fs, Lock, Output, RealFs};
 use glossator_store::limits::{PACKS_MAX, SEGMENTS_SMALL_MAX, WORN_ROWS_MIN};
 use glossator_store::removal::Removal;
 use glossator_store::schema::{ANNOTATIONS, AnnotationRow, ColumnView};
@@ -126,6 +131,124 @@ fn a_half_dead_segment_is_written_anew_and_its_removals_go() {
     let count = |label: &str| labels.values().filter(|row| row.0 == label).count();
     assert_eq!((count("car"), count("bus"), count("tram")), (half - 1, half, 1));
     sound(&test.store);
+}
+
+/// A file system on which nothing happens any more after so many steps.
+#[derive(Debug)]
+struct DyingFs(AtomicUsize);
+
+impl DyingFs {
+    fn step(&self) -> io::Result<()> {
+        let less = |left: usize| left.checked_sub(1);
+        let alive = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        alive.map(drop).map_err(|_| io::Error::other("dead"))
+    }
+}
+
+impl Fs for DyingFs {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        RealFs.read(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        RealFs.open(path)
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        self.step()?;
+        RealFs.create_new(path)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        self.step()?;
+        RealFs.append(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        RealFs.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        RealFs.remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        RealFs.create_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        RealFs.sync_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        RealFs.list(path)
+    }
+
+    fn lock(&self, path: &Path, shared: bool) -> io::Result<Lock> {
+        RealFs.lock(path, shared)
+    }
+}
+
+/// Copies a directory; most of those for objects are empty, and are made when they are needed.
+fn copy(from: &Path, to: &Path) {
+    if from.parent().is_none_or(|dir| !dir.ends_with(".gloss/objects")) {
+        std::fs::create_dir_all(to).unwrap();
+    }
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+/// Whatever step it dies at, the commit whose packs are folded is there or not, and all before it.
+#[test]
+fn a_fold_that_dies_half_way_loses_nothing() {
+    let test = TestStore::new();
+    let label = |at: usize| format!("label-{at}");
+    for at in 1..PACKS_MAX {
+        test.import(&[choice("i", "a", &label(at))]).unwrap().unwrap();
+    }
+    let head = test.store.history.head().unwrap().commit.unwrap();
+    let layers = {
+        let snapshot = test.store.snapshot(Some(head), &[]).unwrap();
+        let mut intake = glossator_store::intake::Intake::new(&snapshot, Default::default());
+        intake.rows(&ANNOTATIONS, batch(&[choice("i", "a", &label(PACKS_MAX))])).unwrap();
+        intake.finish().unwrap().layers
+    };
+    let mut outcomes = [0, 0];
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        copy(test.store.root(), dir.path());
+        let disk = Disk::new(Arc::new(DyingFs(AtomicUsize::new(steps))));
+        let made = Store::open(&disk, dir.path()).unwrap().commit(Some(head), &layers, &options());
+        let store = Store::open(&Disk::default(), dir.path()).unwrap();
+        let now = store.history.head().unwrap().commit.unwrap();
+        if let Ok(made) = &made {
+            assert_eq!(*made, Some(now), "it was said to be made");
+        }
+        let length = PACKS_MAX - usize::from(now == head);
+        let walked: Vec<_> = store.history.walk(now).unwrap().map(|c| c.unwrap()).collect();
+        assert_eq!(walked.len(), length, "after {steps} steps");
+        assert_eq!(rows(&store, now)["i"].0, label(length));
+        outcomes[usize::from(now != head)] += 1;
+        let files = std::fs::read_dir(dir.path().join("git/objects/pack")).unwrap().count();
+        // Every git object is read; leftovers are found, and nothing is thought to be damaged.
+        store.run_gc(store.plan_gc().unwrap()).unwrap();
+        if files == 2 {
+            break;
+        }
+    }
+    // It died before the ref moved, and at each of the 64 removals after.
+    assert!(outcomes[0] > 10 && outcomes[1] > 64, "{outcomes:?}");
 }
 
 /// Whoever commits while segments are written anew loses nothing, whoever comes first.
