@@ -44,7 +44,7 @@ impl TestStore {
     /// # Panics
     /// If the temporary directory cannot be made.
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dir = scratch();
         let store = Store::init(&Disk::default(), dir.path()).expect("an empty store");
         Self { dir, store }
     }
