@@ -8,7 +8,7 @@ use glossator_store::fs::Disk;
 use glossator_store::store::STORE_DIR;
 use glossator_store::verify::FindingKind;
 use glossator_store::{Error, Store};
-use glossator_testkit::faults::{FaultFs, Image};
+use glossator_testkit::faults::{Call, FaultFs, Image, Step};
 use glossator_testkit::operations::{
     Between, INIT, Model, OPERATIONS, Operation, base, commit_staged, leftovers, logged_rows,
     upsert,
@@ -96,6 +96,13 @@ impl Bench {
         let told = (operation.run)(&disk, dir);
         if calls.is_dead() { End::Died } else { End::Told(told) }
     }
+}
+
+/// The calls at which something can change: of listings in a row the first alone, since gc lists
+/// 256 directories twice.
+pub fn turns(steps: &[Step]) -> Vec<usize> {
+    let lists = |step: usize| steps[step].call == Call::List;
+    (0..steps.len()).filter(|step| *step == 0 || !(lists(*step) && lists(step - 1))).collect()
 }
 
 /// What is there: an empty model where there is no store.

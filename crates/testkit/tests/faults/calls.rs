@@ -4,7 +4,7 @@ use glossator_testkit::faults::{Call, Errno, Fault, FaultFs, Plan, Step};
 use glossator_testkit::operations::Operation;
 use glossator_testkit::scratch;
 
-use crate::bench::{Bench, End, Seen, Tally, benches, check};
+use crate::bench::{Bench, End, Seen, Tally, benches, check, turns};
 
 /// The calls of an operation that nothing disturbs.
 fn steps(operation: &Operation, bench: &Bench) -> Vec<Step> {
@@ -26,7 +26,9 @@ fn one(operation: &Operation, bench: &Bench, plan: Plan, seen: &mut Seen) -> Res
 fn each(row: &'static str, faults: impl Fn(&Step) -> Vec<(Fault, bool)>, at_least: usize) {
     let (mut tally, mut seen) = (Tally::new(row), Seen::default());
     for (operation, bench) in benches() {
-        for (number, step) in steps(operation, bench).iter().enumerate() {
+        let steps = steps(operation, bench);
+        for number in turns(&steps) {
+            let step = &steps[number];
             for (fault, lasting) in faults(step) {
                 let plan = Plan { step: number, fault, lasting };
                 let case = || format!("{}, {plan:?}, {step:?}", operation.name);

@@ -13,7 +13,7 @@ use glossator_testkit::faults::{FaultFs, Hook, Moment};
 use glossator_testkit::operations::{Between, GARBAGE, Model, OPERATIONS, Operation, Tip, upsert};
 use glossator_testkit::{identity, scratch};
 
-use crate::bench::{Bench, Tally, benches, check};
+use crate::bench::{Bench, End, Seen, Tally, benches, turns};
 
 /// Whoever takes longer than this is in a deadlock.
 const DEADLOCK: Duration = Duration::from_secs(120);
@@ -133,7 +133,11 @@ fn each(
     holds: impl Fn(&Bench, &Told, &Told) -> Vec<Model>,
 ) {
     let (_, bench) = benches().nth(1).expect("a bench");
-    for step in 0.. {
+    let mut disks = Seen::default();
+    let alone = scratch();
+    let calls = FaultFs::counting();
+    assert!(matches!(bench.run(first, &calls, alone.path()), End::Told(Ok(()))));
+    for step in turns(&calls.steps()) {
         let dir = scratch();
         let Some((one, two)) = interleave(bench, first, second, step, dir.path()) else { return };
         let allowed = holds(bench, &one, &two);
@@ -141,7 +145,7 @@ fn each(
             let (first, second) = (first.name, second.name);
             format!("`{second}` at call {step} of `{first}`: {one:?}, {two:?}")
         };
-        tally.count(case, check(dir.path(), &allowed));
+        tally.count(case, disks.check(dir.path(), &allowed));
     }
 }
 
