@@ -1,5 +1,7 @@
 //! What tests share: stores in temporary directories, and rows without ceremony.
 
+pub mod fuzz;
+
 use std::path::Path;
 
 use arrow::array::RecordBatch;
