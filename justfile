@@ -24,6 +24,12 @@ docs:
 deny:
     cargo deny check licenses bans sources
 
+# One fuzz target for some seconds, from the inputs that are kept (needs cargo-fuzz)
+fuzz target seconds="60":
+    mkdir -p fuzz/corpus/{{target}} tests/corpus/{{target}}
+    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{target}} fuzz/corpus/{{target}} \
+        tests/corpus/{{target}} tests/data/bad -- -max_total_time={{seconds}} -rss_limit_mb=1024
+
 # The walk through a store
 demo:
     cargo run --release -- demo

@@ -169,7 +169,7 @@ fn crates_depend_one_way() {
         ("glossator-formats", &["glossator-store"]),
         ("glossator-lineage", &["glossator-store"]),
         ("glossator-quality", &["glossator-store"]),
-        ("glossator-testkit", &["glossator-store"]),
+        ("glossator-testkit", &["glossator-formats", "glossator-store"]),
         (
             "glossator",
             &["glossator-store", "glossator-formats", "glossator-lineage", "glossator-quality"],

@@ -164,6 +164,11 @@ impl Fs for DyingFs {
         RealFs.append(path)
     }
 
+    fn overwrite(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        self.step()?;
+        RealFs.overwrite(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step()?;
         RealFs.rename(from, to)

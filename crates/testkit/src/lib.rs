@@ -1,6 +1,7 @@
 //! What tests share: stores in temporary directories, and rows without ceremony.
 
 pub mod faults;
+pub mod fuzz;
 pub mod operations;
 
 use std::path::Path;
