@@ -18,7 +18,7 @@ use crate::canonical::{RootBuilder, Rows, Salts, leaf};
 use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::limits::{
-    BATCH_ROWS, PAGE_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_CANONICAL_BYTES_MAX,
+    BATCH_ROWS, PAGE_ROWS_MAX, PLAIN_BYTES_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_CANONICAL_BYTES_MAX,
     ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
 };
 use crate::objects::{ObjectWriter, Objects};
@@ -52,7 +52,9 @@ pub struct SegmentWriter {
     kind: SegmentKind,
     schema: SchemaRef,
     output: SharedOutput,
-    parquet: ArrowWriter<SharedOutput>,
+    /// Begun with the first rows: how they are compressed depends on how many there are.
+    parquet: Option<ArrowWriter<SharedOutput>>,
+    seed: [u8; 32],
     pending: Pending,
     /// Canonical bytes of the rows written to the current row group.
     group_bytes: usize,
@@ -104,11 +106,6 @@ impl SegmentWriter {
     ) -> Result<Self> {
         let schema = segment_schema(table, kind);
         let output = SharedOutput(Arc::new(Mutex::new(Some(objects.writer()?))));
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties(table, &seed)?)
-            .with_skip_arrow_metadata(true);
-        let parquet = ArrowWriter::try_new_with_options(output.clone(), schema.clone(), options)
-            .map_err(parquet_error)?;
         Ok(Self {
             table,
             kind,
@@ -116,7 +113,8 @@ impl SegmentWriter {
             group_bytes: 0,
             schema,
             output,
-            parquet,
+            parquet: None,
+            seed,
             salts: Salts::new(&seed),
             root: RootBuilder::default(),
             entries: Vec::new(),
@@ -204,15 +202,26 @@ impl SegmentWriter {
             return Ok(());
         }
         let batch = concat_batches(&self.schema, &pending.slices)?;
-        self.parquet.write(&batch).map_err(parquet_error)?;
+        let parquet = match &mut self.parquet {
+            Some(parquet) => parquet,
+            none => {
+                let options = ArrowWriterOptions::new()
+                    .with_properties(properties(self.table, &self.seed, pending.bytes)?)
+                    .with_skip_arrow_metadata(true);
+                let (output, schema) = (self.output.clone(), self.schema.clone());
+                let begun = ArrowWriter::try_new_with_options(output, schema, options);
+                none.insert(begun.map_err(parquet_error)?)
+            }
+        };
+        parquet.write(&batch).map_err(parquet_error)?;
         // Parquet begins row groups on its own account too.
-        let before = match self.parquet.in_progress_rows() {
+        let before = match parquet.in_progress_rows() {
             rows if rows > pending.rows => self.group_bytes,
             _ => 0,
         };
         self.group_bytes = before + pending.bytes;
         if self.group_bytes > ROW_GROUP_CANONICAL_BYTES_MAX {
-            self.parquet.flush().map_err(parquet_error)?;
+            parquet.flush().map_err(parquet_error)?;
             self.group_bytes = 0;
         }
         Ok(())
@@ -225,7 +234,9 @@ impl SegmentWriter {
         }
         debug_assert!(self.kind == SegmentKind::Rows || self.kind == SegmentKind::Before);
         self.write_pending()?;
-        self.parquet.close().map_err(parquet_error)?;
+        if let Some(parquet) = self.parquet.take() {
+            parquet.close().map_err(parquet_error)?;
+        }
         let object = self.output.0.lock().ok().and_then(|mut guard| guard.take());
         let Some(object) = object else {
             return Err(Error::damaged("segment", "its writer was lost"));
@@ -242,11 +253,17 @@ impl SegmentWriter {
     }
 }
 
-fn properties(table: &Table, seed: &[u8; 32]) -> Result<WriterProperties> {
+/// How a segment is written whose first rows have so many canonical bytes.
+fn properties(table: &Table, seed: &[u8; 32], bytes: usize) -> Result<WriterProperties> {
+    let compression = match bytes {
+        // Of a few rows each page is tiny: a decoder for each costs more than what it unpacks.
+        0..=PLAIN_BYTES_MAX => Compression::UNCOMPRESSED,
+        _ => Compression::ZSTD(ZstdLevel::try_new(3).map_err(parquet_error)?),
+    };
     let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut properties = WriterProperties::builder()
         .set_created_by("glossator".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(parquet_error)?))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
