@@ -18,6 +18,8 @@ pub const PAGE_ROWS_MAX: usize = 4_096;
 pub const BATCH_ROWS: usize = 8_192;
 /// Bytes that the rows of one batch take at most, but for a single row that takes more.
 pub const BATCH_BYTES_MAX: usize = 32 << 20;
+/// Canonical bytes of the rows of a segment that is not compressed, at most.
+pub const PLAIN_BYTES_MAX: usize = 8 << 10;
 /// Canonical bytes after which a segment's writer hands on the rows that it holds.
 pub const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one column in a Parquet data page, after which it ends; it is asked after each write.
@@ -32,7 +34,7 @@ pub const ID_BYTES_MAX: usize = 1_024;
 /// Unfolded removal objects of a table before a commit folds them into one.
 pub const REMOVALS_UNFOLDED_MAX: usize = 32;
 /// Small segments of a table before some of them are folded into one.
-pub const SEGMENTS_SMALL_MAX: usize = 64;
+pub const SEGMENTS_SMALL_MAX: usize = 32;
 /// Rows of a segment that is written anew on its own once half of it is dead, at least.
 pub const WORN_ROWS_MIN: usize = 8_192;
 /// Packs of git objects before some of them are folded into one.

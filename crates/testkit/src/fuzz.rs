@@ -15,7 +15,7 @@ use glossator_formats::collect::Collected;
 use glossator_formats::{ExportOptions, ImportOptions, Input, exporters, importers, read_partial};
 use glossator_store::change::{ChangeRecord, Meta, read_change};
 use glossator_store::fs::{Disk, Entry, Fs, Lock, Output};
-use glossator_store::key_index::{IndexState, KeyHasher, KeyIndex};
+use glossator_store::key_index::{IndexState, KeyHasher, KeyIndex, Needle};
 use glossator_store::objects::Objects;
 use glossator_store::removal::Removal;
 use glossator_store::schema::{TABLES, Table};
@@ -157,8 +157,8 @@ fn key_index(bytes: &[u8]) {
     let mut hasher = KeyHasher::default();
     for key in ["a", "b", ""] {
         let (item, key) = hasher.hash("a", key);
-        let _ = index.find(item, Some(&key), &mut |_| {});
-        let _ = index.find(item, None, &mut |_| {});
+        let needles = [Needle { item, key: None }, Needle { item, key: Some(key) }];
+        let _ = index.find(needles.into_iter().enumerate(), &mut |_, _| {});
     }
 }
 

@@ -21,7 +21,8 @@ use crate::fs::Disk;
 use crate::id::Digest;
 use crate::key_index::{KeyIndex, KeyRange};
 use crate::limits::{
-    BATCH_ROWS, PAGE_BYTES_MAX, PAGE_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_CANONICAL_BYTES_MAX,
+    BATCH_ROWS, PAGE_BYTES_MAX, PAGE_ROWS_MAX, PLAIN_BYTES_MAX, ROW_GROUP_BYTES_MAX,
+    ROW_GROUP_CANONICAL_BYTES_MAX,
     ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
 };
 use crate::objects::{ObjectWriter, Objects};
@@ -242,7 +243,7 @@ impl SegmentWriter {
         };
         let parquet = match &mut self.parquet {
             Some(parquet) => parquet,
-            none => none.insert(parquet(self.table, &self.seed, &self.output, &batch)?),
+            none => none.insert(parquet(self.table, &self.seed, &self.output, &batch, pending.bytes)?),
         };
         parquet.write(&batch).map_err(parquet_error)?;
         // Parquet begins row groups on its own account too.
@@ -290,9 +291,10 @@ fn parquet(
     seed: &[u8; 32],
     output: &SharedOutput,
     first: &RecordBatch,
+    bytes: usize,
 ) -> Result<ArrowWriter<SharedOutput>> {
     let options = ArrowWriterOptions::new()
-        .with_properties(properties(table, seed, first)?)
+        .with_properties(properties(table, seed, first, bytes)?)
         .with_skip_arrow_metadata(true);
     ArrowWriter::try_new_with_options(output.clone(), first.schema(), options)
         .map_err(parquet_error)
@@ -316,11 +318,22 @@ fn key_encoding(keys: &StringArray) -> Encoding {
     }
 }
 
-fn properties(table: &Table, seed: &[u8; 32], first: &RecordBatch) -> Result<WriterProperties> {
+/// How a segment is written that begins with these rows, of so many canonical bytes.
+fn properties(
+    table: &Table,
+    seed: &[u8; 32],
+    first: &RecordBatch,
+    bytes: usize,
+) -> Result<WriterProperties> {
+    let compression = match bytes {
+        // Of a few rows each page is tiny: a decoder for each costs more than what it unpacks.
+        0..=PLAIN_BYTES_MAX => Compression::UNCOMPRESSED,
+        _ => Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(parquet_error)?),
+    };
     let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut properties = WriterProperties::builder()
         .set_created_by("glossator".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(parquet_error)?))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
