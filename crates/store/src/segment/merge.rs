@@ -1,10 +1,15 @@
 //! Merges streams of sorted batches into one, in bounded memory.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::interleave_record_batch;
+use arrow::array::{
+    Array, ArrayRef, ArrayBuilder, AsArray, DictionaryArray, Int32Builder, RecordBatch,
+    StringBuilder, UInt32Array, new_null_array,
+};
+use arrow::compute::{concat, interleave};
+use arrow::datatypes::{DataType, Int32Type};
 
 use crate::error::Result;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, row_bytes};
@@ -149,9 +154,63 @@ impl Merge<'_> {
         if picks.is_empty() {
             return Ok(None);
         }
-        let batches: Vec<&RecordBatch> = self.pending.iter().collect();
-        Ok(Some(interleave_record_batch(&batches, &picks)?))
+        Ok(Some(gather(&self.pending, &picks)?))
     }
+}
+
+/// Runs this long on average are copied whole rather than row by row.
+const RUN_ROWS_MIN: usize = 16;
+
+/// The rows that `picks` name: batch and row.
+fn gather(batches: &[RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBatch> {
+    let schema = batches[0].schema();
+    let runs: Vec<&[(usize, usize)]> =
+        picks.chunk_by(|a, b| a.0 == b.0 && a.1 + 1 == b.1).collect();
+    let whole = picks.len() >= runs.len() * RUN_ROWS_MIN;
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for (at, field) in schema.fields().iter().enumerate() {
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
+        columns.push(if parts.iter().all(|part| part.null_count() == part.len()) {
+            new_null_array(field.data_type(), picks.len())
+        } else if let DataType::Dictionary(..) = field.data_type() {
+            gather_dictionary(&parts, picks)?
+        } else if whole {
+            let slices: Vec<ArrayRef> =
+                runs.iter().map(|run| parts[run[0].0].slice(run[0].1, run.len())).collect();
+            concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>())?
+        } else {
+            interleave(&parts, picks)?
+        });
+    }
+    Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+/// As [`interleave`], but each value of each dictionary is looked at once, not once a row.
+fn gather_dictionary(parts: &[&dyn Array], picks: &[(usize, usize)]) -> Result<ArrayRef> {
+    let parts: Vec<&DictionaryArray<Int32Type>> =
+        parts.iter().map(|part| part.as_dictionary()).collect();
+    let mut places: HashMap<&str, i32> = HashMap::new();
+    // The new key of each value of each part; made when it is first needed.
+    let mut renamed: Vec<Vec<i32>> =
+        parts.iter().map(|part| vec![-1; part.values().len()]).collect();
+    let mut values = StringBuilder::new();
+    let mut keys = Int32Builder::with_capacity(picks.len());
+    for (part, row) in picks {
+        let Some(key) = parts[*part].key(*row) else {
+            keys.append_null();
+            continue;
+        };
+        let new = &mut renamed[*part][key];
+        if *new < 0 {
+            let value = parts[*part].values().as_string::<i32>().value(key);
+            *new = *places.entry(value).or_insert_with(|| {
+                values.append_value(value);
+                values.len() as i32 - 1
+            });
+        }
+        keys.append_value(*new);
+    }
+    Ok(Arc::new(DictionaryArray::try_new(keys.finish(), Arc::new(values.finish()))?))
 }
 
 impl Iterator for Merge<'_> {
@@ -159,5 +218,59 @@ impl Iterator for Merge<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.fill().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::compute::{cast, interleave_record_batch};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::schema::{ANNOTATIONS, AnnotationRow, AnnotationsBuilder};
+
+    fn batch(labels: &[Option<u8>]) -> RecordBatch {
+        let mut builder = AnnotationsBuilder::default();
+        for (row, label) in labels.iter().enumerate() {
+            let (item, label) = (format!("i{row}"), label.map(|label| format!("l{label}")));
+            builder.push(&AnnotationRow {
+                item_id: &item,
+                label: label.as_deref(),
+                geometry: (row % 3 > 0).then_some(&[1.0, 2.0]),
+                ..AnnotationRow::default()
+            });
+        }
+        builder.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn gathered_rows_are_those_that_arrow_interleaves(
+            batches in prop::collection::vec(
+                prop::collection::vec(prop::option::of(0..5_u8), 1..60), 1..4),
+            picks in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..80),
+            run in 1..40_usize,
+        ) {
+            let batches: Vec<RecordBatch> = batches.iter().map(|labels| batch(labels)).collect();
+            let picks: Vec<(usize, usize)> = picks
+                .iter()
+                .flat_map(|(pick, _)| {
+                    let place = pick.index(batches.len());
+                    let start = pick.index(batches[place].num_rows());
+                    (start..(start + run).min(batches[place].num_rows())).map(move |row| (place, row))
+                })
+                .collect();
+            let expected =
+                interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &picks).unwrap();
+            let found = gather(&batches, &picks).unwrap();
+            for (column, field) in ANNOTATIONS.arrow().fields().iter().enumerate() {
+                // Dictionaries may hold their values in another order.
+                let plain = |array: &ArrayRef| match field.data_type() {
+                    DataType::Dictionary(_, value) => cast(array, value).unwrap(),
+                    _ => array.clone(),
+                };
+                prop_assert_eq!(&plain(found.column(column)), &plain(expected.column(column)));
+            }
+        }
     }
 }
