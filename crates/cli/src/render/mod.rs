@@ -122,7 +122,7 @@ mod tests {
     fn a_text_is_cut_to_its_characters() {
         assert_eq!(shortened("Größe", 5), "Größe");
         assert_eq!(shortened("Größe\n", 5), "Größ…");
-        assert_eq!(shortened("a\tb", 3), "a b");
+        assert_eq!(shortened("a\tb", 3), r"a\…");
         assert_eq!(shortened("abcd", 3), "ab…");
     }
 }
