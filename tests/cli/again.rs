@@ -462,6 +462,25 @@ fn an_update_and_a_removal_make_one_commit() {
     assert!(told.contains("annotation/1/number/quality"), "{told}");
 }
 
+#[test]
+fn an_import_removes_rows_in_the_same_commit() {
+    let s = Session::new();
+    s.write("rows.csv", "item_id,annotation_id,annotator,label\ni1,a,ann,cat\ni2,b,ann,dog\n");
+    s.ok("import rows.csv -m rows");
+    s.write("more.csv", "item_id,annotation_id,annotator,label\ni1,a,ann,cow\ni3,c,ann,cat\n");
+    s.write("gone.csv", "item_id,annotation_id\ni2,b\n");
+    s.ok("import more.csv --remove-keys gone.csv -m round");
+    let ops: Vec<String> =
+        s.json("diff main~1 main").iter().map(|row| row["op"].to_string()).collect();
+    assert_eq!(ops, ["\"changed\"", "\"removed\"", "\"added\""]);
+    assert_eq!(s.json("log").len(), 2);
+    // What is not there cannot go, and then nothing comes either.
+    s.write("rows.csv", "item_id,annotation_id,annotator,label\ni4,d,ann,cat\n");
+    let told = s.fails(2, "import rows.csv --remove-keys gone.csv -m again");
+    assert!(told.contains("`i2` `b`"), "{told}");
+    assert_eq!((s.json("log").len(), s.rows().len()), (2, 2));
+}
+
 /// Cells that pandas writes as missing do not fill what was there.
 #[test]
 fn an_empty_cell_clears_a_column_that_may_be_empty() {
