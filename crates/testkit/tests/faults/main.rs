@@ -13,6 +13,7 @@
 )]
 
 mod bench;
+mod caches;
 mod calls;
 mod clocks;
 mod power;
