@@ -22,6 +22,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// The memory that a target may use on any file.
 const PEAK_BYTES_MAX: usize = (256 << 20) + 4 * ROW_GROUP_BYTES_MAX;
+/// How often an input is mutated.
+const MUTATIONS: usize = 8;
 /// Samples up to this size are given to every importer.
 const SAMPLE_BYTES_MAX: usize = 32 << 10;
 
@@ -88,6 +90,47 @@ fn every_sample_is_answered_by_every_importer() {
         bytes.truncate(SAMPLE_BYTES_MAX);
         for name in importers {
             answered(name, &path.display().to_string(), &bytes);
+        }
+    }
+}
+
+/// Kept inputs and samples with some bytes changed, doubled, taken out or put in: the same at each
+/// run.
+#[test]
+fn mutations_of_kept_inputs_are_answered() {
+    let mut seed = 1_u64;
+    let mut random = move |below: usize| {
+        // Knuth's MMIX generator; its high bits are the random ones.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below.max(1)
+    };
+    let importers = ["label_studio", "coco", "csv", "jsonl"];
+    let mut inputs: Vec<(String, PathBuf)> = Vec::new();
+    for path in files(&tests().join("corpus")) {
+        let target = path.parent().unwrap().file_name().unwrap();
+        inputs.push((target.to_str().unwrap().to_owned(), path.clone()));
+    }
+    let samples = files(&tests().join("data"));
+    for path in samples.into_iter().filter(|path| path.metadata().unwrap().len() < 4_000) {
+        inputs.extend(importers.map(|name| (name.to_owned(), path.clone())));
+    }
+    for (target, path) in inputs {
+        let whole = fs::read(&path).unwrap();
+        for round in 0..MUTATIONS {
+            let mut bytes = whole.clone();
+            for _ in 0..=random(4) {
+                let at = random(bytes.len());
+                let end = (at + 1 + random(16)).min(bytes.len());
+                match random(5) {
+                    _ if bytes.is_empty() => {}
+                    0 => bytes[at] ^= 1 << random(8),
+                    1 => bytes[at] = b"{}[]\",:0-9\n\0\xff"[random(13)],
+                    2 => drop(bytes.drain(at..end)),
+                    3 => bytes.extend_from_within(at..end),
+                    _ => bytes.truncate(at),
+                }
+            }
+            answered(&target, &format!("{} mutated {round} times", path.display()), &bytes);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Where a key stands that an import states twice. The first reading keeps no place of a row, so the
-//! files are read again, in error only.
+//! Where a key stands that an import states twice. The first reading keeps no place of a row, so
+//! the files are read again, in error only.
 
 use arrow::array::RecordBatch;
 use glossator_formats::{BadRecord, Result as FormatResult};
