@@ -479,6 +479,20 @@ fn an_import_removes_rows_in_the_same_commit() {
     let told = s.fails(2, "import rows.csv --remove-keys gone.csv -m again");
     assert!(told.contains("`i2` `b`"), "{told}");
     assert_eq!((s.json("log").len(), s.rows().len()), (2, 2));
+    // Rows of our own columns in order of their keys, which need not be kept aside.
+    let row = |item: &str, label: &str| {
+        format!(
+            "{{\"item_id\":\"{item}\",\"annotation_id\":\"1\",\"annotator_id\":\"ann\",\
+             \"field\":\"q\",\"kind\":\"choice\",\"label\":\"{label}\"}}\n"
+        )
+    };
+    s.write("own.jsonl", row("x1", "cat") + &row("x2", "cat"));
+    s.ok("import own.jsonl -m own");
+    s.write("own.jsonl", row("x2", "dog") + &row("x3", "cat"));
+    s.write("x1.csv", "item_id,annotation_id\nx1,1\n");
+    s.ok("import own.jsonl --remove-keys x1.csv -m both");
+    let changes = &s.json("log --json -n 1")[0]["changes"]["annotations"];
+    assert_eq!(*changes, json!({"added": 1, "changed": 1, "removed": 1}));
 }
 
 /// Cells that pandas writes as missing do not fill what was there.

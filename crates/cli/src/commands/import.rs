@@ -124,7 +124,9 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
         if args.update || args.remove {
             keys::edit(context, args, &snapshot)?
         } else {
-            match intake(context, args, &snapshot, args.gold.is_none())? {
+            // Gold rows and removals are of the same keys as the files' own rows.
+            let in_order = args.gold.is_none() && args.remove_keys.is_none();
+            match intake(context, args, &snapshot, in_order)? {
                 Some(made) => made,
                 None => intake(context, args, &snapshot, false)?.ok_or(StoreError::OutOfOrder)?,
             }

@@ -163,7 +163,13 @@ impl<'s> Intake<'s> {
 
     /// Removes live annotations: rows of `annotations` whose first two columns are the key. Not
     /// together with [`IntakeOptions::prune`].
+    ///
+    /// # Errors
+    /// Where annotations were taken [as they came](IntakeOptions::in_order).
     pub fn remove(&mut self, rows: &RecordBatch) -> Result<()> {
+        if self.direct.is_some() {
+            return Err(Error::OutOfOrder);
+        }
         self.removals.push(rows)
     }
 
