@@ -30,7 +30,7 @@ fn a_signal_ends_it() {
         // Held, so that the command cannot come to its end by itself.
         let held = File::options().write(true).open(s.path(".gloss/writers")).unwrap();
         held.lock().unwrap();
-        let mut child = s.command("import more.csv -m more").spawn().unwrap();
+        let mut child = s.interruptible("import more.csv -m more").spawn().unwrap();
         let mut kill = Command::new("kill");
         kill.args([&format!("-{signal}"), &child.id().to_string()]);
         assert!(kill.status().unwrap().success());

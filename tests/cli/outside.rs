@@ -32,7 +32,7 @@ fn an_interrupted_import_stages_nothing() {
     s.write("large.csv", format!("item,annotator,label\n{rows}"));
     let held = File::options().write(true).open(s.path(".gloss/private/lock")).unwrap();
     held.lock().unwrap();
-    let mut import = s.command("import small.csv large.csv").spawn().unwrap();
+    let mut import = s.interruptible("import small.csv large.csv").spawn().unwrap();
     let mut told = BufReader::new(import.stderr.take().unwrap());
     let mut line = String::new();
     told.read_line(&mut line).unwrap();

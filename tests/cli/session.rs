@@ -94,6 +94,14 @@ impl Session {
         command
     }
 
+    /// `gloss` as a terminal starts it: with signals at their defaults, whatever runs the tests has
+    /// made of them.
+    pub fn interruptible(&self, line: &str) -> Command {
+        let mut command = self.program("env");
+        command.arg("--default-signal=INT,TERM").arg(env!("CARGO_BIN_EXE_gloss")).args(words(line));
+        command
+    }
+
     /// Runs a command.
     pub fn gloss(&self, line: &str) -> Ran {
         Ran::new(self.command(line).output().expect("gloss runs"))
