@@ -491,7 +491,7 @@ fn an_import_removes_rows_in_the_same_commit() {
     s.write("own.jsonl", row("x2", "dog") + &row("x3", "cat"));
     s.write("x1.csv", "item_id,annotation_id\nx1,1\n");
     s.ok("import own.jsonl --remove-keys x1.csv -m both");
-    let changes = &s.json("log --json -n 1")[0]["changes"]["annotations"];
+    let changes = &s.json("log -n 1")[0]["changes"]["annotations"];
     assert_eq!(*changes, json!({"added": 1, "changed": 1, "removed": 1}));
 }
 

@@ -38,7 +38,9 @@ fn every_file_of_a_store_fits_its_schema() {
         .map(|change| {
             let digest = change["meta"].as_str().expect("each commit has one");
             let path = s.path(&format!(".gloss/objects/{}/{digest}", &digest[..2]));
-            serde_json::from_slice(&fs::read(path).expect("it is there")).expect("JSON")
+            let frame = fs::read(path).expect("it is there");
+            let text = zstd::stream::decode_all(&frame[..]).expect("a zstd frame");
+            serde_json::from_slice(&text).expect("JSON")
         })
         .collect();
     fits("meta", &metas);

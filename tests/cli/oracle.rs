@@ -81,14 +81,14 @@ fn an_independent_reader_finds_the_rows_of_every_commit() {
     let s = Session::empty();
     s.ok("demo labels");
     let store = s.path("labels");
-    let log = s.json("-C labels log --json");
+    let log = s.json("-C labels log");
     assert!(log.len() > 3, "{log:?}");
     for commit in log.iter().map(|commit| commit["commit"].as_str().unwrap()) {
         let Some(rows) = oracle(&store, commit) else { return };
-        let annotations = s.json(&format!("-C labels ls --json --at {commit}"));
+        let annotations = s.json(&format!("-C labels ls --at {commit}"));
         assert!(!annotations.is_empty());
         assert_eq!(of_table(&rows, "annotations"), annotations, "{commit}");
-        let items = s.json(&format!("-C labels items --json --at {commit}"));
+        let items = s.json(&format!("-C labels items --at {commit}"));
         assert_eq!(of_table(&rows, "items"), items, "{commit}");
     }
 }

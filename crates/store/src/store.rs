@@ -230,7 +230,7 @@ impl Store {
     /// The counts by person and label of a change.
     pub fn meta(&self, record: &ChangeRecord) -> Result<Meta> {
         let Some(digest) = record.meta else { return Ok(Meta::default()) };
-        serde_json::from_slice(&self.objects.read(&digest)?).map_err(|e| Error::damaged(digest, e))
+        Meta::decode(&self.objects.read(&digest)?).map_err(|what| Error::damaged(digest, what))
     }
 
     /// The state of one table at a commit.

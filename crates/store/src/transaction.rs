@@ -354,8 +354,7 @@ impl Store {
     }
 
     fn put_meta(&self, meta: &Meta) -> Result<crate::Digest> {
-        let bytes = serde_json::to_vec(meta).map_err(|e| Error::damaged("meta", e))?;
-        self.objects().put(&bytes)
+        self.objects().put(&meta.encode()?)
     }
 
     /// The files of the tree that a commit touches.

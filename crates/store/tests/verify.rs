@@ -491,7 +491,7 @@ fn f21_meta_counts_what_the_rows_say() {
         let mut record = bench.record();
         let mut meta = bench.store.meta(&record).unwrap();
         edit(&mut meta);
-        record.meta = Some(bench.store.objects().put(&serde_json::to_vec(&meta).unwrap()).unwrap());
+        record.meta = Some(bench.store.objects().put(&meta.encode().unwrap()).unwrap());
         bench.reforge(|files| {
             files.insert("change.json".to_owned(), serde_json::to_string(&record).unwrap());
         });

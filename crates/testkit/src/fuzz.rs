@@ -186,7 +186,7 @@ fn change(bytes: &[u8]) {
 }
 
 fn meta(bytes: &[u8]) {
-    let Ok(meta) = serde_json::from_slice::<Meta>(bytes) else { return };
+    let Ok(meta) = Meta::decode(bytes) else { return };
     let text = serde_json::to_vec(&meta).expect("what was read can be written");
     let again: Meta = serde_json::from_slice(&text).expect("it can be read again");
     assert_eq!(again, meta);

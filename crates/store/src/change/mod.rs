@@ -22,7 +22,8 @@ pub(crate) use write::Segments;
 
 use crate::delta::Counts;
 use crate::id::Digest;
-use crate::limits::META_NAMES_MAX;
+use crate::error::{Error, Result};
+use crate::limits::{META_BYTES_MAX, META_NAMES_MAX};
 use crate::removal::RemovalRef;
 use crate::segment::SegmentRef;
 
@@ -105,6 +106,19 @@ pub const UNSTATED: &str = "unstated";
 pub const OTHER: &str = "(other)";
 
 impl Meta {
+    /// The bytes of the object: its JSON as a zstd frame.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let json = serde_json::to_vec(self).map_err(|e| Error::damaged("meta", e))?;
+        zstd::bulk::compress(&json, zstd::DEFAULT_COMPRESSION_LEVEL)
+            .map_err(|e| Error::damaged("meta", e))
+    }
+
+    /// Reads the bytes of an object, or says what is wrong with them.
+    pub fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let json = zstd::bulk::decompress(bytes, META_BYTES_MAX).map_err(|e| e.to_string())?;
+        serde_json::from_slice(&json).map_err(|e| e.to_string())
+    }
+
     pub(crate) fn count(map: &mut BTreeMap<String, Counts>, name: &str, counts: Counts) {
         if let Some(known) = map.get_mut(name) {
             *known += counts;

@@ -1,10 +1,13 @@
 //! Writes a segment: Parquet bytes, their digest, and the row digests that the key index needs.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, new_null_array,
+};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -27,7 +30,7 @@ use crate::limits::{
 };
 use crate::objects::{ObjectWriter, Objects};
 use crate::row_cache::{RowCacheWriter, system_columns};
-use crate::schema::Table;
+use crate::schema::{CellType, Column, ColumnView, Table};
 
 /// What the key index holds of a row: hashes of its key and its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,7 +198,7 @@ impl SegmentWriter {
             if self.pending.rows == BATCH_ROWS || self.pending.bytes > WRITE_BYTES_MAX {
                 self.pending.slices.push(batch.slice(start, row + 1 - start));
                 start = row + 1;
-                self.write_pending()?;
+                self.write_pending(true)?;
             }
         }
         if start < rows.len() {
@@ -231,8 +234,8 @@ impl SegmentWriter {
         Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
 
-    /// Hands the rows that are held to Parquet as one batch.
-    fn write_pending(&mut self) -> Result<()> {
+    /// Hands the rows that are held to Parquet as one batch; `long` where more may follow.
+    fn write_pending(&mut self, long: bool) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         if pending.rows == 0 {
             return Ok(());
@@ -243,7 +246,7 @@ impl SegmentWriter {
         };
         let parquet = match &mut self.parquet {
             Some(parquet) => parquet,
-            none => none.insert(parquet(self.table, &self.seed, &self.output, &batch, pending.bytes)?),
+            none => none.insert(parquet(self.table, &self.seed, &self.output, &batch, pending.bytes, long)?),
         };
         parquet.write(&batch).map_err(parquet_error)?;
         // Parquet begins row groups on its own account too.
@@ -265,7 +268,7 @@ impl SegmentWriter {
             return Ok(None);
         }
         debug_assert!(self.kind == SegmentKind::Rows || self.kind == SegmentKind::Before);
-        self.write_pending()?;
+        self.write_pending(false)?;
         let Some(parquet) = self.parquet else { return Ok(None) };
         parquet.close().map_err(parquet_error)?;
         let object = self.output.0.lock().ok().and_then(|mut guard| guard.take());
@@ -292,9 +295,10 @@ fn parquet(
     output: &SharedOutput,
     first: &RecordBatch,
     bytes: usize,
+    long: bool,
 ) -> Result<ArrowWriter<SharedOutput>> {
     let options = ArrowWriterOptions::new()
-        .with_properties(properties(table, seed, first, bytes)?)
+        .with_properties(properties(table, seed, first, bytes, long)?)
         .with_skip_arrow_metadata(true);
     ArrowWriter::try_new_with_options(output.clone(), first.schema(), options)
         .map_err(parquet_error)
@@ -318,12 +322,44 @@ fn key_encoding(keys: &StringArray) -> Encoding {
     }
 }
 
-/// How a segment is written that begins with these rows, of so many canonical bytes.
+/// The path of a column's values in the file.
+fn leaf_path(column: &Column) -> ColumnPath {
+    match column.cell {
+        CellType::Floats | CellType::Texts => {
+            ColumnPath::from(vec![column.name.to_owned(), "list".to_owned(), "element".to_owned()])
+        }
+        _ => ColumnPath::from(column.name),
+    }
+}
+
+/// Whether a dictionary of a column's values pays. Numbers that seem apart in the first rows may
+/// come again in a `long` segment: of these only short ones go without.
+fn repeats(cell: CellType, first: &ArrayRef, long: bool) -> bool {
+    let numbers = |numbers: &Float64Array| {
+        let distinct: HashSet<u64> = numbers.iter().flatten().map(f64::to_bits).collect();
+        distinct.len() * 2 <= numbers.len() - numbers.null_count()
+    };
+    match ColumnView::new(first) {
+        Some(ColumnView::Float(all)) if !long => numbers(all),
+        Some(ColumnView::List(lists)) if !long && cell == CellType::Floats => {
+            lists.values().as_primitive_opt().is_none_or(numbers)
+        }
+        Some(ColumnView::Text(texts)) => {
+            let distinct: HashSet<&str> = texts.iter().flatten().collect();
+            distinct.len() * 2 <= texts.len() - texts.null_count()
+        }
+        _ => true,
+    }
+}
+
+/// How a segment is written that begins with these rows, of so many canonical bytes; `long` where
+/// more follow.
 fn properties(
     table: &Table,
     seed: &[u8; 32],
     first: &RecordBatch,
     bytes: usize,
+    long: bool,
 ) -> Result<WriterProperties> {
     let compression = match bytes {
         // Of a few rows each page is tiny: a decoder for each costs more than what it unpacks.
@@ -353,7 +389,12 @@ fn properties(
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
             .set_column_encoding(path, key_encoding(keys.as_string::<i32>()));
     }
-    for column in table.columns.iter().filter(|c| c.cell == crate::schema::CellType::Time) {
+    for (column, cells) in table.columns.iter().zip(first.columns()).skip(table.key_len) {
+        if !repeats(column.cell, cells, long) {
+            properties = properties.set_column_dictionary_enabled(leaf_path(column), false);
+        }
+    }
+    for column in table.columns.iter().filter(|c| c.cell == CellType::Time) {
         let path = ColumnPath::from(column.name);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
