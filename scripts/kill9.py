@@ -68,7 +68,7 @@ class Store:
     def seen(self):
         log = [entry["message"].strip() for entry in self.json("log")]
         items = {row["item_id"] for row in self.json("ls")}
-        refs = {ref["name"] for what in ("branch", "tag") for ref in self.json(what)}
+        refs = {ref[what] for what in ("branch", "tag") for ref in self.json(what)}
         return log, items, refs
 
 

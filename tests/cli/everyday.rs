@@ -1159,7 +1159,7 @@ fn gc_removes_what_nothing_names() {
     s.ok("switch -c short");
     s.ok("import images.json -m images");
     s.ok("switch main");
-    s.ok("branch -d short");
+    s.ok("branch -D short");
     assert_eq!(s.ok("gc"), "nothing to remove\n");
     // Once it does not, they go, the commits with what they name.
     s.write(".gloss/git/logs/HEAD", "");

@@ -123,9 +123,11 @@ impl Store {
             hash: "blake3".to_owned(),
             features: Features::default(),
         };
+        let config = render_facts(&facts)?;
+        let store = Self::with_facts(disk, &root, facts)?;
         // Last: a directory without it is no store, and init can be run again.
-        disk.write(&root.join("config.toml"), render_facts(&facts)?.as_bytes())?;
-        Self::open(disk, &root)
+        disk.write(&root.join("config.toml"), config.as_bytes())?;
+        Ok(store)
     }
 
     /// Opens the store whose directory is `root` (`…/.gloss`).
@@ -139,6 +141,10 @@ impl Store {
         let facts: Facts =
             toml::from_str(&text).map_err(|e| Error::damaged(path.display(), e.message()))?;
         facts.check()?;
+        Self::with_facts(disk, root, facts)
+    }
+
+    fn with_facts(disk: &Disk, root: &Path, facts: Facts) -> Result<Self> {
         Ok(Self {
             root: root.to_owned(),
             disk: disk.clone(),

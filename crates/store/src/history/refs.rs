@@ -228,8 +228,8 @@ impl History {
         let unlocked = if renamed { Ok(()) } else { self.unlock(&lock_path) };
         // Where something is left the note stays, and the next owner clears it. Nothing of this
         // undoes what happened to the ref.
-        let nothing_left =
-            matches!(moved, Ok(()) | Err(Error::RefMoved { .. } | Error::RefLocked(_)));
+        let is_refusal = |e: &Error| matches!(e, Error::RefMoved { .. } | Error::RefLocked(_));
+        let nothing_left = moved.as_ref().err().is_none_or(is_refusal);
         if nothing_left && unlocked.is_ok() {
             let _ = self.disk.clear_note(&lock.path);
         }

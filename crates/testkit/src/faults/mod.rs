@@ -342,7 +342,9 @@ impl Fs for FaultFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         if let Err(error) = self.pass(Call::SyncDir, path) {
-            self.note(Event::SyncDirFailed { path: path.to_owned() });
+            if !self.is_dead() {
+                self.note(Event::SyncDirFailed { path: path.to_owned() });
+            }
             return Err(error);
         }
         self.note(Event::SyncDir { path: path.to_owned() });
@@ -407,7 +409,9 @@ impl Output for FaultOutput {
     /// No real sync: what power loss leaves is told from the calls.
     fn sync(&mut self) -> io::Result<()> {
         if let Err(error) = self.fs.pass(Call::Sync, &self.path) {
-            self.fs.note(Event::SyncFailed { handle: self.handle });
+            if !self.fs.is_dead() {
+                self.fs.note(Event::SyncFailed { handle: self.handle });
+            }
             return Err(error);
         }
         self.fs.note(Event::Sync { handle: self.handle });
