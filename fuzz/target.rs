@@ -2,6 +2,8 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    glossator_testkit::fuzz::run(env!("CARGO_BIN_NAME"), bytes);
+use glossator_testkit::fuzz;
+
+libfuzzer_sys::fuzz_target!(init: fuzz::hide_guarded_panics(), |bytes: &[u8]| {
+    fuzz::run(env!("CARGO_BIN_NAME"), bytes);
 });
