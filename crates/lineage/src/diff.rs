@@ -44,11 +44,8 @@ pub fn between(
         steps.push((change, inverted));
     }
     let mut fold = Fold::new(table);
-    for (change, inverted) in steps {
-        for delta in read_change(store.objects(), table, &change)? {
-            let delta = delta?;
-            fold.push(if inverted { delta.inverted()? } else { delta })?;
-        }
+    for (change, undo) in steps {
+        fold.push(store.objects(), &change, undo)?;
     }
     fold.finish()
 }

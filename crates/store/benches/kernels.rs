@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use glossator_store::canonical::Rows;
-use glossator_store::change::{Fold, read_change};
+use glossator_store::change::Fold;
 use glossator_store::schema::{ANNOTATIONS, AnnotationRow, AnnotationsBuilder};
 use glossator_testkit::{TestStore, choice};
 
@@ -81,10 +81,7 @@ fn kernels(criterion: &mut Criterion) {
         bench.iter(|| {
             let mut fold = Fold::new(&ANNOTATIONS);
             for record in &changes {
-                let change = &record.tables["annotations"];
-                for delta in read_change(store.objects(), &ANNOTATIONS, change).unwrap() {
-                    fold.push(delta.unwrap()).unwrap();
-                }
+                fold.push(store.objects(), &record.tables["annotations"], false).unwrap();
             }
             fold.finish().unwrap().map(|delta| delta.unwrap().changes.len()).sum::<usize>()
         });

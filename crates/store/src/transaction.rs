@@ -146,9 +146,7 @@ impl<'s> Snapshot<'s> {
         }
         let mut fold = Fold::new(table);
         for change in changes {
-            for delta in read_change(objects, table, change)? {
-                fold.push(delta?)?;
-            }
+            fold.push(objects, change, false)?;
         }
         fold.finish()
     }

@@ -6,6 +6,7 @@
 
 mod fold;
 mod join;
+mod overlay;
 mod read;
 mod write;
 

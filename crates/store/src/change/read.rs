@@ -1,14 +1,14 @@
 //! Reads a change back as delta batches, from its own objects alone.
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::interleave;
+use arrow::array::{RecordBatch, new_null_array};
 
 use super::TableChange;
-use super::join::{Cursor, Pair, gather, next_pairs};
+use super::join::{Cursor, Pair, next_pairs};
+use super::overlay::{Change, Changes, Row, assemble};
 use crate::delta::{DeltaBatch, DeltaStream, RowChange};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::objects::Objects;
-use crate::schema::{ColumnView, Table};
+use crate::schema::Table;
 use crate::segment::{
     BatchStream, SegmentKind, SegmentReader, SegmentRef, merge_sorted, segment_schema,
 };
@@ -44,9 +44,8 @@ pub fn read_change(
     table: &'static Table,
     change: &TableChange,
 ) -> Result<DeltaStream<'static>> {
-    let added = stream(objects, table, SegmentKind::Rows, &change.added)?;
-    let before = stream(objects, table, SegmentKind::Before, &change.before)?;
-    joined(table, before, added)
+    let mut change = Joined::open(objects, table, change)?;
+    Ok(Box::new(std::iter::from_fn(move || change.next(rebuilt).transpose())))
 }
 
 /// Joins old values with new rows, both sorted by key.
@@ -55,16 +54,46 @@ pub(crate) fn joined<'a>(
     before: BatchStream<'a>,
     added: BatchStream<'a>,
 ) -> Result<DeltaStream<'a>> {
-    let mut old = Cursor::new(before, table.key_len)?;
-    let mut new = Cursor::new(added, table.key_len)?;
-    let mut next = move || {
-        let pairs = next_pairs(&mut old, &mut new)?;
+    let mut change = Joined::new(table, before, added)?;
+    Ok(Box::new(std::iter::from_fn(move || change.next(rebuilt).transpose())))
+}
+
+/// Old values and new rows of a change, side by side.
+pub(super) struct Joined<'a> {
+    table: &'static Table,
+    old: Cursor<'a>,
+    new: Cursor<'a>,
+}
+
+impl Joined<'static> {
+    pub(super) fn open(
+        objects: &Objects,
+        table: &'static Table,
+        change: &TableChange,
+    ) -> Result<Self> {
+        let added = stream(objects, table, SegmentKind::Rows, &change.added)?;
+        let before = stream(objects, table, SegmentKind::Before, &change.before)?;
+        Self::new(table, before, added)
+    }
+}
+
+impl<'a> Joined<'a> {
+    fn new(table: &'static Table, before: BatchStream<'a>, added: BatchStream<'a>) -> Result<Self> {
+        let old = Cursor::new(before, table.key_len)?;
+        Ok(Self { table, old, new: Cursor::new(added, table.key_len)? })
+    }
+
+    /// Gives the next batch of pairs to `read`, with the batches of both sides that they are in.
+    pub(super) fn next<T>(
+        &mut self,
+        read: impl FnOnce(&'static Table, &[RecordBatch], &[RecordBatch], &[Pair]) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let pairs = next_pairs(&mut self.old, &mut self.new)?;
         if pairs.is_empty() {
             return Ok(None);
         }
-        rebuilt(table, &old.kept, &new.kept, &pairs).map(Some)
-    };
-    Ok(Box::new(std::iter::from_fn(move || next().transpose())))
+        read(self.table, &self.old.kept, &self.new.kept, &pairs).map(Some)
+    }
 }
 
 /// Lays the old values over the new rows.
@@ -74,69 +103,29 @@ fn rebuilt(
     added: &[RecordBatch],
     pairs: &[Pair],
 ) -> Result<DeltaBatch> {
-    let mut changes = Vec::with_capacity(pairs.len());
-    let (mut new_picks, mut old_pairs) = (Vec::new(), Vec::new());
-    for &(old, new) in pairs {
-        changes.push(RowChange {
-            old: old.map(|_| old_pairs.len() as u32),
-            new: new.map(|_| new_picks.len() as u32),
-        });
-        new_picks.extend(new);
-        old_pairs.extend(old.map(|old| (old, new)));
-    }
-    let old = if old_pairs.is_empty() {
-        RecordBatch::new_empty(segment_schema(table, SegmentKind::Rows))
-    } else {
-        old_rows(table, before, added, &old_pairs)?
-    };
-    Ok(DeltaBatch { table, old, new: gather(table, added, &new_picks)?, changes })
+    let mut changes = Changes::default();
+    changes.push(table, before, added, pairs)?;
+    delta(table, &changes.batches, &changes.rows)
 }
 
-type OldPair = ((usize, usize), Option<(usize, usize)>);
-
-fn old_rows(
+/// Puts changes together; rows of both sides have `_origin`.
+pub(super) fn delta(
     table: &'static Table,
-    before: &[RecordBatch],
-    added: &[RecordBatch],
-    pairs: &[OldPair],
-) -> Result<RecordBatch> {
-    let changed_at = table.columns.len() + 1;
-    let changed: Vec<Option<ColumnView<'_>>> =
-        before.iter().map(|batch| ColumnView::new(batch.column(changed_at))).collect();
-    // Which old values stand in `before`: all of a removed row, else the columns named.
-    let masks: Vec<u64> = pairs
-        .iter()
-        .map(|&((batch, row), _)| match changed[batch].and_then(|c| c.text(row)) {
-            None => Ok(u64::MAX),
-            Some(text) => mask(text)
-                .ok_or_else(|| Error::damaged("change", format!("`{text}` is no list of columns"))),
-        })
-        .collect::<Result<_>>()?;
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(changed_at);
-    for column in 0..changed_at {
-        let arrays: Vec<_> =
-            before.iter().chain(added).map(|batch| batch.column(column).as_ref()).collect();
-        let from_before = |mask: u64| {
-            column < table.key_len || column + 1 == changed_at || mask >> column & 1 == 1
-        };
-        let picks: Vec<(usize, usize)> = pairs
-            .iter()
-            .zip(&masks)
-            .map(|(&(old, new), &mask)| match new {
-                Some((batch, row)) if !from_before(mask) => (before.len() + batch, row),
-                _ => old,
-            })
-            .collect();
-        columns.push(interleave(&arrays, &picks)?);
-    }
-    Ok(RecordBatch::try_new(segment_schema(table, SegmentKind::Rows), columns)?)
-}
-
-/// Parses `11,13` to a mask of column indices (number − 1).
-fn mask(text: &str) -> Option<u64> {
-    text.split(',').try_fold(0_u64, |mask, number| {
-        let number: u32 = number.parse().ok()?;
-        (1..=64).contains(&number).then(|| mask | 1 << (number - 1))
+    batches: &[RecordBatch],
+    changes: &[Change],
+) -> Result<DeltaBatch> {
+    let olds: Vec<Row> = changes.iter().filter_map(|change| change.0).collect();
+    let news: Vec<Row> = changes.iter().filter_map(|change| change.1).collect();
+    let (mut old, mut new) = (0_u32.., 0_u32..);
+    let changes = changes.iter().map(|change| RowChange {
+        old: change.0.and_then(|_| old.next()),
+        new: change.1.and_then(|_| new.next()),
+    });
+    Ok(DeltaBatch {
+        table,
+        changes: changes.collect(),
+        old: assemble(table, batches, &olds)?,
+        new: assemble(table, batches, &news)?,
     })
 }
 

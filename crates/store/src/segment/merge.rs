@@ -170,19 +170,28 @@ fn gather(batches: &[RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBat
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for (at, field) in schema.fields().iter().enumerate() {
         let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
-        columns.push(if parts.iter().all(|part| part.null_count() == part.len()) {
-            new_null_array(field.data_type(), picks.len())
-        } else if let DataType::Dictionary(..) = field.data_type() {
-            gather_dictionary(&parts, picks)?
-        } else if whole {
+        let nulls = parts.iter().all(|part| part.null_count() == part.len());
+        columns.push(if nulls || !whole || matches!(field.data_type(), DataType::Dictionary(..)) {
+            gather_column(&parts, picks)?
+        } else {
             let slices: Vec<ArrayRef> =
                 runs.iter().map(|run| parts[run[0].0].slice(run[0].1, run.len())).collect();
             concat(&slices.iter().map(AsRef::as_ref).collect::<Vec<_>>())?
-        } else {
-            interleave(&parts, picks)?
         });
     }
     Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+/// The cells that `picks` name, of which there is at least one: part and row.
+pub(crate) fn gather_column(parts: &[&dyn Array], picks: &[(usize, usize)]) -> Result<ArrayRef> {
+    let data_type = parts[picks[0].0].data_type();
+    Ok(if parts.iter().all(|part| part.null_count() == part.len()) {
+        new_null_array(data_type, picks.len())
+    } else if let DataType::Dictionary(..) = data_type {
+        gather_dictionary(parts, picks)?
+    } else {
+        interleave(parts, picks)?
+    })
 }
 
 /// As [`interleave`], but each value of each dictionary is looked at once, not once a row.
