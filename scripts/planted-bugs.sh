@@ -8,10 +8,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-# Beside what was built, so that other people's crates are not built again.
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
-copy=$CARGO_TARGET_DIR/planted
-log=$copy/planted.log
+
+# A place of its own for what is built, kept for the next run: cargo takes a copy of the tree for the
+# tree, and would take a broken crate for a good one.
+place=${CARGO_TARGET_DIR:-$root/target}/planted
+export CARGO_TARGET_DIR=$place/target
+copy=$place/tree
+log=$place/log
 rm -rf "$copy"
 mkdir -p "$copy"
 trap 'rm -rf "$copy"' EXIT
