@@ -109,7 +109,7 @@ impl Store {
         let _writing = self.writing()?;
         let stage = self.stage()?;
         if stage.is_empty() {
-            return Ok(None);
+            return self.clear_committed_stage().map(|()| None);
         }
         let options = CommitOptions { stage: Some(&stage.id), ..options.clone() };
         let made = self.commit(stage.base, &stage.layers, &options)?;

@@ -22,6 +22,8 @@ pub(crate) fn run(context: &mut Context, args: &CommitArgs) -> Result<u8> {
     // Before the commit: what fails after it must not look as if there were none.
     let branch = store.branch()?;
     let made = if store.stage()?.is_empty() {
+        let _stage_lock = store.lock_stage()?;
+        store.clear_committed_stage()?;
         None
     } else {
         let options =
