@@ -67,8 +67,8 @@ impl<'s> Transaction<'s> {
         let (change, conflicts) = writer.finish()?;
         self.conflicts.extend(conflicts);
         let counts = change.counts;
-        let twice = !counts.is_empty()
-            && self.layer.tables.insert(table.name.to_owned(), change).is_some();
+        let twice =
+            !counts.is_empty() && self.layer.tables.insert(table.name.to_owned(), change).is_some();
         if twice {
             let what = "a second change in one transaction would replace the first".to_owned();
             return Err(Error::BadRows { table: table.name, what });

@@ -22,8 +22,8 @@ pub use write::ChangeWriter;
 pub(crate) use write::Segments;
 
 use crate::delta::Counts;
-use crate::id::Digest;
 use crate::error::{Error, Result};
+use crate::id::Digest;
 use crate::limits::{META_BYTES_MAX, META_NAMES_MAX};
 use crate::removal::RemovalRef;
 use crate::segment::SegmentRef;
