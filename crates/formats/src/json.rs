@@ -11,6 +11,7 @@
 //! # Limitations
 //! - The exponent of a number is spelled `e+5` or `e-5`, however the file spells it.
 
+mod node;
 mod parse;
 mod reader;
 mod residual;
@@ -19,19 +20,26 @@ mod tests;
 
 use serde_json::{Number, Value};
 
+pub use node::{Member, Node, find};
 pub use parse::parse;
 pub use reader::{Event, Reader, Record, Top};
-pub use residual::{residual, restore, restore_object};
+pub use residual::{node_residual, residual, restore, restore_object};
 
 /// The JSON number that exporters write for a float: an integer without a point, else the shortest
 /// text that reads back as the same float. `null` where the float is not finite.
 pub fn number(value: f64) -> Value {
+    number_text(value).and_then(|text| text.parse().ok()).map_or(Value::Null, Value::Number)
+}
+
+/// The text of that number.
+pub fn number_text(value: f64) -> Option<String> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT_MAX {
-        return Value::from(value as i64);
+        return Some((value as i64).to_string());
     }
-    let text = Value::from(value).to_string();
-    text.parse::<Number>().map_or(Value::Null, Value::Number)
+    let text = Number::from_f64(value)?.to_string();
+    // Reading it spells the exponent as all numbers are spelled.
+    if text.contains('e') { text.parse::<Number>().ok().map(|n| n.to_string()) } else { Some(text) }
 }
 
 /// The finite float that a JSON number stands for.
@@ -47,17 +55,5 @@ pub fn begins(head: &[u8]) -> bool {
 
 /// A short name of a value's type, for messages.
 pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// The text of an `extra` cell: null where nothing is left over.
-pub fn extra_text(residual: Option<Value>) -> Option<String> {
-    residual.map(|r| r.to_string())
+    Node::from(value).type_name()
 }

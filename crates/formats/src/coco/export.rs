@@ -11,11 +11,11 @@ use glossator_store::schema::{
 use serde_json::{Map, Value};
 
 use super::gather::{Gather, Losses, Object};
-use super::names::{id_value, image_id, render_image};
+use super::names::{id_node, id_value, image_id, render_image};
 use super::object::{Names, Shape, Style, render};
 use super::plan::{Plan, object};
 use super::rows::{panoptic_id, render_panoptic};
-use crate::json::restore;
+use crate::json::{Node, restore};
 use crate::spool::Spool;
 use crate::{Error, ExportOptions, Loss, Result, View};
 
@@ -220,15 +220,15 @@ impl Export {
     fn object(&mut self, shape: Shape, of: Object, image_id: &Value) -> Result<Value> {
         let category_id = of.label.as_deref().and_then(|label| self.plan.categories.id(label));
         let names = Names {
-            id: of.id.as_deref().map_or(Value::Null, id_value),
-            image_id: image_id.clone(),
-            category_id: category_id.cloned(),
+            id: of.id.as_deref().map_or(Node::Null, id_node),
+            image_id: image_id.into(),
+            category_id: category_id.map(Node::from),
         };
         let name = of.id.as_deref().unwrap_or("an annotation");
         let mut extra: Map<String, Value> = object(name, of.extra.as_deref())?;
         let style = Style::take(&mut extra);
         let rendered = render(shape, &names, &of.parts, &style);
-        let piece = restore(rendered, &Value::Object(extra));
+        let piece = restore(rendered.into(), &Value::Object(extra));
         if !matches!(piece.get("id"), Some(Value::Null)) {
             return Ok(piece);
         }

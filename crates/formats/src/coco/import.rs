@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::names::{Categories, id_text, id_value, image_id, render_image};
 use super::parse::{Result as Checked, Wrong, wrong_type};
 use super::rows::{Image, Rows, Target};
-use crate::json::{Event, Reader, Record, Top, extra_text, float, residual};
+use crate::json::{Event, Node, Reader, Record, Top, node_residual};
 use crate::{
     Error, ImportOptions, ImportReport, Input, Person, Place, RECORD_BYTES_MAX, Result, Sink,
 };
@@ -71,9 +71,9 @@ fn results(
     let mut named = HashSet::new();
     each(&mut Reader::open(input)?, None, |_, record| {
         // A record that cannot be read is reported by the pass that takes it.
-        let value = record.value().unwrap_or(Value::Null);
-        if let Some(id) = value.get("image_id").and_then(id_text) {
-            named.insert(id);
+        let node = record.node().unwrap_or(Node::Null);
+        if let Some(id) = node.get("image_id").and_then(id_text) {
+            named.insert(id.to_owned());
         }
         Ok(())
     })?;
@@ -125,7 +125,7 @@ fn categories(input: &Input, data: &Map<String, Value>, sink: &mut dyn Sink) -> 
         None | Some(Value::Null) => return Ok(categories),
         Some(Value::Array(list)) => list,
         Some(other) => {
-            let wrong = wrong_type("categories", "an array", other);
+            let wrong = wrong_type("categories", "an array", &other.into());
             return Err(Error::input(Place::path(input.name(), wrong.path), wrong.what));
         }
     };
@@ -225,8 +225,8 @@ impl<'a> Images<'a> {
     }
 
     fn record(&mut self, index: u64, record: &Record, sink: &mut dyn Sink) -> Result<()> {
-        let checked = match record.value() {
-            Ok(value) => self.image(index, &value).map_err(|w| record.bad(&w.path, w.what)),
+        let checked = match record.node() {
+            Ok(node) => self.image(index, &node).map_err(|w| record.bad(&w.path, w.what)),
             Err(bad) => Err(bad),
         };
         if let Err(bad) = checked {
@@ -235,16 +235,16 @@ impl<'a> Images<'a> {
         if self.items.len() >= ITEM_ROWS_MAX { self.flush(sink) } else { Ok(()) }
     }
 
-    fn image(&mut self, index: u64, image: &Value) -> Checked<()> {
-        if !image.is_object() {
+    fn image(&mut self, index: u64, image: &Node<'_>) -> Checked<()> {
+        if image.as_object().is_none() {
             return Err(wrong_type("", "an object", image));
         }
         let id = image.get("id").ok_or_else(|| Wrong::new("", "an image without an `id`"))?;
-        let quoted = id.is_string();
+        let quoted = id.as_str().is_some();
         let id = id_text(id).ok_or_else(|| wrong_type(".id", "a whole number or a text", id))?;
         let uri = match image.get("file_name") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(name)) => Some(name.as_str()).filter(|name| !name.is_empty()),
+            None | Some(Node::Null) => None,
+            Some(Node::String(name)) => Some(&**name).filter(|name| !name.is_empty()),
             Some(other) => return Err(wrong_type(".file_name", "a text", other)),
         };
         let (width, height) = (side(image, "width")?, side(image, "height")?);
@@ -253,16 +253,16 @@ impl<'a> Images<'a> {
             let what = format!("an id or a file name is longer than {ID_BYTES_MAX} bytes");
             return Err(Wrong::new("", what));
         }
-        if self.seen.contains_key(&id) {
+        if self.seen.contains_key(id) {
             return Err(Wrong::new(".id", format!("another image has the id {id}")));
         }
-        if self.named.as_ref().is_none_or(|named| named.contains(&id)) {
+        if self.named.as_ref().is_none_or(|named| named.contains(id)) {
             let mut aliases = vec![item_id.as_str()];
             aliases.extend(uri.filter(|uri| *uri != item_id));
             // As the exporter will find it, which a strange file name may mislead.
-            let written = image_id(self.source, &aliases).unwrap_or(&id);
+            let written = image_id(self.source, &aliases).unwrap_or(id);
             let rendered = render_image(&id_value(written), uri, width, height);
-            let extra = extra_text(residual(&rendered, image));
+            let extra = node_residual(&Node::from(&rendered), image).map(|left| left.to_text());
             self.items.push(&ItemRow {
                 item_id: &item_id,
                 aliases: Some(aliases),
@@ -275,7 +275,7 @@ impl<'a> Images<'a> {
                 ..ItemRow::default()
             });
         }
-        self.seen.insert(id, Image { quoted, panoptic: 0 });
+        self.seen.insert(id.to_owned(), Image { quoted, panoptic: 0 });
         Ok(())
     }
 
@@ -285,10 +285,11 @@ impl<'a> Images<'a> {
 }
 
 /// A side in pixels; a number that is none stays in `extra`.
-fn side(image: &Value, name: &str) -> Checked<Option<i64>> {
+fn side(image: &Node<'_>, name: &str) -> Checked<Option<i64>> {
     match image.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value @ Value::Number(_)) => Ok(float(value)
+        None | Some(Node::Null) => Ok(None),
+        Some(value @ Node::Number(_)) => Ok(value
+            .as_f64()
             .filter(|side| side.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(side))
             .map(|side| side as i64)),
         Some(other) => Err(wrong_type(&format!(".{name}"), "a number of pixels", other)),

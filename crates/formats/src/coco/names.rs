@@ -1,24 +1,36 @@
 //! Ids of images and annotations, and what categories call labels: shared by both directions.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::json::Node;
+
 /// The text of an id: of a whole number or a text; `None` for anything else.
-pub fn id_text(id: &Value) -> Option<String> {
+pub fn id_text<'n>(id: &'n Node<'_>) -> Option<&'n str> {
+    let whole = |text: &str| text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
     match id {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Node::String(text) => Some(text),
+        Node::Number(text) if whole(text) => Some(text),
         _ => None,
     }
 }
 
 /// The id that exporters write for a text: a number where the text is one.
-pub fn id_value(text: &str) -> Value {
-    match text.parse::<i64>() {
-        Ok(number) if number.to_string() == text => number.into(),
-        _ => text.into(),
+pub fn id_node(text: &str) -> Node<'_> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if text == "0"
+        || digits.starts_with(|c| ('1'..='9').contains(&c)) && text.parse::<i64>().is_ok()
+    {
+        return Node::Number(Cow::Borrowed(text));
     }
+    text.into()
+}
+
+/// The same, to hold.
+pub fn id_value(text: &str) -> Value {
+    id_node(text).into()
 }
 
 /// The categories of a file: which label an id means, and which id a label is written as.
@@ -33,18 +45,19 @@ impl Categories {
     /// categories with one id or one name the first counts.
     pub fn add(&mut self, category: &Value) -> Result<bool, &'static str> {
         let id = category.get("id").ok_or("a category without an `id`")?;
-        let text = id_text(id).ok_or("a category's `id` is a whole number or a text")?;
+        let node = Node::from(id);
+        let text = id_text(&node).ok_or("a category's `id` is a whole number or a text")?;
         let name = category.get("name").and_then(Value::as_str);
         let name = name.ok_or("a category without a `name` that is a text")?;
         self.ids.entry(name.to_owned()).or_insert_with(|| id.clone());
-        let new = !self.labels.contains_key(&text);
-        self.labels.entry(text).or_insert_with(|| name.to_owned());
+        let new = !self.labels.contains_key(text);
+        self.labels.entry(text.to_owned()).or_insert_with(|| name.to_owned());
         Ok(new)
     }
 
     /// The label that an id means.
-    pub fn label(&self, id: &Value) -> Option<&str> {
-        self.labels.get(&id_text(id)?).map(String::as_str)
+    pub fn label(&self, id: &Node<'_>) -> Option<&str> {
+        self.labels.get(id_text(id)?).map(String::as_str)
     }
 
     /// The id that a label is written as.
@@ -86,5 +99,5 @@ pub fn render_image(
 /// so that the order of aliases has no say.
 pub fn image_id<'a>(source: &str, aliases: &[&'a str]) -> Option<&'a str> {
     let own = |alias: &&'a str| alias.strip_prefix(source)?.strip_prefix('/');
-    aliases.iter().filter_map(own).min_by_key(|id| (id_value(id).is_string(), *id))
+    aliases.iter().filter_map(own).min_by_key(|id| (id_node(id).as_str().is_some(), *id))
 }

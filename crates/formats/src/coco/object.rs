@@ -4,10 +4,12 @@
 //! row's `extra`, so that an edited part shows in the export together with all that is computed
 //! from it: the area, the box around a shape, the count of keypoints.
 
-use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
 
 use super::rle;
-use crate::json;
+use crate::json::{self, Member, Node, find};
 
 /// How far a stated box may lie from the box around the shape and still be the same box, in
 /// pixels. Tools round both, mostly to two decimals.
@@ -68,13 +70,13 @@ pub struct Parts {
 
 /// What identifies an object in its file.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct Names<'a> {
     /// Its id; null stands for one that is yet to be given.
-    pub id: Value,
+    pub id: Node<'a>,
     /// The image's id; not written in a segment.
-    pub image_id: Value,
+    pub image_id: Node<'a>,
     /// The category's id.
-    pub category_id: Option<Value>,
+    pub category_id: Option<Node<'a>>,
 }
 
 /// How an object is written, where the numbers alone do not say.
@@ -101,14 +103,14 @@ impl Style {
         Self { flipped, absent, counts: residual.shift_remove(COUNTS).is_some() }
     }
 
-    fn put(&self, residual: &mut Map<String, Value>) {
+    fn put(&self, residual: &mut Vec<Member<'_>>) {
         for (member, names) in [(NUMBERS, &self.flipped), (ABSENT, &self.absent)] {
             if !names.is_empty() {
-                residual.insert(member.to_owned(), names.as_slice().into());
+                insert(residual, member, Node::Array(names.iter().map(|&n| n.into()).collect()));
             }
         }
         if self.counts {
-            residual.insert(COUNTS.to_owned(), "list".into());
+            insert(residual, COUNTS, "list".into());
         }
     }
 
@@ -118,51 +120,55 @@ impl Style {
     }
 
     /// Writes a number of a member whose whole numbers have a point by default, or not.
-    fn number(&self, member: &str, point: bool, value: f64) -> Value {
+    fn number(&self, member: &str, point: bool, value: f64) -> Node<'static> {
         let flipped = self.flipped.contains(&member);
-        if point != flipped
-            && value.fract() == 0.0
-            && value.abs() < 1e15
-            && let Ok(number) = format!("{value:.1}").parse::<Number>()
-        {
-            return Value::Number(number);
+        if point != flipped && value.fract() == 0.0 && value.abs() < 1e15 {
+            return Node::Number(Cow::Owned(format!("{value:.1}")));
         }
-        json::number(value)
+        number(value)
     }
 }
 
 /// Writes an object from its parts alone.
-pub fn render(shape: Shape, names: &Names, parts: &Parts, style: &Style) -> Value {
-    let mut out = Map::new();
+pub fn render<'a>(shape: Shape, names: &Names<'a>, parts: &'a Parts, style: &Style) -> Node<'a> {
+    let mut out = Vec::with_capacity(8);
     if shape != Shape::Detection {
-        out.insert("id".to_owned(), names.id.clone());
+        insert(&mut out, "id", names.id.clone());
     }
     if shape != Shape::Segment {
-        out.insert("image_id".to_owned(), names.image_id.clone());
+        insert(&mut out, "image_id", names.image_id.clone());
     }
     if let Some(id) = &names.category_id {
-        out.insert("category_id".to_owned(), id.clone());
+        insert(&mut out, "category_id", id.clone());
     }
     render_shape(&mut out, shape, parts, style);
     if let Some(points) = &parts.keypoints {
         let numbers = points.iter().map(|&v| style.number("keypoints", false, v)).collect();
-        out.insert("keypoints".to_owned(), Value::Array(numbers));
+        insert(&mut out, "keypoints", Node::Array(numbers));
         if shape != Shape::Detection && style.has("num_keypoints") {
             let labelled = points.iter().skip(2).step_by(3).filter(|&&v| v > 0.0).count();
-            out.insert("num_keypoints".to_owned(), labelled.into());
+            insert(&mut out, "num_keypoints", Node::Number(Cow::Owned(labelled.to_string())));
         }
     }
     if let Some(caption) = &parts.caption {
-        out.insert("caption".to_owned(), caption.as_str().into());
+        insert(&mut out, "caption", caption.as_str().into());
     }
     if let Some(score) = parts.score {
-        out.insert("score".to_owned(), json::number(score));
+        insert(&mut out, "score", number(score));
     }
-    Value::Object(out)
+    Node::Object(out)
+}
+
+fn insert<'a>(out: &mut Vec<Member<'a>>, name: &'static str, value: Node<'a>) {
+    out.push((Cow::Borrowed(name), value));
+}
+
+fn number(value: f64) -> Node<'static> {
+    json::number_text(value).map_or(Node::Null, |text| Node::Number(Cow::Owned(text)))
 }
 
 /// Writes the shape, the box and what is computed from them.
-fn render_shape(out: &mut Map<String, Value>, shape: Shape, parts: &Parts, style: &Style) {
+fn render_shape<'a>(out: &mut Vec<Member<'a>>, shape: Shape, parts: &'a Parts, style: &Style) {
     let masked = matches!(parts.segmentation, Some(Segmentation::Mask(..)));
     let around = match shape {
         Shape::Annotation => parts.segmentation.as_ref().and_then(box_around),
@@ -170,49 +176,49 @@ fn render_shape(out: &mut Map<String, Value>, shape: Shape, parts: &Parts, style
     };
     let Some(bbox) = parts.bbox.or(around) else {
         if let Some(segmentation) = &parts.segmentation {
-            out.insert("segmentation".to_owned(), render_segmentation(segmentation, style));
+            insert(out, "segmentation", render_segmentation(segmentation, style));
         }
         return;
     };
     if let Some(segmentation) = &parts.segmentation {
-        out.insert("segmentation".to_owned(), render_segmentation(segmentation, style));
+        insert(out, "segmentation", render_segmentation(segmentation, style));
     } else if shape == Shape::Annotation && style.has("segmentation") {
-        out.insert("segmentation".to_owned(), Value::Array(Vec::new()));
+        insert(out, "segmentation", Node::Array(Vec::new()));
     }
     // Boxes around masks, panoptic boxes and detections are mostly whole numbers.
     let point = shape == Shape::Annotation && !(masked && parts.bbox.is_none());
     if shape != Shape::Detection && style.has("area") {
         let area = parts.segmentation.as_ref().map_or_else(|| box_area(bbox), area);
         let number = style.number("area", shape == Shape::Annotation && !masked, area);
-        out.insert("area".to_owned(), number);
+        insert(out, "area", number);
     }
     if parts.bbox.is_some() || style.has("bbox") {
         let numbers = bbox.iter().map(|&v| style.number("bbox", point, v)).collect();
-        out.insert("bbox".to_owned(), Value::Array(numbers));
+        insert(out, "bbox", Node::Array(numbers));
     }
     if shape != Shape::Detection && style.has("iscrowd") {
-        out.insert("iscrowd".to_owned(), 0.into());
+        insert(out, "iscrowd", Node::Number(Cow::Borrowed("0")));
     }
 }
 
-fn render_segmentation(segmentation: &Segmentation, style: &Style) -> Value {
+fn render_segmentation<'a>(segmentation: &'a Segmentation, style: &Style) -> Node<'a> {
     match segmentation {
-        Segmentation::Polygons(geometry) => rings(geometry)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|ring| ring.iter().map(|&v| style.number("segmentation", true, v)).collect())
-            .collect::<Vec<Value>>()
-            .into(),
+        Segmentation::Polygons(geometry) => {
+            let write = |ring: &[f64]| {
+                Node::Array(ring.iter().map(|&v| style.number("segmentation", true, v)).collect())
+            };
+            Node::Array(rings(geometry).unwrap_or_default().into_iter().map(write).collect())
+        }
         Segmentation::Mask(size, text) => {
             let counts = match rle::decode(text).filter(|_| style.counts) {
-                Some(runs) => runs.into(),
-                None => Value::from(String::from_utf8_lossy(text)),
+                Some(runs) => {
+                    let write = |run: &u32| Node::Number(Cow::Owned(run.to_string()));
+                    Node::Array(runs.iter().map(write).collect())
+                }
+                None => Node::String(String::from_utf8_lossy(text)),
             };
-            let size = size.iter().map(|&v| json::number(v)).collect::<Vec<_>>();
-            Value::Object(Map::from_iter([
-                ("size".to_owned(), size.into()),
-                ("counts".to_owned(), counts),
-            ]))
+            let size = Node::Array(size.iter().map(|&v| number(v)).collect());
+            Node::Object(vec![("size".into(), size), ("counts".into(), counts)])
         }
     }
 }
@@ -221,41 +227,45 @@ fn render_segmentation(segmentation: &Segmentation, style: &Style) -> Value {
 /// writes runs as a list.
 pub fn extra(
     shape: Shape,
-    names: &Names,
+    names: &Names<'_>,
     parts: &Parts,
     counts: bool,
-    source: &Value,
+    source: &Node<'_>,
 ) -> Option<String> {
     let mut style = Style { counts, ..Style::default() };
     let mut rendered = render(shape, names, parts, &style);
-    let absent = |name: &&str| rendered.get(*name).is_some() && source.get(*name).is_none();
+    let absent = |name: &&str| rendered.get(name).is_some() && source.get(name).is_none();
     style.absent = COMPUTED_MEMBERS.into_iter().filter(absent).collect();
     if !style.absent.is_empty() {
         rendered = render(shape, names, parts, &style);
     }
-    let mut left = match json::residual(&rendered, source) {
-        Some(Value::Object(left)) => left,
-        _ => Map::new(),
+    let mut left = match json::node_residual(&rendered, source) {
+        Some(Node::Object(left)) => left,
+        _ => Vec::new(),
     };
     // A way of writing is cheaper than a list of number texts.
     for member in NUMBER_MEMBERS {
-        let texts = |entry: &&Value| entry.get("~n").or(entry.get("~a")).is_some();
-        let Some(entry) = left.get(member).filter(texts) else { continue };
+        let texts = |entry: &&Node<'_>| entry.get("~n").or(entry.get("~a")).is_some();
+        let Some(entry) = find(&left, member).filter(texts) else { continue };
         let mut other = style.clone();
         other.flipped.push(member);
-        let again = json::residual(&render(shape, names, parts, &other), source);
+        let again = json::node_residual(&render(shape, names, parts, &other), source);
         let again = again.as_ref().and_then(|again| again.get(member));
-        let cost = again.map_or(0, |again| again.to_string().len()) + member.len();
-        if cost < entry.to_string().len() {
-            match again.cloned() {
-                Some(again) => left.insert(member.to_owned(), again),
-                None => left.shift_remove(member),
-            };
+        let cost = again.map_or(0, |again| again.to_text().len()) + member.len();
+        if cost < entry.to_text().len() {
+            let again = again.cloned();
+            left.retain_mut(|(name, entry)| match &again {
+                Some(again) if name == member => {
+                    *entry = again.clone();
+                    true
+                }
+                _ => name != member,
+            });
             style = other;
         }
     }
     style.put(&mut left);
-    (!left.is_empty()).then(|| Value::Object(left).to_string())
+    (!left.is_empty()).then(|| Node::Object(left).to_text())
 }
 
 /// Whether a box says no more than the shape.

@@ -1,10 +1,8 @@
 //! Reads the parts of one object, and says where something is wrong with them.
 
-use serde_json::{Map, Value};
-
 use super::object::{Parts, Segmentation, is_around};
 use super::rle;
-use crate::json::{float, type_name};
+use crate::json::Node;
 
 /// What is wrong with a record, and where in it.
 #[derive(Debug)]
@@ -38,18 +36,18 @@ pub struct Read {
 
 impl Read {
     /// Reads every part that is there. Null and empty members are no parts.
-    pub fn new(object: &Map<String, Value>) -> Result<Self> {
+    pub fn new(object: &Node<'_>) -> Result<Self> {
         let mut read = Self::default();
         read.bbox(object)?;
         read.segmentation(object)?;
         read.parts.keypoints = keypoints(object)?;
         read.parts.caption = match object.get("caption") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(text.clone()),
+            None | Some(Node::Null) => None,
+            Some(Node::String(text)) => Some(text.clone().into_owned()),
             Some(other) => return Err(wrong_type(".caption", "text", other)),
         };
         read.parts.score = match object.get("score") {
-            None | Some(Value::Null) => None,
+            None | Some(Node::Null) => None,
             Some(score) => Some(number(".score", score)?),
         };
         Ok(read)
@@ -64,7 +62,7 @@ impl Read {
         }
     }
 
-    fn bbox(&mut self, object: &Map<String, Value>) -> Result<()> {
+    fn bbox(&mut self, object: &Node<'_>) -> Result<()> {
         let Some(values) = list(object, "bbox")? else { return Ok(()) };
         let numbers = numbers(".bbox", values)?;
         let bbox: [f64; 4] = numbers.try_into().map_err(|numbers: Vec<f64>| {
@@ -78,12 +76,12 @@ impl Read {
         Ok(())
     }
 
-    fn segmentation(&mut self, object: &Map<String, Value>) -> Result<()> {
+    fn segmentation(&mut self, object: &Node<'_>) -> Result<()> {
         self.parts.segmentation = match object.get("segmentation") {
-            None | Some(Value::Null) => None,
-            Some(Value::Array(rings)) if rings.is_empty() => None,
-            Some(Value::Array(rings)) => Some(self.polygons(rings)?),
-            Some(Value::Object(mask)) => Some(self.mask(mask)?),
+            None | Some(Node::Null) => None,
+            Some(Node::Array(rings)) if rings.is_empty() => None,
+            Some(Node::Array(rings)) => Some(self.polygons(rings)?),
+            Some(mask @ Node::Object(_)) => Some(self.mask(mask)?),
             Some(other) => {
                 return Err(wrong_type(".segmentation", "an array of polygons or a mask", other));
             }
@@ -91,11 +89,11 @@ impl Read {
         Ok(())
     }
 
-    fn polygons(&mut self, rings: &[Value]) -> Result<Segmentation> {
+    fn polygons(&mut self, rings: &[Node<'_>]) -> Result<Segmentation> {
         let mut geometry = vec![rings.len() as f64];
         for (i, ring) in rings.iter().enumerate() {
             let path = format!(".segmentation[{i}]");
-            let Value::Array(values) = ring else {
+            let Node::Array(values) = ring else {
                 return Err(wrong_type(&path, "a polygon: an array of x and y in turn", ring));
             };
             if values.len() % 2 != 0 {
@@ -111,26 +109,26 @@ impl Read {
         Ok(Segmentation::Polygons(geometry))
     }
 
-    fn mask(&mut self, mask: &Map<String, Value>) -> Result<Segmentation> {
+    fn mask(&mut self, mask: &Node<'_>) -> Result<Segmentation> {
         let path = ".segmentation.size";
-        let size = mask.get("size").and_then(Value::as_array).map(Vec::as_slice);
+        let size = mask.get("size").and_then(Node::as_array);
         let Some([height, width]) = size else {
             return Err(Wrong::new(path, "a mask has a `size` of [height, width]"));
         };
-        let side = |value: &Value| {
+        let side = |value: &Node<'_>| {
             let side = value.as_u64().filter(|v| *v <= u64::from(u32::MAX));
             side.ok_or_else(|| Wrong::new(path, format!("{value} is not a size in pixels")))
         };
         let (height, width) = (side(height)?, side(width)?);
         let path = ".segmentation.counts";
         let (text, runs) = match mask.get("counts") {
-            Some(Value::String(text)) => {
+            Some(Node::String(text)) => {
                 let runs = rle::decode(text.as_bytes())
                     .ok_or_else(|| Wrong::new(path, "the text is not COCO's run-length code"))?;
                 (text.as_bytes().to_vec(), runs)
             }
-            Some(Value::Array(counts)) => {
-                let run = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
+            Some(Node::Array(counts)) => {
+                let run = |v: &Node<'_>| v.as_u64().and_then(|v| u32::try_from(v).ok());
                 let runs: Option<Vec<u32>> = counts.iter().map(run).collect();
                 let runs =
                     runs.ok_or_else(|| Wrong::new(path, "a run is a whole number from 0 to 2^32"))?;
@@ -146,7 +144,7 @@ impl Read {
     }
 }
 
-fn keypoints(object: &Map<String, Value>) -> Result<Option<Vec<f64>>> {
+fn keypoints(object: &Node<'_>) -> Result<Option<Vec<f64>>> {
     let Some(values) = list(object, "keypoints")? else { return Ok(None) };
     if values.len() % 3 != 0 {
         let what = format!("keypoints are x, y, visibility in turn, not {} numbers", values.len());
@@ -156,34 +154,34 @@ fn keypoints(object: &Map<String, Value>) -> Result<Option<Vec<f64>>> {
 }
 
 /// A member that is a list with something in it.
-fn list<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Option<&'a [Value]>> {
+fn list<'n, 'a>(object: &'n Node<'a>, name: &str) -> Result<Option<&'n [Node<'a>]>> {
     match object.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Array(values)) if values.is_empty() => Ok(None),
-        Some(Value::Array(values)) => Ok(Some(values)),
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::Array(values)) if values.is_empty() => Ok(None),
+        Some(Node::Array(values)) => Ok(Some(values)),
         Some(other) => Err(wrong_type(&format!(".{name}"), "an array of numbers", other)),
     }
 }
 
-fn numbers(path: &str, values: &[Value]) -> Result<Vec<f64>> {
+fn numbers(path: &str, values: &[Node<'_>]) -> Result<Vec<f64>> {
     let each = |(i, value)| number(&format!("{path}[{i}]"), value);
     // The path is only needed where something is wrong.
-    match values.iter().map(float).collect() {
+    match values.iter().map(Node::as_f64).collect() {
         Some(numbers) => Ok(numbers),
         None => values.iter().enumerate().map(each).collect(),
     }
 }
 
-fn number(path: &str, value: &Value) -> Result<f64> {
+fn number(path: &str, value: &Node<'_>) -> Result<f64> {
     match value {
-        Value::Number(text) => {
-            float(value).ok_or_else(|| Wrong::new(path, format!("{text} is too large a number")))
+        Node::Number(text) => {
+            value.as_f64().ok_or_else(|| Wrong::new(path, format!("{text} is too large a number")))
         }
         other => Err(wrong_type(path, "a number", other)),
     }
 }
 
 /// Says what was expected.
-pub fn wrong_type(path: &str, wanted: &str, found: &Value) -> Wrong {
-    Wrong::new(path, format!("expected {wanted}, found {}", type_name(found)))
+pub fn wrong_type(path: &str, wanted: &str, found: &Node<'_>) -> Wrong {
+    Wrong::new(path, format!("expected {wanted}, found {}", found.type_name()))
 }

@@ -7,13 +7,13 @@ use glossator_store::limits::ID_BYTES_MAX;
 use glossator_store::schema::{
     ANNOTATIONS, AnnotationRow, AnnotationsBuilder, SUBMISSIONS, SubmissionRow, SubmissionsBuilder,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::names::{Categories, id_text, id_value};
+use super::names::{Categories, id_node, id_text, id_value};
 use super::object::{self, Names, Parts, Segmentation, Shape};
 use super::parse::{Read, Result as Checked, Wrong, wrong_type};
 use super::{PANOPTIC, field};
-use crate::json::{Record, extra_text, residual};
+use crate::json::{Node, Record, node_residual};
 use crate::{Result, Sink};
 
 /// How many rows are handed over at once, and about how many bytes.
@@ -52,8 +52,14 @@ pub struct Rows<'a> {
     categories: Categories,
     images: HashMap<String, Image>,
     ids: HashSet<u64>,
-    rows: AnnotationsBuilder,
+    batch: Batch,
     submissions: SubmissionsBuilder,
+}
+
+/// Rows that were not handed over yet, and about how many bytes they are.
+#[derive(Default)]
+struct Batch {
+    rows: AnnotationsBuilder,
     bytes: usize,
 }
 
@@ -75,24 +81,23 @@ impl<'a> Rows<'a> {
             categories,
             images,
             ids: HashSet::new(),
-            rows: AnnotationsBuilder::default(),
+            batch: Batch::default(),
             submissions: SubmissionsBuilder::default(),
-            bytes: 0,
         }
     }
 
     /// Takes an annotation or a detection.
     pub fn record(&mut self, index: u64, record: &Record, sink: &mut dyn Sink) -> Result<()> {
-        let taken = match record.value() {
-            Ok(value) => self.take(index, &value).map_err(|w| record.bad(&w.path, w.what)),
+        let taken = match record.node() {
+            Ok(node) => self.take(index, &node).map_err(|w| record.bad(&w.path, w.what)),
             Err(bad) => Err(bad),
         };
         match taken {
             Ok(odd) => odd.into_iter().for_each(|odd| sink.warn(odd, &record.place)),
             Err(bad) => sink.bad(bad)?,
         }
-        if self.rows.len() + self.submissions.len() >= BATCH_ROWS_MAX
-            || self.bytes >= BATCH_BYTES_MAX
+        if self.batch.rows.len() + self.submissions.len() >= BATCH_ROWS_MAX
+            || self.batch.bytes >= BATCH_BYTES_MAX
         {
             self.flush(sink)?;
         }
@@ -101,9 +106,9 @@ impl<'a> Rows<'a> {
 
     /// Hands over what is left.
     pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        self.bytes = 0;
-        if !self.rows.is_empty() {
-            sink.rows(&ANNOTATIONS, self.rows.finish())?;
+        self.batch.bytes = 0;
+        if !self.batch.rows.is_empty() {
+            sink.rows(&ANNOTATIONS, self.batch.rows.finish())?;
         }
         if !self.submissions.is_empty() {
             sink.rows(&SUBMISSIONS, self.submissions.finish())?;
@@ -112,36 +117,35 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds the rows of one record and returns what is odd about it; adds nothing where it fails.
-    fn take(&mut self, index: u64, source: &Value) -> Checked<Vec<&'static str>> {
-        let Value::Object(object) = source else {
-            return Err(wrong_type("", "an object", source));
-        };
+    fn take(&mut self, index: u64, object: &Node<'_>) -> Checked<Vec<&'static str>> {
+        if object.as_object().is_none() {
+            return Err(wrong_type("", "an object", object));
+        }
         let image = object
             .get("image_id")
             .ok_or_else(|| Wrong::new("", "no `image_id` says which image it belongs to"))?;
         let image = id_text(image)
             .ok_or_else(|| wrong_type(".image_id", "a whole number or a text", image))?;
-        let Some(known) = self.images.get(&image) else {
+        let Some(known) = self.images.get(image) else {
             return Err(Wrong::new(".image_id", format!("no image has the id {image}")));
         };
-        let image_id = if known.quoted { image.as_str().into() } else { id_value(&image) };
+        let image_id = if known.quoted { image.into() } else { id_node(image) };
         let item_id = format!("{}/{image}", self.target.images);
         let seq = i32::try_from(index).ok();
         match object.get("segments_info") {
-            Some(Value::Array(segments)) if !self.target.results => {
-                self.panoptic(&item_id, &image, image_id, seq, object, segments)
+            Some(Node::Array(segments)) if !self.target.results => {
+                self.panoptic(&item_id, image, image_id, seq, object, segments)
             }
-            _ => self.object(&item_id, image_id, seq, source, object),
+            _ => self.object(&item_id, image_id, seq, object),
         }
     }
 
     fn object(
         &mut self,
         item_id: &str,
-        image_id: Value,
+        image_id: Node<'_>,
         seq: Option<i32>,
-        source: &Value,
-        object: &Map<String, Value>,
+        object: &Node<'_>,
     ) -> Checked<Vec<&'static str>> {
         let shape = if self.target.results { Shape::Detection } else { Shape::Annotation };
         let mut read = Read::new(object)?;
@@ -149,21 +153,21 @@ impl<'a> Rows<'a> {
             read.drop_derived_box();
         }
         let region = if self.target.results { None } else { own_id(object, &mut read.odd)? };
-        if let Some(region) = &region {
+        if let Some(region) = region {
             self.note(region, "annotations with an id that another has", &mut read.odd);
         }
-        let label = self.label(object, &read.parts)?;
-        let names = self.names(region.as_deref(), image_id, label.as_deref());
-        let extra = object::extra(shape, &names, &read.parts, read.counts, source);
+        let label = label(&self.categories, object, &read.parts)?;
+        let names = names(&self.categories, region, image_id, label);
+        let extra = object::extra(shape, &names, &read.parts, read.counts, object);
         let owner = Owner {
             item_id,
             submission_id: None,
-            region_id: region.as_deref(),
-            label: label.as_deref(),
+            region_id: region,
+            label,
             seq,
             extra: extra.as_deref(),
         };
-        self.push(&owner, &read.parts);
+        self.batch.push(&self.target, &owner, &read.parts);
         Ok(read.odd)
     }
 
@@ -173,10 +177,10 @@ impl<'a> Rows<'a> {
         &mut self,
         item_id: &str,
         image: &str,
-        image_id: Value,
+        image_id: Node<'_>,
         seq: Option<i32>,
-        object: &Map<String, Value>,
-        segments: &[Value],
+        object: &Node<'_>,
+        segments: &[Node<'_>],
     ) -> Checked<Vec<&'static str>> {
         let mut odd = Vec::new();
         let own = object
@@ -184,7 +188,7 @@ impl<'a> Rows<'a> {
             .map(|id| id_text(id).ok_or_else(|| wrong_type(".id", "a whole number or a text", id)));
         let own = own.transpose()?;
         let count = self.images.get(image).map_or(0, |known| known.panoptic);
-        let submission_id = match &own {
+        let submission_id = match own {
             Some(id) => format!("annotation/{id}"),
             None if count == 0 => format!("annotation/{PANOPTIC}"),
             None => format!("annotation/{PANOPTIC}-{}", count + 1),
@@ -193,7 +197,7 @@ impl<'a> Rows<'a> {
         let mut rows = Vec::new();
         for (i, segment) in segments.iter().enumerate() {
             let path = format!(".segments_info[{i}]");
-            let row = self.segment(segment, &image_id, &mut odd);
+            let row = read_segment(&self.categories, segment, &image_id, &mut odd);
             let wrong = |w: Wrong| Wrong::new(path + &w.path, w.what);
             rows.push((i32::try_from(i).ok(), row.map_err(wrong)?));
         }
@@ -201,17 +205,18 @@ impl<'a> Rows<'a> {
             let owner = Owner {
                 item_id,
                 submission_id: Some(&submission_id),
-                region_id: region.as_deref(),
-                label: label.as_deref(),
+                region_id: *region,
+                label: *label,
                 seq: *place,
                 extra: extra.as_deref(),
             };
-            self.push(&owner, parts);
+            self.batch.push(&self.target, &owner, parts);
         }
-        let mut facts = object.clone();
-        facts.shift_remove("segments_info");
-        let rendered = render_panoptic(panoptic_id(&submission_id), image_id);
-        let extra = extra_text(residual(&rendered, &Value::Object(facts)));
+        let members = object.as_object().unwrap_or_default().iter();
+        let facts = members.filter(|(name, _)| name != "segments_info").cloned().collect();
+        let rendered = render_panoptic(panoptic_id(&submission_id), image_id.into());
+        let extra = node_residual(&Node::from(&rendered), &Node::Object(facts));
+        let extra = extra.map(|left| left.to_text());
         self.submissions.push(&SubmissionRow {
             item_id,
             submission_id: &submission_id,
@@ -229,49 +234,6 @@ impl<'a> Rows<'a> {
         Ok(odd)
     }
 
-    #[allow(clippy::type_complexity)] // one use, taken apart at once
-    fn segment(
-        &self,
-        source: &Value,
-        image_id: &Value,
-        odd: &mut Vec<&'static str>,
-    ) -> Checked<(Option<String>, Option<String>, Parts, Option<String>)> {
-        let Value::Object(object) = source else {
-            return Err(wrong_type("", "an object", source));
-        };
-        let mut read = Read::new(object)?;
-        let region = own_id(object, &mut read.odd)?;
-        let label = self.label(object, &read.parts)?;
-        let names = self.names(region.as_deref(), image_id.clone(), label.as_deref());
-        let extra = object::extra(Shape::Segment, &names, &read.parts, read.counts, source);
-        odd.append(&mut read.odd);
-        Ok((region, label, read.parts, extra))
-    }
-
-    fn names(&self, region: Option<&str>, image_id: Value, label: Option<&str>) -> Names {
-        Names {
-            id: region.map_or(Value::Null, id_value),
-            image_id,
-            category_id: label.and_then(|label| self.categories.id(label).cloned()),
-        }
-    }
-
-    /// The label. A caption needs none, so an unknown category is kept in its `extra`.
-    fn label(&self, object: &Map<String, Value>, parts: &Parts) -> Checked<Option<String>> {
-        let id = match object.get("category_id") {
-            None | Some(Value::Null) => return Ok(None),
-            Some(id) => id,
-        };
-        if id_text(id).is_none() {
-            return Err(wrong_type(".category_id", "a whole number or a text", id));
-        }
-        match self.categories.label(id) {
-            Some(label) => Ok(Some(label.to_owned())),
-            None if parts.caption.is_some() => Ok(None),
-            None => Err(Wrong::new(".category_id", format!("no category has the id {id}"))),
-        }
-    }
-
     /// Remembers an id, and says so where it was there before.
     fn note(&mut self, id: &str, phrase: &'static str, odd: &mut Vec<&'static str>) {
         let mut hasher = DefaultHasher::new();
@@ -283,16 +245,18 @@ impl<'a> Rows<'a> {
             self.ids.insert(hash);
         }
     }
+}
 
+impl Batch {
     /// Adds a row a part; the first holds what belongs to the whole object.
-    fn push(&mut self, owner: &Owner<'_>, parts: &Parts) {
+    fn push(&mut self, target: &Target<'_>, owner: &Owner<'_>, parts: &Parts) {
         let base = AnnotationRow {
             item_id: owner.item_id,
-            source: self.target.source,
+            source: target.source,
             submission_id: owner.submission_id,
             region_id: owner.region_id,
-            annotator_id: self.target.annotator,
-            origin: if self.target.results { "model" } else { "human" },
+            annotator_id: target.annotator,
+            origin: if target.results { "model" } else { "human" },
             label: owner.label,
             seq: owner.seq,
             score: parts.score,
@@ -344,6 +308,59 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Reads a segment of a panoptic annotation.
+#[allow(clippy::type_complexity)] // one use, taken apart at once
+fn read_segment<'n>(
+    categories: &'n Categories,
+    object: &'n Node<'_>,
+    image_id: &Node<'_>,
+    odd: &mut Vec<&'static str>,
+) -> Checked<(Option<&'n str>, Option<&'n str>, Parts, Option<String>)> {
+    if object.as_object().is_none() {
+        return Err(wrong_type("", "an object", object));
+    }
+    let mut read = Read::new(object)?;
+    let region = own_id(object, &mut read.odd)?;
+    let label = label(categories, object, &read.parts)?;
+    let names = names(categories, region, image_id.clone(), label);
+    let extra = object::extra(Shape::Segment, &names, &read.parts, read.counts, object);
+    odd.append(&mut read.odd);
+    Ok((region, label, read.parts, extra))
+}
+
+fn names<'n>(
+    categories: &'n Categories,
+    region: Option<&'n str>,
+    image_id: Node<'n>,
+    label: Option<&str>,
+) -> Names<'n> {
+    Names {
+        id: region.map_or(Node::Null, id_node),
+        image_id,
+        category_id: label.and_then(|label| categories.id(label)).map(Node::from),
+    }
+}
+
+/// The label. A caption needs none, so an unknown category is kept in its `extra`.
+fn label<'n>(
+    categories: &'n Categories,
+    object: &Node<'_>,
+    parts: &Parts,
+) -> Checked<Option<&'n str>> {
+    let id = match object.get("category_id") {
+        None | Some(Node::Null) => return Ok(None),
+        Some(id) => id,
+    };
+    if id_text(id).is_none() {
+        return Err(wrong_type(".category_id", "a whole number or a text", id));
+    }
+    match categories.label(id) {
+        Some(label) => Ok(Some(label)),
+        None if parts.caption.is_some() => Ok(None),
+        None => Err(Wrong::new(".category_id", format!("no category has the id {id}"))),
+    }
+}
+
 /// The id of the panoptic annotation that a submission stands for, if it had one.
 pub fn panoptic_id(submission_id: &str) -> Option<Value> {
     let id = submission_id.strip_prefix("annotation/")?;
@@ -358,13 +375,13 @@ pub fn render_panoptic(id: Option<Value>, image_id: Value) -> Value {
 }
 
 /// The id of an annotation or a segment.
-fn own_id(object: &Map<String, Value>, odd: &mut Vec<&'static str>) -> Checked<Option<String>> {
+fn own_id<'n>(object: &'n Node<'_>, odd: &mut Vec<&'static str>) -> Checked<Option<&'n str>> {
     let Some(id) = object.get("id") else {
         odd.push("annotations without an `id`");
         return Ok(None);
     };
     let id = id_text(id).ok_or_else(|| wrong_type(".id", "a whole number or a text", id))?;
-    limit(".id", &id)?;
+    limit(".id", id)?;
     Ok(Some(id))
 }
 

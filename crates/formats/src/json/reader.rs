@@ -5,7 +5,8 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::parse;
+use super::node::Node;
+use super::parse::parse_node;
 use crate::{BadRecord, Error, Input, Place, RECORD_BYTES_MAX, Result};
 
 /// How much of a bad record is kept for the report.
@@ -47,6 +48,11 @@ pub struct Record {
 impl Record {
     /// Reads the record, or says what is wrong with it in a form for [`crate::Sink::bad`].
     pub fn value(&self) -> std::result::Result<Value, BadRecord> {
+        self.node().map(Value::from)
+    }
+
+    /// Reads the record as [`Record::value`] does, and borrows from its text.
+    pub fn node(&self) -> std::result::Result<Node<'_>, BadRecord> {
         if !self.whole {
             let mib = RECORD_BYTES_MAX >> 20;
             return Err(self.bad("", format!("the record is larger than {mib} MiB")));
@@ -54,7 +60,7 @@ impl Record {
         let text = std::str::from_utf8(&self.text).map_err(|e| {
             self.bad("", format!("invalid UTF-8 at byte {} of the record", e.valid_up_to()))
         })?;
-        parse(text).map_err(|e| {
+        parse_node(text).map_err(|e| {
             let mut bad = self.bad(&e.path, format!("{} (column {})", e.what, e.column));
             bad.place.line = self.place.line.map(|line| line + e.line - 1);
             bad
@@ -257,7 +263,7 @@ impl Reader {
             }
             let (used, done) = cut.scan(buffer);
             let taken = &buffer[..used];
-            self.line += taken.iter().filter(|&&b| b == b'\n').count() as u64;
+            self.line += memchr::memchr_iter(b'\n', taken).count() as u64;
             if record.text.len() + used > RECORD_BYTES_MAX {
                 record.whole = false;
                 record.text.truncate(RAW_BYTES_MAX);
@@ -356,18 +362,12 @@ struct Cut {
 impl Cut {
     /// How many of these bytes belong to the value, and whether it ends with them.
     fn scan(&mut self, bytes: &[u8]) -> (usize, bool) {
-        for (i, &byte) in bytes.iter().enumerate() {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
             if self.quoted {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => {
-                        self.quoted = false;
-                        if self.depth == 0 {
-                            return (i + 1, true);
-                        }
-                    }
-                    _ => {}
+                at += self.text(&bytes[at..]);
+                if !self.quoted && self.depth == 0 {
+                    return (at, true);
                 }
                 continue;
             }
@@ -377,19 +377,35 @@ impl Cut {
                 b'}' | b']' if self.depth > 0 => {
                     self.depth -= 1;
                     if self.depth == 0 {
-                        return (i + 1, true);
+                        return (at + 1, true);
                     }
                 }
                 // A number or word at the top ends before the next delimiter.
                 b',' | b':' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'{' | b'['
                     if self.depth == 0 =>
                 {
-                    return (i, true);
+                    return (at, true);
                 }
                 _ => {}
             }
             self.begun = true;
+            at += 1;
         }
         (bytes.len(), false)
+    }
+
+    /// How many of these bytes belong to a text in quotes that was begun.
+    fn text(&mut self, bytes: &[u8]) -> usize {
+        let mut at = usize::from(std::mem::take(&mut self.escaped));
+        while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+            at += found + 1;
+            if bytes[at - 1] == b'"' {
+                self.quoted = false;
+                return at;
+            }
+            self.escaped = at == bytes.len();
+            at += 1;
+        }
+        bytes.len()
     }
 }

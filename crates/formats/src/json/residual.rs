@@ -19,7 +19,11 @@
 //! A source member whose name begins with `~` gets one more `~`. Every operation is conditional,
 //! so that an edited column shows in the export and never an echo of what it once was.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
+
+use super::node::{Member, Node, find};
 
 /// The longest rendered text that a condition repeats; a longer one is named by its digest.
 const CONDITION_BYTES_MAX: usize = 40;
@@ -31,9 +35,17 @@ const OPERATIONS: [&str; 8] = ["~", "~h", "~n", "~o", "~a", "~1", "~/", "~v"];
 ///
 /// Two objects give an object with the source's own member names at its top.
 pub fn residual(rendered: &Value, source: &Value) -> Option<Value> {
+    node_residual(&rendered.into(), &source.into()).map(Value::from)
+}
+
+/// The same as [`residual`], and borrows from both.
+pub fn node_residual<'a>(rendered: &Node<'a>, source: &Node<'a>) -> Option<Node<'a>> {
     match (rendered, source) {
+        (Node::Object(r), Node::Object(s)) => {
+            let members = members(r, s);
+            (!members.is_empty()).then_some(Node::Object(members))
+        }
         _ if rendered == source => None,
-        (Value::Object(r), Value::Object(s)) => Some(Value::Object(members(r, s))),
         _ => Some(operation_of(rendered, source)),
     }
 }
@@ -60,19 +72,24 @@ pub fn restore_object(
     rendered
 }
 
-fn members(rendered: &Map<String, Value>, source: &Map<String, Value>) -> Map<String, Value> {
-    let mut out = Map::new();
+fn members<'a>(rendered: &[Member<'a>], source: &[Member<'a>]) -> Vec<Member<'a>> {
+    let mut out = Vec::new();
+    let mut found = 0;
     for (name, value) in source {
-        let entry = match rendered.get(name) {
+        let rendered = find(rendered, name);
+        found += usize::from(rendered.is_some());
+        let entry = match rendered {
             None => added(value),
             Some(r) if r == value => continue,
             Some(r) => operation_of(r, value),
         };
-        out.insert(escape(name), entry);
+        out.push((escape(name), entry));
     }
-    for (name, value) in rendered {
-        if !source.contains_key(name) {
-            out.insert(escape(name), conditional(value, None));
+    if found < rendered.len() {
+        for (name, value) in rendered {
+            if find(source, name).is_none() {
+                out.push((escape(name), conditional(value, None)));
+            }
         }
     }
     out
@@ -100,33 +117,34 @@ fn restore_members(map: &mut Map<String, Value>, residual: &Map<String, Value>) 
 }
 
 /// The operation that turns one value into another that differs.
-fn operation_of(rendered: &Value, source: &Value) -> Value {
+fn operation_of<'a>(rendered: &Node<'a>, source: &Node<'a>) -> Node<'a> {
     match (rendered, source) {
-        (Value::Object(r), Value::Object(s)) => one("~o", Value::Object(members(r, s))),
-        (Value::Array(r), Value::Array(s)) if r.len() == s.len() => {
-            let mut elements = Map::new();
+        (Node::Object(r), Node::Object(s)) => one("~o", Node::Object(members(r, s))),
+        (Node::Array(r), Node::Array(s)) if r.len() == s.len() => {
+            let mut elements = Vec::new();
             for (i, (r, s)) in r.iter().zip(s).enumerate() {
                 if r != s {
-                    elements.insert(i.to_string(), operation_of(r, s));
+                    elements.push((Cow::Owned(i.to_string()), operation_of(r, s)));
                 }
             }
-            one("~a", Value::Array(vec![r.len().into(), Value::Object(elements)]))
+            let length = Node::Number(Cow::Owned(r.len().to_string()));
+            one("~a", Node::Array(vec![length, Node::Object(elements)]))
         }
-        (Value::Array(r), s) if r.len() == 1 && r.first() == Some(s) => one("~1", true.into()),
-        (Value::String(r), Value::Array(_)) if parts(r) == *source => one("~/", true.into()),
-        _ if same_number(rendered, source) => one("~n", source.clone()),
+        (Node::Array(r), s) if r.len() == 1 && r.first() == Some(s) => one("~1", Node::Bool(true)),
+        (Node::String(r), Node::Array(s)) if is_split(r, s) => one("~/", Node::Bool(true)),
+        _ if same_number(rendered.as_f64(), source.as_f64()) => one("~n", source.clone()),
         _ => conditional(rendered, Some(source)),
     }
 }
 
-fn conditional(rendered: &Value, source: Option<&Value>) -> Value {
-    let text = rendered.to_string();
+fn conditional<'a>(rendered: &Node<'a>, source: Option<&Node<'a>>) -> Node<'a> {
+    let text = rendered.to_text();
     let (name, condition) = if text.len() <= CONDITION_BYTES_MAX {
         ("~", rendered.clone())
     } else {
-        ("~h", Value::String(digest(&text)))
+        ("~h", Node::String(Cow::Owned(digest(&text))))
     };
-    one(name, Value::Array(std::iter::once(condition).chain(source.cloned()).collect()))
+    one(name, Node::Array(std::iter::once(condition).chain(source.cloned()).collect()))
 }
 
 /// Applies an operation to the member as it is rendered now; `None` is no member.
@@ -142,7 +160,7 @@ fn apply(now: Option<Value>, kind: &str, argument: &Value) -> Option<Value> {
         {
             pair.get(1).cloned()
         }
-        ("~n", text) if same_number(&now, text) => Some(text.clone()),
+        ("~n", text) if same_number(now.as_f64(), text.as_f64()) => Some(text.clone()),
         ("~o", Value::Object(residual)) => match now {
             Value::Object(mut map) => {
                 restore_members(&mut map, residual);
@@ -180,20 +198,26 @@ fn parts(text: &str) -> Value {
     text.split('/').collect()
 }
 
-/// Whether two number texts stand for one number that floats tell from its neighbours.
-fn same_number(a: &Value, b: &Value) -> bool {
+/// Whether a list holds the parts of a text between `/`.
+fn is_split(text: &str, list: &[Node<'_>]) -> bool {
+    list.iter().map(Node::as_str).eq(text.split('/').map(Some))
+}
+
+/// Whether two numbers are one that floats tell from its neighbours.
+fn same_number(a: Option<f64>, b: Option<f64>) -> bool {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
-            (Some(a), Some(b)) => a == b && (a.fract() != 0.0 || a.abs() < EXACT_MAX),
-            _ => false,
-        },
+        (Some(a), Some(b)) => a == b && (a.fract() != 0.0 || a.abs() < EXACT_MAX),
         _ => false,
     }
 }
 
-fn added(value: &Value) -> Value {
-    if operation(value).is_some() { one("~v", value.clone()) } else { value.clone() }
+fn added<'a>(value: &Node<'a>) -> Node<'a> {
+    let is_operation = match value.as_object() {
+        Some([(name, _)]) => OPERATIONS.contains(&&**name),
+        _ => false,
+    };
+    if is_operation { one("~v", value.clone()) } else { value.clone() }
 }
 
 fn operation(value: &Value) -> Option<(&str, &Value)> {
@@ -202,12 +226,12 @@ fn operation(value: &Value) -> Option<(&str, &Value)> {
     OPERATIONS.contains(&name.as_str()).then_some((name.as_str(), argument))
 }
 
-fn one(name: &str, value: Value) -> Value {
-    Value::Object(Map::from_iter([(name.to_owned(), value)]))
+fn one<'a>(name: &'static str, value: Node<'a>) -> Node<'a> {
+    Node::Object(vec![(Cow::Borrowed(name), value)])
 }
 
-fn escape(name: &str) -> String {
-    if name.starts_with('~') { format!("~{name}") } else { name.to_owned() }
+fn escape<'a>(name: &Cow<'a, str>) -> Cow<'a, str> {
+    if name.starts_with('~') { Cow::Owned(format!("~{name}")) } else { name.clone() }
 }
 
 fn unescape(name: &str) -> &str {
