@@ -27,7 +27,13 @@ const CHUNK_END: u8 = 1 << 1;
 const ROOT: u8 = 1 << 3;
 const KEYED_HASH: u8 = 1 << 4;
 const IV: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
     0x5be0_cd19,
 ];
 
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn many_messages_hash_as_each_alone() {
-        let bytes: Vec<u8> = (0..4_000_u32).map(|i| (i * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..4_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
         let lens = [0, 1, 63, 64, 65, 128, 192, 320, 960, 1_024, 1_088, 2_048];
         let messages: Vec<&[u8]> =
             (0..400).map(|i| &bytes[i..i + lens[i * 7 % lens.len()]]).collect();
