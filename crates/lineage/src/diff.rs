@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use glossator_store::canonical::Key;
 use glossator_store::change::{Fold, compare, read_change};
 use glossator_store::delta::DeltaStream;
 use glossator_store::limits::FOLD_ROWS_MAX;
-use glossator_store::schema::Table;
+use glossator_store::schema::{Columns, Table};
+use glossator_store::snapshot::Located;
 use glossator_store::{CommitId, Result, Store};
 
 /// The net difference of two commits in one table, sorted by key; no commit is an empty store.
@@ -17,6 +19,17 @@ pub fn between(
     old: Option<CommitId>,
     new: Option<CommitId>,
     table: &'static Table,
+) -> Result<DeltaStream<'static>> {
+    between_columns(store, old, new, table, Columns::ALL)
+}
+
+/// As [`between`], for who looks at these columns and the key alone: others may be null.
+pub fn between_columns(
+    store: &Store,
+    old: Option<CommitId>,
+    new: Option<CommitId>,
+    table: &'static Table,
+    columns: Columns,
 ) -> Result<DeltaStream<'static>> {
     if old == new {
         return Ok(Box::new(std::iter::empty()));
@@ -43,11 +56,24 @@ pub fn between(
         }
         steps.push((change, inverted));
     }
-    let mut fold = Fold::new(table);
+    let mut fold = Fold::reading(table, columns);
     for (change, undo) in steps {
         fold.push(store.objects(), &change, undo)?;
     }
-    fold.finish()
+    fold.finish_asking(&|keys| alike(store, (old, new), table, keys))
+}
+
+/// Whether rows are the same at both commits, by the digests that the key indices hold.
+fn alike(
+    store: &Store,
+    (old, new): (Option<CommitId>, Option<CommitId>),
+    table: &'static Table,
+    keys: &[Key<'_>],
+) -> Result<Vec<bool>> {
+    let locate = |commit| store.snapshot(commit, &[])?.table(table)?.locate(keys.iter().copied());
+    let digest = |at: &Option<Located>| at.map(|at| at.digest);
+    let (old, new) = (locate(old)?, locate(new)?);
+    Ok(old.iter().zip(&new).map(|(old, new)| digest(old) == digest(new)).collect())
 }
 
 type Path = Vec<CommitId>;

@@ -12,7 +12,7 @@ mod history;
 mod rows;
 mod stat;
 
-pub use diff::between;
+pub use diff::{between, between_columns};
 pub use history::{Event, history};
 pub use rows::{CellChange, Operation, RowDiff, row_diffs};
 pub use stat::{Group, Stat};

@@ -1,11 +1,12 @@
 //! What a difference amounts to: counts by label, annotator, policy and status, and which labels
 //! became which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use glossator_store::Result;
+use glossator_store::canonical::Rows;
 use glossator_store::delta::{Counts, DeltaBatch};
-use glossator_store::schema::{ANNOTATIONS, Annotations};
+use glossator_store::schema::{ANNOTATIONS, ColumnView, Columns, Table};
 use serde::Serialize;
 
 /// Counts by name.
@@ -37,6 +38,12 @@ pub struct Stat {
 const NO_LABEL: &str = "-";
 
 impl Stat {
+    /// The columns of a table that are looked at, besides the key.
+    pub fn columns(table: &Table) -> Columns {
+        let of_annotations = ["label", "annotator_id", "policy", "status", "geometry"];
+        Columns::named(table, if table == &ANNOTATIONS { &of_annotations } else { &[] })
+    }
+
     /// Counts a batch of changes.
     pub fn add(&mut self, delta: &DeltaBatch) -> Result<()> {
         let counts = self.tables.entry(delta.table.name.to_owned()).or_default();
@@ -46,40 +53,96 @@ impl Stat {
         if delta.table != &ANNOTATIONS {
             return Ok(());
         }
-        let columns: Vec<usize> = (0..ANNOTATIONS.columns.len()).collect();
-        let (old, new) = (delta.old.project(&columns)?, delta.new.project(&columns)?);
-        let (old, new) = (Annotations::new(&old), Annotations::new(&new));
+        let (old, new) = (delta.old_rows()?, delta.new_rows()?);
+        for (group, name, missing) in [
+            (&mut self.labels, "label", NO_LABEL),
+            (&mut self.annotators, "annotator_id", ""),
+            (&mut self.policies, "policy", "unstated"),
+            (&mut self.statuses, "status", ""),
+        ] {
+            let Some(column) = ANNOTATIONS.column(name) else { continue };
+            let mut tallies = [old.column(column), new.column(column)].map(Tally::new);
+            for change in &delta.changes {
+                let (tally, row) = match (change.new, change.old) {
+                    (Some(row), _) => (&mut tallies[1], row),
+                    (None, Some(row)) => (&mut tallies[0], row),
+                    (None, None) => continue,
+                };
+                tally.count(row as usize, change.old.is_some(), change.new.is_some());
+            }
+            tallies.into_iter().for_each(|tally| tally.end(group, missing));
+        }
+        self.relate(delta, &old, &new);
+        Ok(())
+    }
+
+    /// Counts which labels became which, and regions that moved.
+    fn relate(&mut self, delta: &DeltaBatch, old: &Rows<'_>, new: &Rows<'_>) {
+        let (Some(label), Some(geometry)) =
+            (ANNOTATIONS.column("label"), ANNOTATIONS.column("geometry"))
+        else {
+            return;
+        };
+        let (from, to) = (old.column(label), new.column(label));
+        let mut pairs: HashMap<_, (_, u64)> = HashMap::new();
         for change in &delta.changes {
-            let (was, is) = (change.old.is_some(), change.new.is_some());
-            let (rows, row) = match (change.new, change.old) {
-                (Some(row), _) => (&new, row as usize),
-                (None, Some(row)) => (&old, row as usize),
-                (None, None) => continue,
-            };
-            let label = rows.label(row).unwrap_or(NO_LABEL);
-            count(&mut self.labels, label, was, is);
-            count(&mut self.annotators, rows.annotator_id(row), was, is);
-            count(&mut self.policies, rows.policy(row).unwrap_or("unstated"), was, is);
-            count(&mut self.statuses, rows.status(row), was, is);
-            if let (Some(was), Some(is)) = (change.old, change.new) {
-                let from = old.label(was as usize).unwrap_or(NO_LABEL);
-                let to = new.label(is as usize).unwrap_or(NO_LABEL);
-                if from != to {
-                    let row = self.transitions.entry(from.to_owned()).or_default();
-                    *row.entry(to.to_owned()).or_default() += 1;
-                } else if old.geometry(was as usize) != new.geometry(is as usize) {
-                    self.moved += 1;
-                }
+            let (Some(was), Some(is)) = (change.old, change.new) else { continue };
+            let (was, is) = (was as usize, is as usize);
+            let names = (from.text(was), to.text(is));
+            if names.0 != names.1 {
+                let pair = pairs.entry((from.dict_key(was), to.dict_key(is)));
+                pair.or_insert((names, 0)).1 += 1;
+            } else if !old.column(geometry).same_cell(was, new.column(geometry), is) {
+                self.moved += 1;
             }
         }
-        Ok(())
+        for ((from, to), count) in pairs.into_values() {
+            let row = self.transitions.entry(from.unwrap_or(NO_LABEL).to_owned()).or_default();
+            *row.entry(to.unwrap_or(NO_LABEL).to_owned()).or_default() += count;
+        }
     }
 }
 
-fn count(group: &mut Group, name: &str, was: bool, is: bool) {
-    if let Some(counts) = group.get_mut(name) {
-        return counts.count(was, is);
+/// Counts by the values of a column of one batch: a name is looked up once, not once a row.
+struct Tally<'a> {
+    column: &'a ColumnView<'a>,
+    /// By place in the dictionary, with a row that has it.
+    named: Vec<(usize, Counts)>,
+    missing: Counts,
+}
+
+impl<'a> Tally<'a> {
+    fn new(column: &'a ColumnView<'a>) -> Self {
+        Self { column, named: Vec::new(), missing: Counts::default() }
+    }
+
+    fn count(&mut self, row: usize, was: bool, is: bool) {
+        let Some(key) = self.column.dict_key(row) else { return self.missing.count(was, is) };
+        if key >= self.named.len() {
+            self.named.resize(key + 1, Default::default());
+        }
+        self.named[key].0 = row;
+        self.named[key].1.count(was, is);
+    }
+
+    fn end(self, group: &mut Group, missing: &str) {
+        let named = self.named.iter().filter_map(|(row, counts)| {
+            let name = self.column.text(*row)?;
+            Some((name, *counts))
+        });
+        for (name, counts) in named.chain([(missing, self.missing)]) {
+            if !counts.is_empty() {
+                add(group, name, counts);
+            }
+        }
+    }
+}
+
+fn add(group: &mut Group, name: &str, counts: Counts) {
+    if let Some(known) = group.get_mut(name) {
+        *known += counts;
+        return;
     }
     let name = if group.len() < NAMES_MAX { name } else { "(other)" };
-    group.entry(name.to_owned()).or_default().count(was, is);
+    *group.entry(name.to_owned()).or_default() += counts;
 }

@@ -15,15 +15,15 @@ pub use tree::{RootBuilder, Salts, leaf};
 
 use crate::error::{Error, Result};
 use crate::id::Digest;
-use crate::schema::{CellType, Column, ColumnView, Table};
+use crate::schema::{CellType, Column, ColumnView, Columns, Table};
 
 /// Typed columns of a batch of any table.
 #[derive(Debug, Clone)]
 pub struct Rows<'a> {
     table: &'static Table,
     columns: Vec<ColumnView<'a>>,
-    /// Indices of the columns that are not null throughout.
-    filled: Vec<usize>,
+    /// The columns that are not null throughout.
+    filled: Columns,
     len: usize,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Rows<'a> {
 
     /// Appends the canonical bytes of some of a row's columns.
     pub fn encode_columns(&self, row: usize, out: &mut Vec<u8>, take: impl Fn(&Column) -> bool) {
-        for &index in &self.filled {
+        for index in (0..self.columns.len()).filter(|index| self.filled.has(*index)) {
             let (column, view) = (&self.table.columns[index], &self.columns[index]);
             if view.is_null(row) || !take(column) {
                 continue;
@@ -97,7 +97,9 @@ impl<'a> Rows<'a> {
 
     /// Indices of the table's columns in which two rows differ.
     pub fn differing(&self, row: usize, other: &Rows<'_>, other_row: usize) -> Vec<usize> {
+        let filled = |column: &usize| self.filled.has(*column) || other.filled.has(*column);
         (0..self.columns.len())
+            .filter(filled)
             .filter(|&c| !self.columns[c].same_cell(row, &other.columns[c], other_row))
             .collect()
     }

@@ -1,10 +1,10 @@
 //! `gloss diff`
 
 use clap::Args;
-use glossator_lineage::{Stat, between};
+use glossator_lineage::{Stat, between_columns};
 use glossator_store::Store;
 use glossator_store::delta::DeltaStream;
-use glossator_store::schema::{ANNOTATIONS, TABLES, Table};
+use glossator_store::schema::{ANNOTATIONS, Columns, TABLES, Table};
 
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
@@ -49,7 +49,7 @@ pub(crate) fn run(context: &mut Context, args: &DiffArgs) -> Result<u8> {
             if args.table.is_some() { vec![chosen] } else { TABLES.to_vec() };
         let mut total = Stat::default();
         for table in tables {
-            for delta in deltas(&store, args, table)? {
+            for delta in deltas(&store, args, table, Stat::columns(table))? {
                 differs = true;
                 total.add(&delta?)?;
             }
@@ -62,7 +62,7 @@ pub(crate) fn run(context: &mut Context, args: &DiffArgs) -> Result<u8> {
         return Ok(u8::from(differs && args.exit_code));
     }
     let mut printer = DiffPrinter::default();
-    for delta in deltas(&store, args, chosen)? {
+    for delta in deltas(&store, args, chosen, Columns::ALL)? {
         let delta = delta?;
         differs |= !delta.changes.is_empty();
         if context.json {
@@ -74,12 +74,18 @@ pub(crate) fn run(context: &mut Context, args: &DiffArgs) -> Result<u8> {
     Ok(u8::from(differs && args.exit_code))
 }
 
-fn deltas(store: &Store, args: &DiffArgs, table: &'static Table) -> Result<DeltaStream<'static>> {
+/// The difference that was asked for, of which at least these columns are read.
+fn deltas(
+    store: &Store,
+    args: &DiffArgs,
+    table: &'static Table,
+    columns: Columns,
+) -> Result<DeltaStream<'static>> {
     let Some(old) = &args.old else {
         let stage = store.stage()?;
         return Ok(store.snapshot(stage.base, &[])?.net_of_layers(&stage.layers, table)?);
     };
     let old = resolve(store, Some(old))?;
     let new = resolve(store, args.new.as_deref())?;
-    Ok(between(store, Some(old), Some(new), table)?)
+    Ok(between_columns(store, Some(old), Some(new), table, columns)?)
 }

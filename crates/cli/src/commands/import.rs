@@ -155,7 +155,6 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
 }
 
 /// What was taken, before it is staged or committed.
-
 struct Made {
     intaken: Intaken,
     people: glossator_store::people::People,

@@ -18,27 +18,24 @@ pub(crate) fn write_json(out: &mut dyn Write, delta: &DeltaBatch) -> Result<()> 
     let old_json = JsonRows::new(delta.table, &delta.old)?;
     let new_json = JsonRows::new(delta.table, &delta.new)?;
     let mut line = Vec::new();
+    // Words of ours need no escapes.
+    let word = |line: &mut Vec<u8>, parts: [&str; 3]| {
+        parts.iter().for_each(|part| line.extend_from_slice(part.as_bytes()));
+    };
     for diff in row_diffs(delta)? {
         line.clear();
         let key = key_of(&diff, &old_rows, &new_rows);
-        line.extend_from_slice(b"{\"table\":");
-        serde_json::to_writer(&mut line, diff.table.name)?;
-        line.extend_from_slice(b",\"op\":");
-        serde_json::to_writer(&mut line, diff.operation.word())?;
+        word(&mut line, ["{\"table\":\"", diff.table.name, "\",\"op\":\""]);
+        word(&mut line, [diff.operation.word(), "\"", ""]);
         for (column, part) in diff.table.columns.iter().zip([key.0, key.1]).take(diff.table.key_len)
         {
-            line.push(b',');
-            serde_json::to_writer(&mut line, column.name)?;
-            line.push(b':');
+            word(&mut line, [",\"", column.name, "\":"]);
             serde_json::to_writer(&mut line, part)?;
         }
         line.extend_from_slice(b",\"columns\":{");
         for (at, cell) in diff.columns.iter().enumerate() {
-            if at > 0 {
-                line.push(b',');
-            }
-            serde_json::to_writer(&mut line, diff.table.columns[cell.column].name)?;
-            line.extend_from_slice(b":{\"old\":");
+            let name = diff.table.columns[cell.column].name;
+            word(&mut line, [if at > 0 { ",\"" } else { "\"" }, name, "\":{\"old\":"]);
             value(&mut line, &old_json, &old_rows, diff.old, cell.column)?;
             line.extend_from_slice(b",\"new\":");
             value(&mut line, &new_json, &new_rows, diff.new, cell.column)?;

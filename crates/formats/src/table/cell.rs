@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use glossator_store::schema::CellType;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 
 use super::json;
@@ -154,12 +155,13 @@ pub(super) fn is_time(micros: i64) -> bool {
     Timestamp::from_microsecond(micros).is_ok()
 }
 
+static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
 /// Writes microseconds since 1970 as RFC 3339 with six digits and `Z`.
 pub(super) fn write_time(micros: i64, out: &mut Vec<u8>) -> Result<(), String> {
     let time = Timestamp::from_microsecond(micros)
         .map_err(|_| format!("the time {micros} is out of range"))?;
-    out.extend_from_slice(format!("{time:.6}").as_bytes());
-    Ok(())
+    PRINTER.print_timestamp(&time, out).map_err(|e| e.to_string())
 }
 
 impl<'a> Cell<'a> {

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn many_messages_hash_as_each_alone() {
-        let bytes: Vec<u8> = (0..4_000_u32).map(|i| (i * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..4_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
         let lens = [0, 1, 63, 64, 65, 128, 192, 320, 960, 1_024, 1_088, 2_048];
         let messages: Vec<&[u8]> =
             (0..400).map(|i| &bytes[i..i + lens[i * 7 % lens.len()]]).collect();

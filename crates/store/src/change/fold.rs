@@ -10,7 +10,10 @@ use crate::delta::DeltaStream;
 use crate::error::Result;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS, row_bytes};
 use crate::objects::Objects;
-use crate::schema::Table;
+use crate::schema::{Columns, Table};
+
+/// Whether the rows with these keys, which rise, are the same before and after all changes.
+pub type Alike<'a> = &'a dyn Fn(&[Key<'_>]) -> Result<Vec<bool>>;
 
 /// Net changes by key; holds every row that it was given, so callers bound how many that are.
 ///
@@ -18,6 +21,7 @@ use crate::schema::Table;
 #[derive(Debug)]
 pub struct Fold {
     table: &'static Table,
+    read: Columns,
     /// The keys of each step rise: a sort finds sorted runs.
     changes: Changes,
 }
@@ -25,12 +29,17 @@ pub struct Fold {
 impl Fold {
     /// Starts with no change.
     pub fn new(table: &'static Table) -> Self {
-        Self { table, changes: Changes::default() }
+        Self::reading(table, Columns::ALL)
+    }
+
+    /// Starts with no change, and reads these columns and the key alone; others are null.
+    pub fn reading(table: &'static Table, read: Columns) -> Self {
+        Self { table, read, changes: Changes::default() }
     }
 
     /// Puts a later change on top, or undoes it.
     pub fn push(&mut self, objects: &Objects, change: &TableChange, undo: bool) -> Result<()> {
-        let mut step = Joined::open(objects, self.table, change)?;
+        let mut step = Joined::open(objects, self.table, change, self.read)?;
         let all = &mut self.changes;
         let from = all.rows.len();
         while step.next(|table, old, new, pairs| all.push(table, old, new, pairs))?.is_some() {}
@@ -42,22 +51,34 @@ impl Fold {
 
     /// The net change in order of keys. A row that ends as it began drops out.
     pub fn finish(self) -> Result<DeltaStream<'static>> {
-        let Self { table, changes: Changes { batches, rows } } = self;
-        let nets = nets(table, &batches, &rows)?;
+        // Nobody is asked where every column is read.
+        self.finish_asking(&|keys| Ok(vec![false; keys.len()]))
+    }
+
+    /// As [`finish`](Self::finish); `alike` is asked where the columns that are read do not tell.
+    pub fn finish_asking(self, alike: Alike<'_>) -> Result<DeltaStream<'static>> {
+        let Self { table, read, changes: Changes { batches, rows } } = self;
+        let nets = nets(table, read, &batches, &rows, alike)?;
         drop(rows);
         let bytes: Vec<usize> = batches.iter().map(row_bytes).collect();
         let mut at = 0;
         let mut next = move || {
             let chunk = first_chunk(&nets[at..], &bytes);
             at += chunk.len();
-            if chunk.is_empty() { Ok(None) } else { delta(table, &batches, chunk).map(Some) }
+            if chunk.is_empty() { Ok(None) } else { delta(table, &batches, chunk, read).map(Some) }
         };
         Ok(Box::new(std::iter::from_fn(move || next().transpose())))
     }
 }
 
 /// What became of each row, in order of keys.
-fn nets(table: &'static Table, batches: &[RecordBatch], rows: &[Change]) -> Result<Vec<Change>> {
+fn nets(
+    table: &'static Table,
+    read: Columns,
+    batches: &[RecordBatch],
+    rows: &[Change],
+    alike: Alike<'_>,
+) -> Result<Vec<Change>> {
     let views: Vec<Rows<'_>> =
         batches.iter().map(|batch| Rows::new(table, batch)).collect::<Result<_>>()?;
     let key = |change: &Change| {
@@ -68,21 +89,47 @@ fn nets(table: &'static Table, batches: &[RecordBatch], rows: &[Change]) -> Resu
     // Stable: the changes of one row stay in their order.
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
     let same = |old: &Row, new: &Row| {
-        (0..table.columns.len()).all(|column| {
+        (0..table.columns.len()).filter(|column| read.has(*column)).all(|column| {
             let ((ob, or), (nb, nr)) = (old.at(column), new.at(column));
             views[ob].column(column).same_cell(or, views[nb].column(column), nr)
         })
     };
-    let net = |changes: &[(Key<'_>, &Change)]| match changes {
-        [(_, only)] => Some(**only),
-        [(_, (old, _)), .., (_, (_, new))] => match (old, new) {
-            (None, None) => None,
-            (Some(was), Some(is)) if same(was, is) => None,
-            _ => Some((*old, *new)),
-        },
-        [] => None,
-    };
-    Ok(sorted.chunk_by(|a, b| a.0 == b.0).filter_map(net).collect())
+    let mut nets = Vec::with_capacity(sorted.len());
+    // Nets of which the columns that are read do not tell whether they are any: keys and places.
+    let mut open: (Vec<Key<'_>>, Vec<usize>) = Default::default();
+    for changes in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let (old, new) = (changes[0].1.0, changes[changes.len() - 1].1.1);
+        match (&old, &new) {
+            (None, None) => continue,
+            (Some(was), Some(is)) if changes.len() > 1 && same(was, is) => {
+                if changes.iter().all(|(_, change)| within(table, change, read)) {
+                    continue;
+                }
+                open.0.push(changes[0].0);
+                open.1.push(nets.len());
+            }
+            _ => {}
+        }
+        nets.push((old, new));
+    }
+    if !open.0.is_empty() {
+        let alike = alike(&open.0)?;
+        let mut gone = open.1.iter().zip(alike).filter(|(_, alike)| *alike).peekable();
+        let mut at = 0..;
+        nets.retain(|_| {
+            let at = at.next();
+            gone.next_if(|(place, _)| Some(**place) == at).is_none()
+        });
+    }
+    Ok(nets)
+}
+
+/// Whether a change leaves all but these columns of a row as they are.
+fn within(table: &Table, (old, new): &Change, columns: Columns) -> bool {
+    // Of the two, one says what changed, whichever way the change is applied.
+    let own = |row: &Option<Row>| row.map_or(Columns::ALL, |row| row.own());
+    let content = table.key_len..table.columns.len();
+    content.filter(|c| !columns.has(*c)).all(|c| !(own(old).has(c) && own(new).has(c)))
 }
 
 /// The first changes that fit a batch, by rows and by bytes: at least one where there are any.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use fold::Fold;
+pub use fold::{Alike, Fold};
 pub use join::compare;
 pub(crate) use read::joined;
 pub use read::{only_old, read_change};

@@ -4,8 +4,8 @@ use arrow::array::RecordBatch;
 
 use super::join::Pair;
 use crate::error::{Error, Result};
-use crate::schema::{ColumnView, Table};
-use crate::segment::{SegmentKind, gather_column, segment_schema};
+use crate::schema::{ColumnView, Columns, Table};
+use crate::segment::{SegmentKind, gather_column, nullable, segment_schema};
 
 /// A batch and a row in it.
 pub(super) type Place = (usize, usize);
@@ -16,23 +16,28 @@ pub(super) struct Row {
     base: Place,
     over: Place,
     /// The columns that are taken from `over`, a bit each; the others are those of `base`.
-    mask: u64,
+    mask: Columns,
 }
 
 impl Row {
     fn whole(place: Place) -> Self {
-        Self { base: place, over: place, mask: u64::MAX }
+        Self { base: place, over: place, mask: Columns::ALL }
     }
 
     /// Where a column of the row stands.
     pub(super) fn at(&self, column: usize) -> Place {
-        if self.mask >> column & 1 == 1 { self.over } else { self.base }
+        if self.mask.has(column) { self.over } else { self.base }
     }
 
     /// The same row where its batches come behind others.
     fn behind(self, batches: usize) -> Self {
         let behind = |(batch, row)| (batch + batches, row);
         Self { base: behind(self.base), over: behind(self.over), mask: self.mask }
+    }
+
+    /// The columns that are its own where it is an old row that changed; all of any other.
+    pub(super) fn own(&self) -> Columns {
+        self.mask
     }
 
     /// The batches that it is in, twice where it is in one.
@@ -69,7 +74,7 @@ impl Changes {
             let was = match (old, new) {
                 (Some(old), Some(new)) => {
                     let changed = views[old.0].and_then(|column| column.text(old.1));
-                    let mask = changed.map_or(Ok(u64::MAX), |text| mask(table, text))?;
+                    let mask = changed.map_or(Ok(Columns::ALL), |text| mask(table, text))?;
                     // Numbered from the first batch of both, as `behind` takes them.
                     Some(Row { base: (before.len() + new.0, new.1), over: old, mask })
                 }
@@ -85,13 +90,15 @@ impl Changes {
 }
 
 /// Parses `11,13` to a mask of column indices (number − 1); the key and `_origin` belong to it.
-fn mask(table: &Table, text: &str) -> Result<u64> {
-    let always = (1 << table.key_len) - 1 | 1 << table.columns.len();
+fn mask(table: &Table, text: &str) -> Result<Columns> {
+    let always = ((1 << table.key_len) - 1) | (1 << table.columns.len());
     let named = text.split(',').try_fold(always, |mask, number| {
         let number: u32 = number.parse().ok()?;
         (1..=64).contains(&number).then(|| mask | 1 << (number - 1))
     });
-    named.ok_or_else(|| Error::damaged("change", format!("`{text}` is no list of columns")))
+    named
+        .map(Columns)
+        .ok_or_else(|| Error::damaged("change", format!("`{text}` is no list of columns")))
 }
 
 /// Puts rows together, with `_origin`; no rows give an empty batch.
@@ -99,12 +106,16 @@ pub(super) fn assemble(
     table: &'static Table,
     batches: &[RecordBatch],
     rows: &[Row],
+    read: Columns,
 ) -> Result<RecordBatch> {
-    let schema = segment_schema(table, SegmentKind::Rows);
+    let mut schema = segment_schema(table, SegmentKind::Rows);
+    if read != Columns::ALL {
+        schema = nullable(&schema);
+    }
     let Some(first) = rows.first() else { return Ok(RecordBatch::new_empty(schema)) };
     // Nearly always new rows of one batch as they stand: no copy.
     let (batch, start) = first.over;
-    let stands = |(row, at): (&Row, usize)| row.mask == u64::MAX && row.over == (batch, at);
+    let stands = |(row, at): (&Row, usize)| row.mask == Columns::ALL && row.over == (batch, at);
     let columns = 0..schema.fields().len();
     if rows.iter().zip(start..).all(stands) {
         let slice = batches[batch].slice(start, rows.len());

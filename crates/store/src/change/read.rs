@@ -8,7 +8,7 @@ use super::overlay::{Change, Changes, Row, assemble};
 use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::Result;
 use crate::objects::Objects;
-use crate::schema::Table;
+use crate::schema::{Columns, Table};
 use crate::segment::{
     BatchStream, SegmentKind, SegmentReader, SegmentRef, merge_sorted, segment_schema,
 };
@@ -19,11 +19,12 @@ fn stream(
     table: &'static Table,
     kind: SegmentKind,
     lines: &[SegmentRef],
+    read: Columns,
 ) -> Result<BatchStream<'static>> {
     let streams = lines
         .iter()
         .map(|line| {
-            let scan = SegmentReader::open(objects, table, kind, line)?.scan()?;
+            let scan = SegmentReader::open(objects, table, kind, line)?.scan_columns(read)?;
             let (segment, column) = (line.segment, table.columns.len());
             // A new row's origin is its own segment; that of an old value is stated.
             Ok(match kind {
@@ -44,7 +45,7 @@ pub fn read_change(
     table: &'static Table,
     change: &TableChange,
 ) -> Result<DeltaStream<'static>> {
-    let mut change = Joined::open(objects, table, change)?;
+    let mut change = Joined::open(objects, table, change, Columns::ALL)?;
     Ok(Box::new(std::iter::from_fn(move || change.next(rebuilt).transpose())))
 }
 
@@ -70,9 +71,10 @@ impl Joined<'static> {
         objects: &Objects,
         table: &'static Table,
         change: &TableChange,
+        read: Columns,
     ) -> Result<Self> {
-        let added = stream(objects, table, SegmentKind::Rows, &change.added)?;
-        let before = stream(objects, table, SegmentKind::Before, &change.before)?;
+        let added = stream(objects, table, SegmentKind::Rows, &change.added, read)?;
+        let before = stream(objects, table, SegmentKind::Before, &change.before, read)?;
         Self::new(table, before, added)
     }
 }
@@ -105,7 +107,7 @@ fn rebuilt(
 ) -> Result<DeltaBatch> {
     let mut changes = Changes::default();
     changes.push(table, before, added, pairs)?;
-    delta(table, &changes.batches, &changes.rows)
+    delta(table, &changes.batches, &changes.rows, Columns::ALL)
 }
 
 /// Puts changes together; rows of both sides have `_origin`.
@@ -113,6 +115,7 @@ pub(super) fn delta(
     table: &'static Table,
     batches: &[RecordBatch],
     changes: &[Change],
+    read: Columns,
 ) -> Result<DeltaBatch> {
     let olds: Vec<Row> = changes.iter().filter_map(|change| change.0).collect();
     let news: Vec<Row> = changes.iter().filter_map(|change| change.1).collect();
@@ -124,8 +127,8 @@ pub(super) fn delta(
     Ok(DeltaBatch {
         table,
         changes: changes.collect(),
-        old: assemble(table, batches, &olds)?,
-        new: assemble(table, batches, &news)?,
+        old: assemble(table, batches, &olds, read)?,
+        new: assemble(table, batches, &news, read)?,
     })
 }
 

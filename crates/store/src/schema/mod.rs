@@ -27,6 +27,31 @@ pub use tables::{
     SubmissionRow, Submissions, SubmissionsBuilder, TABLES,
 };
 
+/// A set of a table's columns, by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns(pub(crate) u64);
+
+impl Columns {
+    /// Every column.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// The columns of these names that the table has.
+    pub fn named(table: &Table, names: &[&str]) -> Self {
+        names.iter().filter_map(|name| table.column(name)).collect()
+    }
+
+    /// Whether a column is among them.
+    pub fn has(self, column: usize) -> bool {
+        (self.0 >> column) & 1 == 1
+    }
+}
+
+impl FromIterator<usize> for Columns {
+    fn from_iter<I: IntoIterator<Item = usize>>(columns: I) -> Self {
+        Self(columns.into_iter().fold(0, |all, column| all | (1 << column)))
+    }
+}
+
 /// The type of a column's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CellType {

@@ -88,6 +88,12 @@ pub fn segment_schema(table: &Table, kind: SegmentKind) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// The same columns where any of them may not have been read.
+pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 fn numbered(name: &str, data_type: DataType, nullable: bool, number: u16) -> Field {
     let metadata = HashMap::from([("PARQUET:field_id".to_owned(), number.to_string())]);
     Field::new(name, data_type, nullable).with_metadata(metadata)

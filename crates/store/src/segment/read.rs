@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection,
@@ -16,14 +17,14 @@ use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::weight::Weights;
-use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
+use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, nullable, segment_schema};
 use crate::error::{Error, IoContext, Result};
 use crate::fs::Work;
 use crate::guard::guarded;
 use crate::id::Digest;
 use crate::limits::{BATCH_BYTES_MAX, OBJECT_BYTES_WHOLE_MAX, batch_rows};
 use crate::objects::Objects;
-use crate::schema::Table;
+use crate::schema::{Columns, Table};
 
 /// What is said of bytes that the decoder cannot take.
 const UNREADABLE: &str = "its bytes are no readable Parquet";
@@ -31,6 +32,7 @@ const UNREADABLE: &str = "its bytes are no readable Parquet";
 /// An open segment.
 #[derive(Debug, Clone)]
 pub struct SegmentReader {
+    table: &'static Table,
     line: SegmentRef,
     objects: Objects,
     schema: SchemaRef,
@@ -79,7 +81,7 @@ impl SegmentReader {
         }
         let weights = Weights::new(metadata.metadata());
         let (line, objects) = (line.clone(), objects.clone());
-        let reader = Self { line, objects, schema, source, metadata, weights };
+        let reader = Self { table, line, objects, schema, source, metadata, weights };
         if reader.fact(TABLE_KEY) != Some(table.name) {
             let what = format!("it is none of `{}`", table.name);
             return Err(Error::damaged(reader.line.segment, what));
@@ -107,10 +109,16 @@ impl SegmentReader {
 
     /// Reads every row in order, after checking the bytes of a large segment.
     pub fn scan(&self) -> Result<Scan> {
+        self.scan_columns(Columns::ALL)
+    }
+
+    /// As [`scan`](Self::scan), but only the key, `_changed` and these columns are decoded; any
+    /// other is null throughout.
+    pub fn scan_columns(&self, columns: Columns) -> Result<Scan> {
         if matches!(self.source, Source::File(..)) {
             self.objects.check(&self.line.segment)?;
         }
-        self.read(None)
+        self.read(None, columns)
     }
 
     /// Reads the rows with these numbers, which must rise.
@@ -120,7 +128,8 @@ impl SegmentReader {
             return Err(Error::damaged(self.line.segment, what));
         }
         let ranges = numbers.iter().map(|&n| n as usize..n as usize + 1);
-        self.read(Some(RowSelection::from_consecutive_ranges(ranges, self.line.rows as usize)))
+        let selection = RowSelection::from_consecutive_ranges(ranges, self.line.rows as usize);
+        self.read(Some(selection), Columns::ALL)
     }
 
     /// Bytes that any one decoded row takes at most.
@@ -154,7 +163,7 @@ impl SegmentReader {
         usize::try_from(most.unwrap_or(0)).unwrap_or(0)
     }
 
-    fn read(&self, selection: Option<RowSelection>) -> Result<Scan> {
+    fn read(&self, selection: Option<RowSelection>, columns: Columns) -> Result<Scan> {
         let damaged = |e: parquet::errors::ParquetError| Error::damaged(self.line.segment, e);
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.source.clone(),
@@ -164,17 +173,20 @@ impl SegmentReader {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
+        let (mut schema, mut absent) = (self.schema.clone(), Vec::new());
+        if columns != Columns::ALL {
+            let (key_len, changed) = (self.table.key_len, self.table.columns.len() + 1);
+            let read = |at: &usize| *at < key_len || *at == changed || columns.has(*at);
+            let (present, others) = (0..schema.fields().len()).partition::<Vec<usize>, _>(read);
+            let mask = ProjectionMask::roots(builder.parquet_schema(), present);
+            builder = builder.with_projection(mask);
+            (schema, absent) = (nullable(&schema), others);
+        }
         let batches = guarded(|| builder.build())
             .ok_or_else(|| Error::damaged(self.line.segment, UNREADABLE))?
             .map_err(damaged)?;
         let work = self.objects.disk.work.clone();
-        Ok(Scan {
-            segment: self.line.segment,
-            schema: self.schema.clone(),
-            batches,
-            work,
-            failed: false,
-        })
+        Ok(Scan { segment: self.line.segment, schema, absent, batches, work, failed: false })
     }
 }
 
@@ -183,6 +195,8 @@ impl SegmentReader {
 pub struct Scan {
     segment: Digest,
     schema: SchemaRef,
+    /// Columns that are not read, rising.
+    absent: Vec<usize>,
     batches: ParquetRecordBatchReader,
     work: Arc<Work>,
     failed: bool,
@@ -208,7 +222,12 @@ impl Iterator for Scan {
             }
         };
         Work::add(&self.work.rows_read, batch.num_rows());
-        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec());
+        let mut columns = batch.columns().to_vec();
+        for &at in &self.absent {
+            let data_type = self.schema.field(at).data_type();
+            columns.insert(at, new_null_array(data_type, batch.num_rows()));
+        }
+        let batch = RecordBatch::try_new(self.schema.clone(), columns);
         Some(batch.map_err(|e| Error::damaged(self.segment, e)))
     }
 }
