@@ -308,6 +308,17 @@ fn run(commands: &[Command]) {
     world.check_all();
 }
 
+/// The row of every small segment dies in the very commit that folds them: nothing is written anew.
+#[test]
+fn a_fold_of_rows_that_die_at_once_is_no_checkpoint() {
+    let import = |round: u8| Command::Import(vec![(0, 0, round % 3)], false, false);
+    let mut commands: Vec<Command> = (0..40).map(import).collect();
+    commands.extend([Command::Remove(vec![(0, 0, 0)]), Command::Compact]);
+    run(&commands);
+    commands.extend((0..3).map(import).chain([Command::Compact]));
+    run(&commands);
+}
+
 // 500 sequences of 40 commands, in two halves for two cores.
 proptest! {
     #![proptest_config(ProptestConfig { cases: 250, max_shrink_iters: 400, ..Default::default() })]

@@ -158,7 +158,12 @@ fn groups(state: &TableState, dead: &Removal, extent: Extent) -> Vec<Vec<Part>> 
     parts.sort_by_key(|part| part.live);
     match extent {
         Extent::Due => due(&parts).into_iter().collect(),
-        Extent::All => all(parts),
+        // What holds no live row goes with the next fold of removals.
+        Extent::All => {
+            let mut groups = all(parts);
+            groups.retain(|group| group.iter().any(|part| part.live > 0));
+            groups
+        }
     }
 }
 
@@ -234,6 +239,12 @@ impl Rewrite {
         state.segments.extend(self.made.iter().cloned());
         state.settle(dead, store.objects())?;
         Ok(true)
+    }
+
+    /// Whether a state has the new segment.
+    pub(crate) fn stands_in(&self, state: &TableState) -> bool {
+        let listed = |made: &SegmentRef| state.segments.iter().any(|l| l.segment == made.segment);
+        self.made.iter().any(listed)
     }
 
     /// Where rows of an old segment stand in the new one.

@@ -379,12 +379,15 @@ impl Store {
             for rewrite in rewrites.iter().filter(|rewrite| rewrite.table == table) {
                 moved |= rewrite.apply(self, &mut state)?;
             }
-            if moved {
-                rewritten.push(table.name);
-            } else if change.is_none() {
+            if !moved && change.is_none() {
                 continue;
             }
             state.tidy(self.objects())?;
+            // One whose rows have all died since is left out, and then nothing was written anew.
+            let mut made = rewrites.iter().filter(|rewrite| rewrite.table == table);
+            if moved && made.any(|rewrite| rewrite.stands_in(&state)) {
+                rewritten.push(table.name);
+            }
             files.push((table_path(table), Some(state.render()?)));
         }
         let mut json =
