@@ -230,3 +230,32 @@ impl From<serde_json::Error> for CliError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    /// A rename inside the store that fails is not the user's fault, whatever the call says.
+    #[test]
+    fn a_failed_call_on_the_store_is_outside_and_one_on_an_input_is_not() {
+        let store = |kind: ErrorKind| {
+            let path = "objects/tmp-1".into();
+            CliError::from(StoreError::Io { action: "rename", path, source: kind.into() }).kind
+        };
+        let input = |kind: ErrorKind| {
+            CliError::from(FormatError::Io { file: "a.csv".to_owned(), source: kind.into() }).kind
+        };
+        for (kind, of_input) in [
+            (ErrorKind::NotFound, Kind::Input),
+            (ErrorKind::PermissionDenied, Kind::Input),
+            (ErrorKind::NotADirectory, Kind::Input),
+            (ErrorKind::StorageFull, Kind::Outside),
+            (ErrorKind::Other, Kind::Outside),
+        ] {
+            assert_eq!(store(kind), Kind::Outside, "{kind}");
+            assert_eq!(input(kind), of_input, "{kind}");
+        }
+    }
+}

@@ -61,7 +61,7 @@ pub fn run(name: &str, bytes: &[u8]) {
     target(bytes);
 }
 
-/// Keeps a panic hook, such as one that aborts, from seeing panics that are caught and become errors.
+/// Keeps a panic hook, such as one that aborts, from seeing panics that are caught as errors.
 pub fn hide_guarded_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
