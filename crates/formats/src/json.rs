@@ -20,7 +20,7 @@ mod tests;
 
 use serde_json::{Number, Value};
 
-pub use node::{Member, Node, find};
+pub use node::{Member, Node, find, members};
 pub use parse::parse;
 pub use reader::{Event, Reader, Record, Top};
 pub use residual::{node_residual, residual, restore, restore_object};

@@ -115,6 +115,11 @@ pub fn find<'n, 'a>(members: &'n [Member<'a>], name: &str) -> Option<&'n Node<'a
     members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
+/// The members of an object that is held.
+pub fn members(map: &Map<String, Value>) -> Vec<Member<'_>> {
+    map.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), value.into())).collect()
+}
+
 fn write_text(text: &str, out: &mut String) {
     let plain = |b: u8| b >= b' ' && b != b'"' && b != b'\\';
     if text.bytes().all(plain) {
@@ -174,11 +179,7 @@ impl<'a> From<&'a Value> for Node<'a> {
             Value::Number(number) => Self::Number(Cow::Borrowed(number.as_str())),
             Value::String(text) => Self::String(Cow::Borrowed(text)),
             Value::Array(items) => Self::Array(items.iter().map(Self::from).collect()),
-            Value::Object(map) => {
-                let member = |(name, value): (&'a String, _)| (name.as_str().into(), value);
-                let nodes = map.iter().map(|(name, value)| (name, Self::from(value)));
-                Self::Object(nodes.map(member).collect())
-            }
+            Value::Object(map) => Self::Object(members(map)),
         }
     }
 }

@@ -67,6 +67,25 @@ fn malformed_values_say_where_and_why() {
 }
 
 #[test]
+fn a_member_that_stands_twice_is_found_among_many() {
+    for count in [2, 20, 30, 100] {
+        let members: Vec<String> = (0..count).map(|i| format!("\"m{i}\":{i}")).collect();
+        assert!(parse(&format!("{{{}}}", members.join(","))).is_ok());
+        let last = format!("\"m{}\":0", count - 1);
+        let error = parse(&format!("{{{},{last}}}", members.join(","))).unwrap_err();
+        assert!(error.what.contains(&format!("two members named \"m{}\"", count - 1)));
+    }
+}
+
+#[test]
+fn the_order_of_members_does_not_count() {
+    let node = |text| parse::parse_node(text).unwrap();
+    assert_eq!(node(r#"{"a":1,"b":{"c":2,"d":3}}"#), node(r#"{"b":{"d":3,"c":2},"a":1}"#));
+    assert_ne!(node(r#"{"a":1,"b":2}"#), node(r#"{"b":1,"a":2}"#));
+    assert_ne!(node(r#"{"a":1,"b":2}"#), node(r#"{"a":1,"c":2}"#));
+}
+
+#[test]
 fn files_are_cut_into_records_whatever_the_buffer() {
     let list = " [ {\"a\": \"]}\\\"\"} , 1,\"x\",[[]] ]\n";
     let sections = "\u{feff}{\"info\": {\"v\": [1]}, \"images\": [{\"id\":1},\n\
@@ -237,6 +256,16 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #[test]
+    fn values_are_read_and_written_as_serde_json_does(value in any_json(), text in ".{0,12}") {
+        let value = json!([value, text]);
+        let written = value.to_string();
+        let node = parse::parse_node(&written).unwrap();
+        prop_assert_eq!(node.to_text(), written.as_str());
+        prop_assert_eq!(Node::from(&value).to_text(), written.as_str());
+        prop_assert_eq!(Value::from(node), value);
+    }
+
     #[test]
     fn restore_inverts_residual(rendered in any_json(), source in any_json()) {
         match residual(&rendered, &source) {

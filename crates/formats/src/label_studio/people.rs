@@ -4,10 +4,12 @@
 //! `{"~p": <annotator id>}`, with `f` where the file gives one fact of theirs as text, or `k` where
 //! it gives an object of other members than [`MEMBERS`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::json::{Member, Node, find};
 use crate::{Person, Result, Sink, View};
 
 /// The members of a person in the tool's exports.
@@ -43,11 +45,19 @@ pub(super) struct People<'s> {
 }
 
 /// A person as one place of the file names them.
-pub(super) struct Mention {
+pub(super) struct Mention<'a> {
     /// The annotator id for rows.
     pub id: String,
     /// What to keep in place of the file's value.
-    pub kept: Value,
+    kept: Node<'a>,
+}
+
+impl<'a> Mention<'a> {
+    /// Somebody of whom the file says more than the id: `more` names what.
+    fn told(id: String, more: Option<Member<'a>>) -> Self {
+        let own = ("~p".into(), Node::String(Cow::Owned(id.clone())));
+        Self { id, kept: Node::Object(std::iter::once(own).chain(more).collect()) }
+    }
 }
 
 impl<'s> People<'s> {
@@ -66,21 +76,23 @@ impl<'s> People<'s> {
     }
 
     /// Takes the person that a value names; `None` where it names nobody.
-    pub fn mention(&mut self, member: &str, value: &Value) -> Result<Option<Mention>> {
+    pub fn mention<'a>(&mut self, member: &str, value: &Node<'a>) -> Result<Option<Mention<'a>>> {
         match value {
-            Value::Number(number) => self.by_id(&number.to_string(), value).map(Some),
-            Value::String(text) if member == "created_username" || is_email(text) => {
+            Node::Number(number) => self.by_id(number, value).map(Some),
+            Node::String(text) if member == "created_username" || is_email(text) => {
                 self.by_name(member, text).map(Some)
             }
-            Value::String(text) if !text.is_empty() => self.by_id(text, value).map(Some),
-            Value::Object(map) if map.contains_key("~p") => Ok(None),
-            Value::Object(map) if is_person(member, map) => self.by_object(map).map(Some),
+            Node::String(text) if !text.is_empty() => self.by_id(text, value).map(Some),
+            Node::Object(members) if find(members, "~p").is_some() => Ok(None),
+            Node::Object(members) if is_person(member, members) => {
+                self.by_object(members).map(Some)
+            }
             _ => Ok(None),
         }
     }
 
     /// A person known by nothing but the tool's user id.
-    fn by_id(&mut self, id: &str, value: &Value) -> Result<Mention> {
+    fn by_id<'a>(&mut self, id: &str, value: &Node<'a>) -> Result<Mention<'a>> {
         let annotator = match self.plain.get(id) {
             Some(annotator) => annotator.clone(),
             None => {
@@ -93,14 +105,13 @@ impl<'s> People<'s> {
         if annotator == id {
             return Ok(Mention { id: annotator, kept: value.clone() });
         }
-        let facts = Map::from_iter([("id".to_owned(), value.clone())]);
+        let facts = Map::from_iter([("id".to_owned(), value.clone().into())]);
         self.learn(&annotator, Some(id), None, facts)?;
-        let kept = json!({"~p": annotator, "f": "id"});
-        Ok(Mention { id: annotator, kept })
+        Ok(Mention::told(annotator, Some(("f".into(), "id".into()))))
     }
 
     /// A person by e-mail, or as drafts name theirs: `<name> <e-mail>, <id>`.
-    fn by_name(&mut self, member: &str, text: &str) -> Result<Mention> {
+    fn by_name(&mut self, member: &str, text: &str) -> Result<Mention<'static>> {
         let (name, id) = match text.rsplit_once(", ") {
             Some((name, id)) if is_digits(id) => (name, Some(id)),
             _ => (text, None),
@@ -112,24 +123,23 @@ impl<'s> People<'s> {
             facts.insert("email".to_owned(), Value::from(email));
         }
         let id = self.learn_new(id, email, facts)?;
-        let kept = json!({"~p": id, "f": fact});
-        Ok(Mention { id, kept })
+        let fact = Node::String(Cow::Owned(fact.to_owned()));
+        Ok(Mention::told(id, Some(("f".into(), fact))))
     }
 
-    fn by_object(&mut self, map: &Map<String, Value>) -> Result<Mention> {
-        let id = map.get("id").or_else(|| map.get("user_id")).and_then(|id| match id {
-            Value::Number(id) => Some(id.to_string()),
-            Value::String(id) => Some(id.clone()),
+    fn by_object<'a>(&mut self, members: &[Member<'a>]) -> Result<Mention<'a>> {
+        let id = find(members, "id").or_else(|| find(members, "user_id")).and_then(|id| match id {
+            Node::Number(id) | Node::String(id) => Some(&**id),
             _ => None,
         });
-        let email = map.get("email").and_then(Value::as_str).filter(|email| !email.is_empty());
-        let id = self.learn_new(id.as_deref(), email, map.clone())?;
-        let kept = if map.keys().eq(MEMBERS) {
-            json!({"~p": id})
-        } else {
-            json!({"~p": id, "k": map.keys().collect::<Vec<_>>()})
-        };
-        Ok(Mention { id, kept })
+        let email = find(members, "email").and_then(Node::as_str).filter(|e| !e.is_empty());
+        let facts = members.iter().cloned().map(|(name, value)| (name.into_owned(), value.into()));
+        let id = self.learn_new(id, email, facts.collect())?;
+        if members.iter().map(|(name, _)| &**name).eq(MEMBERS) {
+            return Ok(Mention::told(id, None));
+        }
+        let names = members.iter().map(|(name, _)| Node::String(name.clone())).collect();
+        Ok(Mention::told(id, Some(("k".into(), Node::Array(names)))))
     }
 
     /// Takes facts of somebody whose annotator id is not known yet.
@@ -180,25 +190,30 @@ impl<'s> People<'s> {
     }
 
     /// Takes the people out of everything but content.
-    pub fn hide(&mut self, map: &Map<String, Value>) -> Result<Map<String, Value>> {
-        map.iter().map(|(name, value)| Ok((name.clone(), self.hide_in(name, value)?))).collect()
+    pub fn hide<'a>(&mut self, members: &[Member<'a>]) -> Result<Node<'a>> {
+        let hidden: Result<_> = members
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), self.hide_in(name, value)?)))
+            .collect();
+        hidden.map(Node::Object)
     }
 
-    fn hide_in(&mut self, member: &str, value: &Value) -> Result<Value> {
+    fn hide_in<'a>(&mut self, member: &str, value: &Node<'a>) -> Result<Node<'a>> {
         if CONTENT.contains(&member) {
             return Ok(value.clone());
         }
-        let naming = NAMING.contains(&member);
         Ok(match value {
-            Value::Array(items) => {
+            Node::Array(items) => {
                 let items: Result<_> = items.iter().map(|i| self.hide_in(member, i)).collect();
-                Value::Array(items?)
+                Node::Array(items?)
             }
-            Value::Object(map) if map.contains_key("~p") => json!({"~p": null, "v": value}),
-            Value::Object(map) if is_person(member, map) => self.by_object(map)?.kept,
-            Value::Object(map) => Value::Object(self.hide(map)?),
-            Value::String(text) if is_email(text) => self.by_name(member, text)?.kept,
-            value if naming => match self.mention(member, value)? {
+            Node::Object(members) if find(members, "~p").is_some() => {
+                Node::Object(vec![("~p".into(), Node::Null), ("v".into(), value.clone())])
+            }
+            Node::Object(members) if is_person(member, members) => self.by_object(members)?.kept,
+            Node::Object(members) => self.hide(members)?,
+            Node::String(text) if is_email(text) => self.by_name(member, text)?.kept,
+            value if NAMING.contains(&member) => match self.mention(member, value)? {
                 Some(mention) => mention.kept,
                 None => value.clone(),
             },
@@ -264,10 +279,13 @@ pub(super) fn by_annotator(id: &str) -> Value {
     super::number_or_text(id)
 }
 
-fn is_person(member: &str, map: &Map<String, Value>) -> bool {
-    let named = map.contains_key("id") || map.contains_key("user_id");
-    let plain = map.values().all(|value| !value.is_array() && !value.is_object());
-    map.contains_key("email") || (named && plain && NAMING.contains(&member))
+fn is_person(member: &str, members: &[Member<'_>]) -> bool {
+    let has = |name: &str| find(members, name).is_some();
+    let plain = |value: &Node<'_>| !matches!(value, Node::Array(_) | Node::Object(_));
+    has("email")
+        || (NAMING.contains(&member)
+            && (has("id") || has("user_id"))
+            && members.iter().all(|(_, value)| plain(value)))
 }
 
 fn is_email(text: &str) -> bool {

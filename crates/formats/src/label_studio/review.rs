@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::people::{People, by_annotator};
 use super::submission::list;
 use super::{Check, Fault, Stop, id_text, number_or_text, time};
-use crate::json as js;
+use crate::json::{self as js, Node, members};
 
 /// The states that the tool names as a last action.
 const ACTIONS: [(&str, &str); 3] =
@@ -97,7 +97,8 @@ fn read_one(
             return Err(Fault::new(&format!("{path}.accepted"), what).into());
         }
     };
-    let who = map.get("created_by").map(|who| people.mention("created_by", who)).transpose()?;
+    let who = map.get("created_by").map(Node::from);
+    let who = who.map(|who| people.mention("created_by", &who)).transpose()?;
     let reviewer = match who.flatten() {
         Some(mention) => mention.id,
         None => people.nobody()?,
@@ -109,9 +110,10 @@ fn read_one(
     let seq = i32::try_from(index).ok();
     let (current, extra) = (false, Map::new());
     let mut review = Review { id, round, reviewer, decision, at, seq, current, extra };
-    let source = Value::Object(people.hide(map)?);
+    let source = people.hide(&members(map))?;
     let rendered = Value::Object(review.render(submission));
-    if let Some(Value::Object(rest)) = js::residual(&rendered, &source) {
+    let rest = js::node_residual(&Node::from(&rendered), &source).map(Value::from);
+    if let Some(Value::Object(rest)) = rest {
         review.extra = rest;
     }
     Ok(review)

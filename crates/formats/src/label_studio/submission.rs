@@ -10,7 +10,7 @@ use super::result::{self, Scene};
 use super::review::{self, Review};
 use super::row::{Results, Row};
 use super::{Check, Fault, Stop, id_text, number_or_text, python_float, time};
-use crate::json as js;
+use crate::json::{self as js, Member, Node};
 
 /// Members of a submission's `extra` that are ours. A stub is an id without a body.
 pub(super) const STUB: &str = "stub";
@@ -141,7 +141,8 @@ pub(super) fn read(
     let mut scene = head.scene(owner);
     let (rows, ids) = read_results(results, &mut scene, &path)?;
     let rendered = Value::Object(head.render(owner, ids));
-    if let Some(Value::Object(mut rest)) = js::residual(&rendered, &Value::Object(shell)) {
+    let rest = js::node_residual(&Node::from(&rendered), &shell).map(Value::from);
+    if let Some(Value::Object(mut rest)) = rest {
         if let Some(own) = rest.shift_remove(STUB) {
             rest.insert(SOURCE_STUB.to_owned(), own);
         }
@@ -193,7 +194,7 @@ fn columns(
     };
     for member in named {
         if let (None, Some(value)) = (&who, map.get(*member)) {
-            who = people.mention(member, value)?.map(|mention| mention.id);
+            who = people.mention(member, &value.into())?.map(|mention| mention.id);
         }
     }
     let annotator = match (who, map.get("model_version")) {
@@ -247,11 +248,11 @@ fn region_count(results: &[Value]) -> usize {
 }
 
 /// The members of a body without its lists, of which only the presence is kept.
-fn shell_of(map: &Map<String, Value>) -> Map<String, Value> {
+fn shell_of(map: &Map<String, Value>) -> Vec<Member<'_>> {
     map.iter()
         .map(|(name, value)| match (name.as_str(), value) {
-            ("result" | "reviews", Value::Array(_)) => (name.clone(), json!([])),
-            _ => (name.clone(), value.clone()),
+            (name @ ("result" | "reviews"), Value::Array(_)) => (name.into(), Node::Array(vec![])),
+            (name, value) => (name.into(), value.into()),
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::people::People;
 use super::submission::{self, Owner, Sort, Whole, list};
 use super::{Check, Fault, Stop, id_text, number_or_text};
-use crate::json as js;
+use crate::json::{self as js, Member, Node};
 
 /// The file has only the members that it needs, as import files have.
 const BARE: &str = "~bare";
@@ -117,7 +117,8 @@ pub(super) fn read(
     }
     let shell = people.hide(&shell_of(map))?;
     let rendered = Value::Object(item.render(counts));
-    if let Some(Value::Object(rest)) = js::residual(&rendered, &Value::Object(shell)) {
+    let rest = js::node_residual(&Node::from(&rendered), &shell).map(Value::from);
+    if let Some(Value::Object(rest)) = rest {
         item.extra.extend(rest);
     }
     Ok(Task { item, submissions })
@@ -145,14 +146,14 @@ fn read_lists(
 }
 
 /// The members of a task without its data and the entries of its lists.
-fn shell_of(map: &Map<String, Value>) -> Map<String, Value> {
+fn shell_of(map: &Map<String, Value>) -> Vec<Member<'_>> {
     map.iter()
         .filter(|(name, _)| *name != "data")
         .map(|(name, value)| match (name.as_str(), value) {
-            ("annotations" | "drafts" | "predictions", Value::Array(_)) => {
-                (name.clone(), json!([]))
+            (name @ ("annotations" | "drafts" | "predictions"), Value::Array(_)) => {
+                (name.into(), Node::Array(vec![]))
             }
-            _ => (name.clone(), value.clone()),
+            (name, value) => (name.into(), value.into()),
         })
         .collect()
 }

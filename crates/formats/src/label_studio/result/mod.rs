@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use super::row::{PART, Row};
 use super::{Check, Fault, id_text, python_float};
-use crate::json;
+use crate::json::{self, Member, Node, members};
 
 /// How the types end that carry labels.
 const LABELS_SUFFIX: &str = "labels";
@@ -223,29 +223,33 @@ fn keep_rest(rows: &mut [Row], source: &Map<String, Value>, type_name: &str, sce
     // A mask that was read says its list to the letter; it is not built again to see that.
     scene.masked = refs.first().is_some_and(|row| row.mask.is_some());
     let rendered = Value::Object(render(&refs, scene));
-    let source = Value::Object(if scene.masked { mask_out(source) } else { source.clone() });
+    let source = if scene.masked { mask_out(source) } else { members(source) };
     scene.masked = false;
-    if let Some(Value::Object(rest)) = json::residual(&rendered, &source) {
+    let rest = json::node_residual(&Node::from(&rendered), &Node::Object(source));
+    if let Some(Value::Object(rest)) = rest.map(Value::from) {
         for row in rows {
             row.extra.extend(rest.clone());
         }
     }
 }
 
-/// A copy of a result with its mask as `true`.
-fn mask_out(source: &Map<String, Value>) -> Map<String, Value> {
-    let replaced = |name: &str, value: &Value| match (name, value) {
-        ("rle", Value::Array(_)) => Value::Bool(true),
-        (_, value) => value.clone(),
-    };
-    let copy = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+/// The members of a result with its mask as `true`.
+fn mask_out(source: &Map<String, Value>) -> Vec<Member<'_>> {
+    let members = source.iter().map(|(name, value)| match (name.as_str(), value) {
         ("value", Value::Object(map)) => {
-            let members = map.iter().map(|(name, value)| (name.clone(), replaced(name, value)));
-            (name.clone(), Value::Object(members.collect()))
+            ("value".into(), Node::Object(map.iter().map(masked).collect()))
         }
-        _ => (name.clone(), value.clone()),
+        (name, value) => (name.into(), value.into()),
+    });
+    members.collect()
+}
+
+fn masked<'a>((name, value): (&'a String, &'a Value)) -> Member<'a> {
+    let node = match value {
+        Value::Array(_) if name == "rle" => Node::Bool(true),
+        value => value.into(),
     };
-    source.iter().map(copy).collect()
+    (name.as_str().into(), node)
 }
 
 /// Writes results in order: regions first, because per-region answers repeat their place.
