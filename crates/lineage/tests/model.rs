@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use glossator_lineage::between;
+use glossator_lineage::{between, between_columns};
 use glossator_store::change::{compare, only_old};
 use glossator_store::delta::{Counts, DeltaBatch};
-use glossator_store::schema::{ANNOTATIONS, AnnotationRow, ColumnView};
+use glossator_store::schema::{ANNOTATIONS, AnnotationRow, ColumnView, Columns};
 use glossator_store::{CommitId, Transaction};
 use glossator_testkit::{TestStore, batch, choice, for_each_annotation, options};
 use proptest::prelude::*;
@@ -95,6 +95,18 @@ fn changes(deltas: impl Iterator<Item = glossator_store::Result<DeltaBatch>>) ->
             let twice = found.insert((item.to_owned(), id.to_owned()), (was, is));
             assert!(twice.is_none(), "a key stands once in a difference");
         }
+    }
+    found
+}
+
+fn keys(deltas: impl Iterator<Item = glossator_store::Result<DeltaBatch>>) -> Vec<Key> {
+    let mut found = Vec::new();
+    for delta in deltas {
+        let delta = delta.unwrap();
+        let (old, new) = (delta.old_rows().unwrap(), delta.new_rows().unwrap());
+        let key = |change| DeltaBatch::key(&old, &new, change);
+        let keys = delta.changes.iter().map(|change| key(*change));
+        found.extend(keys.map(|(item, id)| (item.to_owned(), id.to_owned())));
     }
     found
 }
@@ -202,6 +214,11 @@ proptest! {
                 let folded = between(&test.store, *old, *new, &ANNOTATIONS).unwrap();
                 let wanted = expected(old_rows, new_rows);
                 prop_assert_eq!(&changes(folded), &wanted);
+                // Rows that changed and changed back are told apart whatever columns are read.
+                for columns in [["label"], ["status"]].map(|c| Columns::named(&ANNOTATIONS, &c)) {
+                    let read = between_columns(&test.store, *old, *new, &ANNOTATIONS, columns);
+                    prop_assert_eq!(&keys(read.unwrap()), &wanted.keys().cloned().collect::<Vec<_>>());
+                }
                 let scan = |commit| {
                     let snapshot = test.store.snapshot(commit, &[]).unwrap();
                     snapshot.table(&ANNOTATIONS).unwrap().scan().unwrap()
