@@ -1,6 +1,6 @@
 //! Does one operation, and gets a signal at one of its calls.
 //!
-//! Arguments: operation, call, signal, directory. Exits with 0 where the operation has no such call.
+//! Arguments: operation, call, signal, directory. Exits with 0 where there is no such call.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
