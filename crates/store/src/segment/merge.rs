@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, DictionaryArray, Int32Builder, RecordBatch,
+    Array, ArrayRef, ArrayBuilder, AsArray, DictionaryArray, Int32Builder, RecordBatch,
     StringBuilder, UInt32Array, new_null_array,
 };
 use arrow::compute::{concat, interleave};
@@ -169,8 +169,7 @@ fn gather(batches: &[RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBat
     let whole = picks.len() >= runs.len() * RUN_ROWS_MIN;
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for (at, field) in schema.fields().iter().enumerate() {
-        let parts: Vec<&dyn Array> =
-            batches.iter().map(|batch| batch.column(at).as_ref()).collect();
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
         columns.push(if parts.iter().all(|part| part.null_count() == part.len()) {
             new_null_array(field.data_type(), picks.len())
         } else if let DataType::Dictionary(..) = field.data_type() {

@@ -22,7 +22,8 @@ use crate::id::Digest;
 use crate::key_index::{KeyIndex, KeyRange};
 use crate::limits::{
     BATCH_ROWS, PAGE_BYTES_MAX, PAGE_ROWS_MAX, PLAIN_BYTES_MAX, ROW_GROUP_BYTES_MAX,
-    ROW_GROUP_CANONICAL_BYTES_MAX, ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
+    ROW_GROUP_CANONICAL_BYTES_MAX,
+    ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
 };
 use crate::objects::{ObjectWriter, Objects};
 use crate::row_cache::{RowCacheWriter, system_columns};
@@ -242,9 +243,7 @@ impl SegmentWriter {
         };
         let parquet = match &mut self.parquet {
             Some(parquet) => parquet,
-            none => {
-                none.insert(parquet(self.table, &self.seed, &self.output, &batch, pending.bytes)?)
-            }
+            none => none.insert(parquet(self.table, &self.seed, &self.output, &batch, pending.bytes)?),
         };
         parquet.write(&batch).map_err(parquet_error)?;
         // Parquet begins row groups on its own account too.
