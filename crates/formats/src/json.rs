@@ -1,6 +1,7 @@
 //! JSON as labelling tools write it: streamed record by record, and given back to the letter.
 //!
-//! [`Reader`] cuts a file of any size into records, [`parse`] reads one of them, and
+//! [`Reader`] cuts a file of any size into records, [`parse`] reads one of them, or [`Node`] borrows
+//! from its text, and
 //! [`residual`] with [`restore`] keep what an exporter would not write from the columns alone.
 //!
 //! # Guarantees

@@ -219,3 +219,4 @@ pub fn exporters() -> &'static [&'static dyn Exporter] {
         &table::Csv,
     ]
 }
+

@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
                 return Err(self.unexpected("a member name in quotes"));
             }
             let name = self.string()?;
-            if is_twice(&name, &members, &mut names) {
+            if is_twice(name.clone(), &members, &mut names) {
                 return Err(format!("the object has two members named {name:?}"));
             }
             self.expect(b':', "`:`")?;
@@ -237,17 +237,17 @@ impl<'a> Parser<'a> {
 
 /// Whether an object has a member of that name already.
 fn is_twice<'a>(
-    name: &Cow<'a, str>,
+    name: Cow<'a, str>,
     members: &[Member<'a>],
     names: &mut HashSet<Cow<'a, str>>,
 ) -> bool {
     if members.len() < MEMBERS_FEW {
-        return members.iter().any(|(known, _)| known == name);
+        return members.iter().any(|(known, _)| *known == name);
     }
     if names.is_empty() {
         names.extend(members.iter().map(|(known, _)| known.clone()));
     }
-    !names.insert(name.clone())
+    !names.insert(name)
 }
 
 /// Whether a token is a number without an exponent.
