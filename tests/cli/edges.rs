@@ -104,7 +104,10 @@ fn a_dry_gc_prints_its_plan() {
     assert_eq!(before.difference(&after).cloned().collect::<BTreeSet<_>>(), planned);
     let empty = s.json("gc --dry-run");
     fits("gc", &empty);
-    assert_eq!(empty[0]["plan"], json!({"objects": [], "history": [], "caches": [], "leftovers": []}));
+    assert_eq!(
+        empty[0]["plan"],
+        json!({"objects": [], "history": [], "caches": [], "leftovers": []})
+    );
 }
 
 /// The names of all object files.

@@ -88,7 +88,12 @@ fn an_independent_reader_finds_the_rows_of_every_commit() {
         let annotations = s.json(&format!("-C labels ls --at {commit}"));
         assert!(!annotations.is_empty());
         assert_eq!(of_table(&rows, "annotations"), annotations, "{commit}");
-        let items = s.json(&format!("-C labels items --at {commit}"));
+        let mut items = s.json(&format!("-C labels items --at {commit}"));
+        for item in &mut items {
+            let id = item["item_id"].clone();
+            let count = annotations.iter().filter(|row| row["item_id"] == id).count();
+            assert_eq!(item.as_object_mut().unwrap().remove("annotations").unwrap(), count);
+        }
         assert_eq!(of_table(&rows, "items"), items, "{commit}");
     }
 }

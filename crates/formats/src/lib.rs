@@ -219,4 +219,3 @@ pub fn exporters() -> &'static [&'static dyn Exporter] {
         &table::Csv,
     ]
 }
-

@@ -217,7 +217,8 @@ proptest! {
                 // Rows that changed and changed back are told apart whatever columns are read.
                 for columns in [["label"], ["status"]].map(|c| Columns::named(&ANNOTATIONS, &c)) {
                     let read = between_columns(&test.store, *old, *new, &ANNOTATIONS, columns);
-                    prop_assert_eq!(&keys(read.unwrap()), &wanted.keys().cloned().collect::<Vec<_>>());
+                    let wanted: Vec<_> = wanted.keys().cloned().collect();
+                    prop_assert_eq!(&keys(read.unwrap()), &wanted);
                 }
                 let scan = |commit| {
                     let snapshot = test.store.snapshot(commit, &[]).unwrap();

@@ -204,7 +204,11 @@ fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<RowEntry> {
 }
 
 /// The bytes of an index: entries in any order.
-pub(crate) fn encode(segment: &Digest, mut entries: Vec<RowEntry>, range: Option<&KeyRange>) -> Vec<u8> {
+pub(crate) fn encode(
+    segment: &Digest,
+    mut entries: Vec<RowEntry>,
+    range: Option<&KeyRange>,
+) -> Vec<u8> {
     entries.sort_unstable();
     let blocks = entries.len().div_ceil(BLOCK_ENTRIES);
     let mut keys = Vec::new();

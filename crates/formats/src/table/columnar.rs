@@ -8,7 +8,9 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int32Type, TimeUnit, TimestampMicrosecondType,
+};
 use glossator_store::schema::{ANNOTATIONS, CellType, ColumnView};
 
 use super::cell::{Cell, Times, is_time};
@@ -114,12 +116,7 @@ fn typed(array: &ArrayRef, cell: CellType) -> Option<ArrayRef> {
 }
 
 /// A column that no single column of the file fills.
-fn absent(
-    plan: &Plan,
-    own: usize,
-    batch: &[Option<ArrayRef>],
-    rows: usize,
-) -> Option<ArrayRef> {
+fn absent(plan: &Plan, own: usize, batch: &[Option<ArrayRef>], rows: usize) -> Option<ArrayRef> {
     let column = &ANNOTATIONS.columns[own];
     let parts = plan.uses.contains(&Use::Part(0));
     let word = match own {

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::cell::Cell;
 use super::each::Each;
-use super::lines::{Line, broken, is_utf16, read_line, utf16};
 use super::gather::Gather;
+use super::lines::{Line, broken, is_utf16, read_line, utf16};
 use super::output::Output;
 use super::rows::{Plan, Record, take};
 use super::{Begun, begin, json};

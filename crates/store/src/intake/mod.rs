@@ -41,8 +41,8 @@ pub use edits::{Edit, Edits, Refused};
 use names::Names;
 use pair::Pairing;
 use removals::Removals;
-use settle::{Seen, Settle};
 pub use settle::is_stub;
+use settle::{Seen, Settle};
 use spool::Spool;
 use submissions::SharedIds;
 
@@ -65,13 +65,7 @@ pub struct IntakeOptions {
 
 impl Default for IntakeOptions {
     fn default() -> Self {
-        Self {
-            append: false,
-            prune: false,
-            in_order: false,
-            volatile: |_| &[],
-            unique: |_| None,
-        }
+        Self { append: false, prune: false, in_order: false, volatile: |_| &[], unique: |_| None }
     }
 }
 

@@ -80,8 +80,8 @@ impl RowCacheWriter {
         })
     }
 
-    /// Appends a row: its system columns, canonical bytes (none of a long row) and the first half of
-    /// its digest.
+    /// Appends a row: its system columns, canonical bytes (none of a long row) and the first half
+    /// of its digest.
     pub fn push(
         &mut self,
         rows: &Rows<'_>,

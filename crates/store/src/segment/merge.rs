@@ -267,7 +267,8 @@ mod tests {
                 .flat_map(|(pick, _)| {
                     let place = pick.index(batches.len());
                     let start = pick.index(batches[place].num_rows());
-                    (start..(start + run).min(batches[place].num_rows())).map(move |row| (place, row))
+                    let end = (start + run).min(batches[place].num_rows());
+                    (start..end).map(move |row| (place, row))
                 })
                 .collect();
             let expected =

@@ -310,7 +310,7 @@ fn parquet(
         .map_err(parquet_error)
 }
 
-/// Ids and numbers take less room at level 1 than at 3, JSON a little more; see `docs/benchmarks.md`.
+/// Ids and numbers take less room at level 1 than at 3; see `docs/benchmarks.md`.
 const ZSTD_LEVEL: i32 = 1;
 
 /// Front coding pays where a key shares this many bytes with the key before, on average. Random
