@@ -1,8 +1,8 @@
 //! JSON as labelling tools write it: streamed record by record, and given back to the letter.
 //!
-//! [`Reader`] cuts a file of any size into records, [`parse`] reads one of them, or [`Node`] borrows
-//! from its text, and
-//! [`residual`] with [`restore`] keep what an exporter would not write from the columns alone.
+//! [`Reader`] cuts a file of any size into records, [`parse`] reads one of them, or [`Node`]
+//! borrows from its text, and [`residual`] with [`restore`] keep what an exporter would not write
+//! from the columns alone.
 //!
 //! # Guarantees
 //! - Numbers keep their text; an object with two members of one name, `NaN` and `Infinity` are

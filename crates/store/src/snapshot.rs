@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::key_index::{IndexState, KeyHasher, KeyIndex, KeyRange, Needle};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::objects::Objects;
 use crate::removal::{Removal, RemovalRef};
-use crate::row_cache::{RowCacheWriter, system_columns};
+use crate::row_cache::{RowCache, RowCacheWriter, system_columns};
 use crate::schema::{CellType, Table};
 use crate::segment::{
     BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, merge_sorted,
@@ -318,16 +319,23 @@ impl TableSnapshot {
 
     /// How many of these rows, from the first on, one batch may hold; at least one.
     pub(crate) fn fetch_max(&self, wanted: &[Located]) -> Result<usize> {
-        let mut most = 0;
-        for at in wanted {
-            most = self.reader(at.segment)?.row_bytes_most().max(most);
-        }
-        if most.saturating_mul(wanted.len()) <= BATCH_BYTES_MAX {
-            return Ok(wanted.len());
-        }
+        let mut caches: HashMap<usize, Option<RowCache>> = HashMap::new();
         let mut bytes = 0_usize;
         for (count, at) in wanted.iter().enumerate() {
-            bytes = bytes.saturating_add(self.reader(at.segment)?.row_bytes_of(at.row));
+            let cache = match caches.entry(at.segment) {
+                Entry::Occupied(cache) => cache.into_mut(),
+                Entry::Vacant(cache) => {
+                    let line = &self.state.segments[at.segment];
+                    let path = crate::rows_path(&self.index_dir, &line.segment);
+                    cache.insert(RowCache::open(&self.disk, &path, line)?)
+                }
+            };
+            // What a cache holds needs no look at the segment.
+            let row = match cache.as_ref().and_then(|cache| cache.bytes_of(at.row)) {
+                Some(canonical) => 2 * canonical,
+                None => self.reader(at.segment)?.row_bytes_of(at.row),
+            };
+            bytes = bytes.saturating_add(row);
             if bytes > BATCH_BYTES_MAX {
                 return Ok(count.max(1));
             }

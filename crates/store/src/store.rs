@@ -112,8 +112,10 @@ impl Store {
         disk.sync_dir(&root.join("objects"))?;
         let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
         let main: RefName = "main".parse()?;
-        // Made now, so that a note in it is never in a file that is not durable.
-        disk.put(&root.join("lock"), b"")?;
+        // Synced now, so that a note in it is never in a file that is not durable; and not made
+        // anew, for whoever waits for it holds this one.
+        disk.write_note(&root.join("lock"), "")?;
+        disk.sync_dir(&root)?;
         // Private files and objects must not enter the git of the code around the store.
         disk.put(&root.join(".gitignore"), b"*\n")?;
         History::init(disk, &root.join("git"), &main)?;

@@ -354,5 +354,5 @@ fn a_key_that_goes_may_not_stand_twice() {
     let mut intake = Intake::new(&snapshot, IntakeOptions::default());
     intake.remove(&keys(&[("item", "a")])).unwrap();
     intake.remove(&keys(&[("item", "a")])).unwrap();
-    assert!(matches!(intake.finish(), Err(Error::BadRows { .. })));
+    assert!(matches!(intake.finish(), Err(Error::RepeatedKey { .. })));
 }

@@ -107,7 +107,8 @@ fn store() -> TestStore {
 fn indices(test: &TestStore) -> Vec<std::path::PathBuf> {
     let dir = test.store.root().join("cache/index");
     let entries = RealFs.list(&dir).unwrap();
-    entries.iter().map(|entry| dir.join(&entry.name)).collect()
+    let names = entries.iter().filter(|entry| entry.name.ends_with(".idx"));
+    names.map(|entry| dir.join(&entry.name)).collect()
 }
 
 #[test]

@@ -185,6 +185,19 @@ impl RowCache {
         Ok(whole.then_some(Self { file, ends }))
     }
 
+    /// The bytes that a row has here; `None` where it has to be read from the segment.
+    pub(crate) fn bytes_of(&self, row: u32) -> Option<usize> {
+        let mut places = [0; 16];
+        // The first row begins where nothing ends.
+        let skip = if row == 0 { 8 } else { 0 };
+        let from = self.ends + (u64::from(row) * 8).saturating_sub(8);
+        self.file.read_exact_at(&mut places[skip..], from).ok()?;
+        let (start, end) = places.split_at(8);
+        let place = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
+        let bytes = usize::try_from(place(end)?.checked_sub(place(start)?)?).ok()?;
+        (bytes > 0 && bytes <= 2 * ROW_BYTES_MAX).then_some(bytes)
+    }
+
     /// Reads rows whose numbers rise, each with the first half of its digest. `each` is given the
     /// place of those that are here and whole.
     pub(crate) fn read(

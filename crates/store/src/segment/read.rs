@@ -132,11 +132,6 @@ impl SegmentReader {
         self.read(Some(selection), Columns::ALL)
     }
 
-    /// Bytes that any one decoded row takes at most.
-    pub(crate) fn row_bytes_most(&self) -> usize {
-        self.weights.most
-    }
-
     /// Bytes that a decoded row takes, about.
     pub(crate) fn row_bytes_of(&self, row: u32) -> usize {
         self.weights.of(row)

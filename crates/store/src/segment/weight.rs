@@ -9,8 +9,6 @@ use crate::limits::{PAGE_BYTES_MAX, WRITE_BYTES_MAX};
 pub(super) struct Weights {
     /// By column: the first row of each page, and the bytes of a cell in it.
     columns: Vec<Vec<(u64, usize)>>,
-    /// Bytes that any one row takes at most.
-    pub(super) most: usize,
 }
 
 impl Weights {
@@ -23,9 +21,7 @@ impl Weights {
             }
             start = start.saturating_add(number(group.num_rows()));
         }
-        let most = |pages: &Vec<(u64, usize)>| pages.iter().map(|page| page.1).max().unwrap_or(0);
-        let most = columns.iter().map(most).fold(0, usize::saturating_add);
-        Self { columns, most }
+        Self { columns }
     }
 
     /// Bytes that a row takes, about.

@@ -262,7 +262,7 @@ impl Bench {
             .map_or_else(TableState::default, |head| self.store.table_state(head, table).unwrap());
         state.segments.extend(change.added.clone());
         state.removals.extend(change.removed.clone());
-        let meta = serde_json::to_vec(&Meta::default()).unwrap();
+        let meta = Meta::default().encode().unwrap();
         let record = ChangeRecord {
             tables: BTreeMap::from([(table.name.to_owned(), change)]),
             policies: BTreeMap::new(),
