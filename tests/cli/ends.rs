@@ -31,6 +31,11 @@ fn a_signal_ends_it() {
         let held = File::options().write(true).open(s.path(".gloss/writers")).unwrap();
         held.lock().unwrap();
         let mut child = s.interruptible("import more.csv -m more").spawn().unwrap();
+        // Before that it is `env`, which may have been started to ignore signals.
+        let name = format!("/proc/{}/comm", child.id());
+        while std::fs::read_to_string(&name).unwrap() != "gloss\n" {
+            std::thread::yield_now();
+        }
         let mut kill = Command::new("kill");
         kill.args([&format!("-{signal}"), &child.id().to_string()]);
         assert!(kill.status().unwrap().success());
