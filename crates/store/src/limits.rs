@@ -34,7 +34,7 @@ pub const ID_BYTES_MAX: usize = 1_024;
 /// Unfolded removal objects of a table before a commit folds them into one.
 pub const REMOVALS_UNFOLDED_MAX: usize = 32;
 /// Small segments of a table before some of them are folded into one.
-pub const SEGMENTS_SMALL_MAX: usize = 32;
+pub const SEGMENTS_SMALL_MAX: usize = 64;
 /// Rows of a segment that is written anew on its own once half of it is dead, at least.
 pub const WORN_ROWS_MIN: usize = 8_192;
 /// Packs of git objects before some of them are folded into one.

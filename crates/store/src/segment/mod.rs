@@ -12,6 +12,7 @@
 //! - A point read of a large segment is checked by the caller, against the digests of the key
 //!   index.
 
+mod encoding;
 mod merge;
 mod read;
 mod weight;
