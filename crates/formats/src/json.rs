@@ -16,6 +16,7 @@ mod node;
 mod parse;
 mod reader;
 mod residual;
+mod scan;
 #[cfg(test)]
 mod tests;
 

@@ -189,9 +189,11 @@ impl<'a> Images<'a> {
                     }
                     let empty = if list && !streamed { json!([]) } else { Value::Null };
                     data.insert(section.clone(), empty);
+                    if section == "annotations" {
+                        reader.skip()?;
+                    }
                 }
                 Event::Record(record) => match section.as_str() {
-                    "annotations" => {}
                     "images" => {
                         self.record(index, &record, sink)?;
                         index += 1;

@@ -50,7 +50,7 @@ impl<'a> Node<'a> {
     /// The finite float that a number stands for.
     pub fn as_f64(&self) -> Option<f64> {
         let Self::Number(text) = self else { return None };
-        text.parse().ok().filter(|float: &f64| float.is_finite())
+        short_decimal(text).or_else(|| text.parse().ok().filter(|float: &f64| float.is_finite()))
     }
 
     /// The whole number that a number without point and exponent stands for.
@@ -108,6 +108,28 @@ impl<'a> Node<'a> {
         self.write(&mut out);
         out
     }
+}
+
+/// Powers of ten that floats hold.
+const TENS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// The value of a number of few digits, which is a quotient of two floats that are exact.
+fn short_decimal(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.len() >= TENS.len() {
+        return None;
+    }
+    let (mut whole, mut point) = (0_u64, None);
+    for (at, byte) in digits.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => whole = whole * 10 + u64::from(byte - b'0'),
+            b'.' => point = Some(at + 1),
+            _ => return None,
+        }
+    }
+    let value = whole as f64 / TENS[point.map_or(0, |point| digits.len() - point)];
+    Some(if digits.len() == text.len() { value } else { -value })
 }
 
 /// The member of that name.
