@@ -58,6 +58,11 @@ impl<'a> Node<'a> {
         if let Self::Number(text) = self { text.parse().ok() } else { None }
     }
 
+    /// The same, where it is signed.
+    pub fn as_i64(&self) -> Option<i64> {
+        if let Self::Number(text) = self { text.parse().ok() } else { None }
+    }
+
     /// A short name of the type, for messages.
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -70,7 +75,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn write(&self, out: &mut String) {
+    /// Appends the value as compact text.
+    pub fn write(&self, out: &mut String) {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(true) => out.push_str("true"),
@@ -135,6 +141,11 @@ fn short_decimal(text: &str) -> Option<f64> {
 /// The member of that name.
 pub fn find<'n, 'a>(members: &'n [Member<'a>], name: &str) -> Option<&'n Node<'a>> {
     members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// Members as an object to hold.
+pub fn object(members: Vec<Member<'_>>) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.into_owned(), value.into())).collect()
 }
 
 /// The members of an object that is held.
@@ -214,10 +225,7 @@ impl From<Node<'_>> for Value {
             Node::Number(text) => text.parse::<Number>().map_or(Self::Null, Self::Number),
             Node::String(text) => Self::String(text.into_owned()),
             Node::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
-            Node::Object(members) => {
-                let own = |(name, value): Member<'_>| (name.into_owned(), value.into());
-                Self::Object(members.into_iter().map(own).collect::<Map<_, _>>())
-            }
+            Node::Object(members) => Self::Object(object(members)),
         }
     }
 }

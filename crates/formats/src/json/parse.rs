@@ -180,9 +180,15 @@ impl<'a, const PATHS: bool> Parser<'a, PATHS> {
         }
         let start = self.items.len();
         loop {
-            let index = self.items.len() - start;
-            let item = self.enter(|| Step::Index(index))?;
-            self.items.push(item);
+            let number = if self.depth < DEPTH_MAX { self.decimal() } else { None };
+            match number {
+                Some(number) => self.items.push(Node::Number(Cow::Borrowed(number))),
+                None => {
+                    let index = self.items.len() - start;
+                    let item = self.enter(|| Step::Index(index))?;
+                    self.items.push(item);
+                }
+            }
             if self.peek() == Some(b',') {
                 self.at += 1;
                 continue;
@@ -222,12 +228,18 @@ impl<'a, const PATHS: bool> Parser<'a, PATHS> {
         &rest[..rest.bytes().position(other).unwrap_or(rest.len())]
     }
 
+    /// A number without an exponent, if one comes next.
+    #[inline]
+    fn decimal(&mut self) -> Option<&'a str> {
+        self.peek().filter(|byte| matches!(byte, b'-' | b'0'..=b'9'))?;
+        let (text, start) = (self.text, self.at);
+        self.at += decimal_len(&text.as_bytes()[start..])?;
+        text.get(start..self.at)
+    }
+
     fn number(&mut self) -> Result<Node<'a>, String> {
-        let text = self.text;
-        if let Some(len) = decimal_len(&text.as_bytes()[self.at..]) {
-            let start = self.at;
-            self.at += len;
-            return Ok(Node::Number(Cow::Borrowed(&text[start..self.at])));
+        if let Some(number) = self.decimal() {
+            return Ok(Node::Number(Cow::Borrowed(number)));
         }
         let token = self.token();
         if token == "-Infinity" {
@@ -289,21 +301,31 @@ impl Names {
 
 /// How long a number without an exponent is that these bytes begin with; `None` where they begin
 /// with anything else.
+#[inline]
 fn decimal_len(bytes: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let digits = bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count();
-        (digits > 0).then_some(from + digits)
-    };
     let start = usize::from(bytes.first() == Some(&b'-'));
-    let mut end = digits(start)?;
-    if bytes[start] == b'0' && end > start + 1 {
+    let mut end = start;
+    while let Some(b'0'..=b'9') = bytes.get(end) {
+        end += 1;
+    }
+    if end == start || (bytes[start] == b'0' && end > start + 1) {
         return None;
     }
     if bytes.get(end) == Some(&b'.') {
-        end = digits(end + 1)?;
+        let point = end;
+        end += 1;
+        while let Some(b'0'..=b'9') = bytes.get(end) {
+            end += 1;
+        }
+        if end == point + 1 {
+            return None;
+        }
     }
-    let goes_on = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-    (!bytes.get(end).is_some_and(goes_on)).then_some(end)
+    match bytes.get(end) {
+        None | Some(b',' | b']' | b'}' | b' ' | b'\n') => Some(end),
+        Some(b) if b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.') => None,
+        Some(_) => Some(end),
+    }
 }
 
 /// The beginning of a token, for messages.
