@@ -72,3 +72,55 @@ fn is_written(node: &Node<'_>, value: f64) -> bool {
     };
     *text == written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::object::{Shape, Style, render};
+    use super::super::parse::Read;
+    use super::*;
+    use crate::json::{node_residual, parse};
+
+    const OBJECT: &str = r#"{"segmentation":[[10.0,10.0,20.5,10.0,20.5,30.25,10.0,30.25]],
+        "area":212.625,"iscrowd":0,"image_id":7,"bbox":[10.0,10.0,10.5,20.25],"category_id":1,
+        "id":9}"#;
+
+    /// An object as it is, and with one thing written otherwise.
+    #[test]
+    fn a_plain_object_is_what_would_be_written() {
+        let mut plain = 0;
+        for (from, to) in [
+            ("", ""),
+            ("10.0", "10"),
+            ("20.5", "20.50"),
+            ("30.25", "3.025e+1"),
+            ("10.0", "-0.0"),
+            ("10.0", "0.0001"),
+            ("10.0", "1.0000000000000002"),
+            ("212.625", "212.6"),
+            ("212.625", "212"),
+            ("\"iscrowd\":0", "\"iscrowd\":1"),
+            ("20.25]", "20.26]"),
+            ("20.25]", "20.250]"),
+            ("\"id\"", "\"more\":0,\"id\""),
+            ("\"iscrowd\"", "\"crowd\""),
+            ("\"id\":9", "\"id\":\"9\""),
+        ] {
+            let value = parse(&OBJECT.replacen(from, to, usize::from(!from.is_empty()))).unwrap();
+            let node = Node::from(&value);
+            let mut read = Read::new(&node).unwrap();
+            read.drop_derived_box();
+            let names = Names {
+                id: Node::Number("9".into()),
+                image_id: Node::Number("7".into()),
+                category_id: Some(Node::Number("1".into())),
+            };
+            let written = render(Shape::Annotation, &names, &read.parts, &Style::default());
+            let same = node_residual(&written, &node).is_none();
+            if is_plain(&names, &read.parts, &node) {
+                assert!(same, "{from} as {to}");
+                plain += 1;
+            }
+        }
+        assert!(plain >= 1, "the object itself is plain");
+    }
+}

@@ -173,3 +173,71 @@ fn span<'n, 'a>(value: &'n [Member<'a>]) -> Option<Common<'n, 'a>> {
         on_image: false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::label_studio::result;
+
+    const RESULTS: [&str; 6] = [
+        r#"{"id":"a","from_name":"b","to_name":"i","type":"rectanglelabels","original_width":64,
+            "original_height":48,"image_rotation":0,"origin":"manual","value":{"x":10,"y":12.5,
+            "width":33.333333,"height":37.511740301468244,"rotation":0,"rectanglelabels":["c"]}}"#,
+        r#"{"id":"a","from_name":"b","to_name":"i","type":"rectanglelabels","meta":{"text":["n"]},
+            "value":{"x":1,"y":2,"width":3,"height":4,"rotation":1.5,"rectanglelabels":["c","d"]}}"#,
+        r#"{"id":"a","from_name":"b","to_name":"i","type":"polygonlabels","value":{"points":[[1,2],
+            [3.25,4],[5,6e-7]],"closed":true,"polygonlabels":["c"]}}"#,
+        r#"{"id":"a","from_name":"b","to_name":"i","type":"choices","value":{"choices":["c","d"]}}"#,
+        r#"{"id":"a","from_name":"b","to_name":"i","type":"labels","value":{"start":0,"end":7,
+            "text":"Z\u00eb","labels":["c"]}}"#,
+        r#"{"value":{"labels":["c"],"text":"t","end":7,"start":0},"type":"labels","to_name":"i",
+            "from_name":"b","id":"a","hidden":false}"#,
+    ];
+
+    fn shown(mut row: Row) -> (String, Option<String>) {
+        let extra = row.extra_cell();
+        (row.extra, row.said) = (Map::new(), None);
+        (format!("{row:?}"), extra)
+    }
+
+    /// Each result as it is, and with one of its scalars as something else.
+    #[test]
+    fn what_is_read_quickly_is_read_the_same() {
+        let mut quick = 0;
+        for text in RESULTS {
+            for (from, to) in [
+                ("", ""),
+                ("\"x\":1", "\"x\":1.0"),
+                ("12.5", "12.50"),
+                ("\"rotation\":0", "\"rotation\":0.0"),
+                ("true", "false"),
+                ("[1,2]", "[-0,2]"),
+                ("6e-7", "6.125"),
+                ("\"start\":0", "\"start\":0.5"),
+                ("64", "65"),
+                ("\"origin\"", "\"~o\""),
+                ("\"manual\"", "{\"~v\":1}"),
+                ("\"id\"", "\"score\":0.5,\"id\""),
+                ("[\"c\"]", "[]"),
+            ] {
+                let text = text.replacen(from, to, 1);
+                let value: Value = crate::json::parse(&text).unwrap();
+                let node = Node::from(&value);
+                for size in [None, Some((64, 48))] {
+                    let mut scene = Scene::new(size, false);
+                    let Some(rows) = read(&node, &scene) else { continue };
+                    let slow = result::read(&value, &mut scene, "").unwrap();
+                    let (rows, slow): (Vec<_>, Vec<_>) = (
+                        rows.into_iter().map(shown).collect(),
+                        slow.into_iter().map(shown).collect(),
+                    );
+                    assert_eq!(rows, slow, "{text} with {size:?}");
+                    quick += 1;
+                }
+            }
+        }
+        assert!(quick > 60, "{quick} were read quickly");
+    }
+}
