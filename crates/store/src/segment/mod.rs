@@ -24,8 +24,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use merge::gather_column;
 pub use merge::{BatchStream, merge_sorted, sort_by_key};
+pub(crate) use merge::{gather, gather_column};
 pub use read::{Scan, SegmentReader};
 pub use write::{RowEntry, SegmentWriter, WrittenSegment};
 
