@@ -43,11 +43,9 @@ pub const PACKS_MAX: usize = 32;
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
 /// Objects up to this size are read whole and checked against their digest before use.
 pub const OBJECT_BYTES_WHOLE_MAX: u64 = 1 << 20;
-/// Arrow bytes that a sort holds before it writes a sorted run to a temporary file.
-pub const SORT_BYTES_MAX: usize = 96 << 20;
-/// Arrow bytes of one table of an import that are held before they go to a temporary file. From
-/// then on, [`SORT_BYTES_MAX`] are.
-pub const INTAKE_BYTES_MAX: usize = 256 << 20;
+/// Arrow bytes of one table of an import, or of a sort, that are held before they go to a temporary
+/// file.
+pub const SORT_BYTES_MAX: usize = 64 << 20;
 /// Row changes that a net diff folds in memory; beyond that the snapshots are compared.
 pub const FOLD_ROWS_MAX: u64 = 1 << 20;
 /// Rows that a scan reads in about the time that one row takes to be looked up.

@@ -12,8 +12,7 @@ use super::order::Ordered;
 use crate::error::{IoContext, Result};
 use crate::fs::anonymous_temp_file;
 use crate::limits::{
-    BATCH_BYTES_MAX, INTAKE_BYTES_MAX, RUN_BATCH_BYTES_MAX, SORT_BYTES_MAX, batch_bytes,
-    batch_rows, row_bytes,
+    BATCH_BYTES_MAX, RUN_BATCH_BYTES_MAX, SORT_BYTES_MAX, batch_bytes, batch_rows, row_bytes,
 };
 use crate::segment::{BatchStream, merge_sorted};
 
@@ -37,8 +36,14 @@ impl std::fmt::Debug for Spool {
 
 impl Spool {
     pub(super) fn new(schema: SchemaRef) -> Self {
-        let limit = INTAKE_BYTES_MAX;
-        Self { schema, batches: Vec::new(), bytes: 0, limit, spilled: None, rows: 0 }
+        Self {
+            schema,
+            batches: Vec::new(),
+            bytes: 0,
+            limit: SORT_BYTES_MAX,
+            spilled: None,
+            rows: 0,
+        }
     }
 
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
@@ -48,10 +53,7 @@ impl Spool {
         if self.bytes > self.limit {
             let writer = match &mut self.spilled {
                 Some(writer) => writer,
-                none => {
-                    self.limit = self.limit.min(SORT_BYTES_MAX);
-                    none.insert(writer(&self.schema)?)
-                }
+                none => none.insert(writer(&self.schema)?),
             };
             for slice in self.batches.drain(..).flat_map(|b| slices(b, BATCH_BYTES_MAX)) {
                 writer.write(&slice)?;
@@ -64,7 +66,7 @@ impl Spool {
     /// Bytes that a sort of the rows may hold. Where all are in memory as it is, sorting takes
     /// little more, but for what their items are renamed to.
     pub(super) fn sort_bytes(&self) -> usize {
-        if self.spilled.is_some() { SORT_BYTES_MAX } else { INTAKE_BYTES_MAX / 2 * 3 }
+        if self.spilled.is_some() { SORT_BYTES_MAX } else { SORT_BYTES_MAX / 2 * 3 }
     }
 
     /// Gives the batches back in order, as often as asked.
