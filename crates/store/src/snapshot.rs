@@ -6,8 +6,7 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{Key, Rows};
@@ -21,7 +20,8 @@ use crate::removal::{Removal, RemovalRef};
 use crate::row_cache::{RowCache, RowCacheWriter, system_columns};
 use crate::schema::{CellType, Columns, Table};
 use crate::segment::{
-    BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, merge_sorted,
+    BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, Selected, SelectedStream,
+    merge_selected,
 };
 
 /// Keys whose places a snapshot remembers.
@@ -368,9 +368,9 @@ impl TableSnapshot {
     /// The same, of some columns; the others are null.
     pub(crate) fn scan_columns(&self, read: Columns) -> Result<BatchStream<'static>> {
         let streams = (0..self.state.segments.len())
-            .map(|segment| Ok(Box::new(self.live(segment, read)?) as BatchStream<'static>))
+            .map(|segment| Ok(Box::new(self.live(segment, read)?) as SelectedStream<'static>))
             .collect::<Result<Vec<_>>>()?;
-        merge_sorted(streams, self.table.key_len)
+        merge_selected(streams, self.table.key_len)
     }
 
     /// Live rows of one segment in key order, with their numbers.
@@ -386,7 +386,7 @@ impl TableSnapshot {
             let numbers = (start..live.start)
                 .filter(|row| gone.next_if(|dead| *dead == row).is_none())
                 .collect();
-            Some(batch.map(|batch| (numbers, batch)))
+            Some(batch.and_then(|batch| Ok((numbers, batch.batch()?))))
         }))
     }
 
@@ -414,26 +414,25 @@ struct Live {
 }
 
 impl Live {
-    fn live(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+    fn live(&mut self, batch: RecordBatch) -> Result<Selected> {
         let (start, end) = (self.start, self.start + batch.num_rows() as u32);
         let from = self.next_dead;
         self.next_dead += self.dead[from..].partition_point(|&row| row < end);
         self.start = end;
-        let gone = &self.dead[from..self.next_dead];
-        if gone.is_empty() {
-            return with_origin(&self.digest, self.origin_column, batch);
-        }
-        let mut gone = gone.iter().peekable();
-        let keep: UInt32Array = (start..end)
-            .filter(|row| gone.next_if(|dead| *dead == row).is_none())
-            .map(|row| row - start)
-            .collect();
-        with_origin(&self.digest, self.origin_column, take_record_batch(&batch, &keep)?)
+        let batch = with_origin(&self.digest, self.origin_column, batch)?;
+        let mut gone = self.dead[from..self.next_dead].iter().peekable();
+        let rows = gone.peek().is_some().then(|| {
+            (start..end)
+                .filter(|row| gone.next_if(|dead| *dead == row).is_none())
+                .map(|row| row - start)
+                .collect()
+        });
+        Ok(Selected { batch, rows })
     }
 }
 
 impl Iterator for Live {
-    type Item = Result<RecordBatch>;
+    type Item = Result<Selected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.rows.next()?;

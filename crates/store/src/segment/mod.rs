@@ -25,7 +25,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use merge::{BatchStream, merge_sorted, sort_by_key};
-pub(crate) use merge::{gather, gather_column};
+pub(crate) use merge::{Selected, SelectedStream, gather, gather_column, merge_selected};
 pub use read::{Scan, SegmentReader};
 pub use write::{RowEntry, SegmentWriter, WrittenSegment};
 
