@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod error;
 mod filter;
+mod network;
 mod render;
 mod staging;
 mod view;

@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod fuzz;
 pub mod operations;
+pub mod remote;
 
 use std::path::Path;
 

@@ -1,0 +1,96 @@
+//! Where what came from a remote is, until it is known to be whole.
+//!
+//! A directory in the cache with a git repository of its own, which sees the objects of the
+//! store's. One process has it at a time; what a dead one left is removed by the next.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use gix::ObjectId;
+
+use super::error::{Error, Result};
+use crate::fs::Lock;
+use crate::history::{History, NewObject, RefName};
+use crate::store::Store;
+use crate::verify::{Named, Verifier};
+
+use super::limits::PACK_OBJECTS_BYTES;
+
+/// Where the objects of the store's repository are, seen from those of the quarantine's.
+const ALTERNATES: &[u8] = b"../../../../git/objects\n";
+
+/// The quarantine of a store.
+#[must_use]
+pub(super) struct Quarantine<'s> {
+    store: &'s Store,
+    root: PathBuf,
+    held: Vec<NewObject>,
+    held_bytes: usize,
+    seen: HashSet<ObjectId>,
+    _lock: Lock,
+}
+
+impl<'s> Quarantine<'s> {
+    /// Makes an empty one; waits for another process that has it.
+    pub(super) fn new(store: &'s Store) -> Result<Self> {
+        let disk = store.disk();
+        let cache = store.root().join("cache");
+        disk.create_dir_all(&cache)?;
+        let lock = disk.lock(&cache.join("incoming.lock"))?;
+        let root = cache.join("incoming");
+        disk.remove_dir_all(&root)?;
+        let main: RefName = "main".parse()?;
+        History::init(disk, &root.join("git"), &main)?;
+        disk.put(&root.join("git/objects/info/alternates"), ALTERNATES)?;
+        Ok(Self { store, root, held: Vec::new(), held_bytes: 0, seen: HashSet::new(), _lock: lock })
+    }
+
+    /// Takes in a git object, if the store has not got it.
+    pub(super) fn take(&mut self, object: NewObject) -> Result<()> {
+        if self.store.history.has(&object.id) || !self.seen.insert(object.id) {
+            return Ok(());
+        }
+        self.held_bytes += object.data.len();
+        self.held.push(object);
+        if self.held_bytes > PACK_OBJECTS_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.held_bytes = 0;
+        let objects = std::mem::take(&mut self.held);
+        let history = History::open(self.store.disk(), &self.root.join("git"))?;
+        Ok(history.write_alike(objects)?)
+    }
+
+    /// Checks everything that roots name and the store has not got: git objects, the files of
+    /// trees. Gives what these name.
+    pub(super) fn check(&mut self, roots: &[(String, ObjectId)]) -> Result<Named> {
+        self.flush()?;
+        let inside = self.store.beside(&self.root)?;
+        let mut verifier = Verifier::new(&inside);
+        let known = self.store.history.known_commits()?;
+        let named = verifier.gather_from(roots, known)?;
+        if let Some(finding) = verifier.findings().first() {
+            return Err(Error::damaged(&finding.object, &finding.detail));
+        }
+        for (name, id) in roots {
+            let commit = inside.history.peel(*id).map_err(|e| Error::damaged(name, e))?;
+            if name.starts_with("refs/heads/") && commit.0 != *id {
+                return Err(Error::damaged(name, "a branch that is no commit"));
+            }
+        }
+        Ok(named)
+    }
+
+    /// The git directory.
+    pub(super) fn git_dir(&self) -> PathBuf {
+        self.root.join("git")
+    }
+}
+
+impl Drop for Quarantine<'_> {
+    fn drop(&mut self) {
+        // Best effort: the next one begins with this.
+        let _ = self.store.disk().remove_dir_all(&self.root);
+    }
+}
