@@ -18,5 +18,6 @@ mod json;
 mod oracle;
 mod outside;
 mod race;
+mod remote;
 mod samples;
 mod session;

@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod fuzz;
+pub mod moto;
 pub mod operations;
 pub mod remote;
 

@@ -59,15 +59,14 @@ pub enum Error {
     #[error("{0}")]
     BadName(String),
     /// A request failed, and nothing was done.
-    #[error("cannot {action} `{key}`")]
+    #[error("cannot {action} `{key}`: {why}")]
     Request {
         /// A verb.
         action: &'static str,
         /// The key, or the address.
         key: String,
-        /// What the store said.
-        #[source]
-        source: object_store::Error,
+        /// What the store said, in a line.
+        why: String,
     },
     /// The remote does not accept the credentials.
     #[error("the remote refuses to {action} `{key}`: {why}")]
@@ -147,12 +146,25 @@ impl Error {
 
     pub(super) fn request(action: &'static str, key: &str, source: object_store::Error) -> Self {
         use object_store::Error as E;
-        let key = key.to_owned();
+        let (key, why) = (key.to_owned(), explain(&source));
+        // A list that is refused comes as an error of no kind.
+        let refused = || {
+            let mut inner = std::error::Error::source(&source);
+            while let Some(error) = inner {
+                let text = error.to_string();
+                if text.starts_with("Server returned non-2xx status code: 403") {
+                    return true;
+                }
+                inner = error.source();
+            }
+            false
+        };
         match source {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-                Self::Denied { action, key, why: explain(&source) }
+                Self::Denied { action, key, why }
             }
-            source => Self::Request { action, key, source },
+            _ if refused() => Self::Denied { action, key, why },
+            _ => Self::Request { action, key, why },
         }
     }
 
@@ -162,15 +174,25 @@ impl Error {
     }
 }
 
-/// The first line of what a server says, without the pages of XML that follow.
+/// Whether there is no such object; a bucket that is missing is another matter.
+pub(super) fn is_absent(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) && explain(error) != "NoSuchBucket"
+}
+
+/// Characters of what a server says that are shown at most.
+const SAID_CHARS_MAX: usize = 300;
+
+/// What a server says, in a line: its code, where it sends a page of XML, or the innermost cause.
+/// The errors of the client repeat the whole of it at each step.
 fn explain(error: &object_store::Error) -> String {
     let text = error.to_string();
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
-    match (code, error) {
-        (Some((code, _)), _) => code.to_owned(),
-        (None, object_store::Error::Unauthenticated { .. }) => {
-            "it does not know the credentials".to_owned()
-        }
-        _ => "the credentials do not allow it".to_owned(),
+    if let Some((code, _)) = code {
+        return code.chars().take(SAID_CHARS_MAX).collect();
     }
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(next) = inner.source() {
+        inner = next;
+    }
+    inner.to_string().lines().next().unwrap_or_default().chars().take(SAID_CHARS_MAX).collect()
 }

@@ -115,7 +115,7 @@ impl Remote {
         let path = self.path(key);
         let failed = |e| Error::request("read", key, e);
         let found = match self.store.get_opts(&path, GetOptions::default()).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) if error::is_absent(&error) => return Ok(None),
             done => done.map_err(failed)?,
         };
         let meta = found.meta.clone();
@@ -132,7 +132,7 @@ impl Remote {
         let options =
             GetOptions { range: Some(GetRange::Bounded(range.clone())), ..Default::default() };
         let found = match self.store.get_opts(&self.path(key), options).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) if error::is_absent(&error) => return Ok(None),
             done => done.map_err(|e| Error::request("read", key, e))?,
         };
         let bytes = read_limited(key, found, range.end - range.start).await?;

@@ -1,0 +1,250 @@
+//! Two machines and a place between them: a directory, and a real S3 server.
+
+use glossator_testkit::moto::Moto;
+use serde_json::Value;
+
+use crate::json::fits;
+use crate::samples::{TEXTS, corrected};
+use crate::session::{Ran, Session};
+
+/// A place, and what the environment must say to reach it.
+struct Place {
+    url: String,
+    env: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    fn s3(moto: &Moto) -> Self {
+        let env = vec![
+            ("AWS_ENDPOINT_URL", moto.endpoint.clone()),
+            ("AWS_ACCESS_KEY_ID", moto.key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", moto.secret.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ];
+        Self { url: format!("s3://{}", moto.bucket()), env }
+    }
+
+    fn directory(dir: &Session) -> Self {
+        Self { url: format!("file://{}/shared", dir.dir().display()), env: Vec::new() }
+    }
+
+    fn run(&self, at: &Session, line: &str) -> Ran {
+        let mut command = at.command(line);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        Ran::new(command.output().expect("gloss runs"))
+    }
+
+    #[track_caller]
+    fn ok(&self, at: &Session, line: &str) -> String {
+        let ran = self.run(at, line);
+        assert_eq!(ran.code, 0, "gloss {line}\n{}{}", ran.out, ran.err);
+        ran.out
+    }
+
+    #[track_caller]
+    fn fails(&self, code: i32, at: &Session, line: &str) -> String {
+        let ran = self.run(at, line);
+        assert_eq!(ran.code, code, "gloss {line}\n{}{}", ran.out, ran.err);
+        assert!(ran.err.starts_with("error: ") && ran.err.contains("\nhint: "), "{}", ran.err);
+        for (name, value) in &self.env {
+            let secret = name.contains("SECRET");
+            assert!(!secret || !ran.err.contains(value.as_str()), "a secret is shown");
+        }
+        ran.err
+    }
+
+    #[track_caller]
+    fn json(&self, at: &Session, schema: &str, line: &str) -> Value {
+        let out = self.ok(at, &format!("{line} --json"));
+        let lines = out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let values: Vec<Value> = lines.collect();
+        fits(schema, &values);
+        values.into_iter().next_back().expect("a line")
+    }
+}
+
+/// A store of the texts, pushed.
+fn pushed(place: &Place) -> Session {
+    let here = Session::new();
+    here.sample(TEXTS, "texts.json");
+    here.ok("import texts.json -m texts");
+    here.ok("tag v1");
+    place.ok(&here, &format!("remote add origin {}", place.url));
+    place.ok(&here, "push");
+    here
+}
+
+fn two_machines(place: &Place) {
+    let here = Session::new();
+    let url = &place.url;
+    here.sample(TEXTS, "texts.json");
+    here.write("corrected.json", corrected());
+    here.ok("import texts.json -m texts");
+    here.ok("tag -a -m why v1");
+    let there = Session::empty();
+    let error = place.fails(2, &there, &format!("clone {url} ."));
+    assert!(error.contains("nothing was pushed to"), "{error}");
+    assert!(!there.path(".gloss").exists());
+    let line = place.json(&here, "remote", &format!("remote add origin {url}"));
+    assert_eq!(line["done"], "added");
+    let check = place.json(&here, "remote-check", "remote check");
+    assert_eq!(check["holds_store"], false);
+    assert_eq!(place.json(&here, "push", "push --dry-run")["refs"].as_array().unwrap().len(), 2);
+    let report = place.json(&here, "push", "push");
+    assert_eq!(report["commits"], 1);
+    assert_eq!(place.json(&here, "push", "push")["refs"], serde_json::json!([]));
+
+    let cloned = place.json(&there, "clone", &format!("clone {url} ."));
+    assert_eq!(cloned["commit"], here.commit("main"));
+    assert_eq!(there.rows(), here.rows());
+    there.ok("verify");
+    assert_eq!(there.git("fsck --full --strict --no-progress"), "");
+    // Without people, who stay where they are: with them the two would differ.
+    let export = "export --format jsonl -o out.jsonl";
+    there.ok(export);
+    here.ok(export);
+    assert!(here.read("out.jsonl") == there.read("out.jsonl"), "the same bytes");
+
+    // Both go on; one is first.
+    there.write("corrected.json", corrected());
+    there.ok("import corrected.json -m corrected");
+    here.ok("rm --where label=LOC -m places");
+    let ours = here.commit("main");
+    place.json(&there, "push", "push");
+    let error = place.fails(1, &here, "push");
+    assert!(error.contains("`main` is at") && error.contains("moved by Ada"), "{error}");
+    assert!(error.contains("hint: take them in first: `gloss pull`"), "{error}");
+    let error = place.fails(1, &here, "pull");
+    assert!(error.contains("have diverged: 1 commit(s) here, 1 there"), "{error}");
+    assert_eq!(here.commit("main"), ours);
+    assert_eq!(here.commit("origin/main"), there.commit("main"));
+    here.ok("diff main origin/main");
+    here.ok("verify");
+
+    // Under another name it is in; whoever has none of their own goes forward.
+    here.ok("branch mine");
+    place.json(&here, "push", "push origin mine");
+    let fetched = place.json(&there, "fetch", "fetch");
+    assert_eq!(fetched["refs"][0]["name"], "refs/remotes/origin/mine");
+    there.ok("rm --where label=ORG -m organisations");
+    place.ok(&there, "push");
+    let third = Session::empty();
+    place.ok(&third, &format!("clone {url} . --branch mine"));
+    assert_eq!(third.commit("HEAD"), ours);
+    let fourth = Session::empty();
+    place.ok(&fourth, &format!("clone {url} ."));
+    place.json(&fourth, "pull", "pull");
+    there.ok("rm --where label=PER -m people");
+    place.ok(&there, "push");
+    let pulled = place.json(&fourth, "pull", "pull");
+    assert_eq!(pulled["new"], there.commit("main"));
+    assert_eq!(fourth.rows(), there.rows());
+    fourth.ok("verify");
+    assert_eq!(fourth.ok("remote list"), format!("origin  {url}\n"));
+    let line = place.json(&fourth, "remote", "remote remove origin");
+    assert_eq!(line["done"], "removed");
+    assert_eq!(fourth.ok("remote list"), "");
+    assert_eq!(fourth.git("for-each-ref refs/remotes"), "");
+}
+
+#[test]
+fn two_machines_and_a_directory() {
+    let shared = Session::empty();
+    two_machines(&Place::directory(&shared));
+}
+
+#[test]
+fn two_machines_and_a_real_s3_server() {
+    let Some(moto) = Moto::start() else { return };
+    two_machines(&Place::s3(&moto));
+}
+
+#[test]
+fn what_cannot_be_reached_is_one_clear_error() {
+    let Some(moto) = Moto::start() else { return };
+    let place = Place::s3(&moto);
+    let here = pushed(&place);
+    let with = |name: &'static str, value: &str| {
+        let mut other = Place::s3(&moto);
+        other.env.retain(|(known, _)| *known != name);
+        other.env.push((name, value.to_owned()));
+        other
+    };
+    moto.requests();
+    let error = with("AWS_SECRET_ACCESS_KEY", "not-the-secret").fails(2, &here, "fetch");
+    assert!(error.contains("SignatureDoesNotMatch"), "{error}");
+    assert_eq!(moto.requests().len(), 1, "a refused request was sent again");
+    let error = with("AWS_ACCESS_KEY_ID", "nobody").fails(2, &here, "push");
+    assert!(error.contains("InvalidAccessKeyId"), "{error}");
+    let gone = Session::empty();
+    let error = place.fails(4, &gone, "clone s3://no-such-bucket/labels x");
+    assert!(error.contains("NoSuchBucket"), "{error}");
+    assert!(!gone.path("x").exists());
+}
+
+#[test]
+fn bad_addresses_names_and_places_are_refused() {
+    let shared = Session::empty();
+    let place = Place::directory(&shared);
+    let here = pushed(&place);
+    for (line, said) in [
+        ("remote add x /tmp/labels", "no address of a remote"),
+        ("remote add x https://example.org/labels", "none of s3, gs and file"),
+        ("remote add x s3://key:secret@bucket/labels", "credentials come from the environment"),
+        ("remote add origin file:///elsewhere", "`origin` is the remote at"),
+        ("remote add ../up file:///elsewhere", "cannot be a name"),
+        ("remote remove nobody", "there is no remote `nobody`"),
+        ("push nobody", "there is no remote `nobody`"),
+        ("push origin nowhere", "`nowhere`"),
+        ("pull nobody", "there is no remote `nobody`"),
+    ] {
+        let error = here.fails(2, line);
+        assert!(error.contains(said), "{line}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    // A prefix of another store, and one that holds something else.
+    let other = Session::new();
+    other.sample(TEXTS, "texts.json");
+    other.ok("import texts.json -m texts");
+    other.ok(&format!("remote add origin {}", place.url));
+    assert!(other.fails(2, "push").contains("the remote holds the store"));
+    assert!(other.fails(2, "fetch").contains("the remote holds the store"));
+    std::fs::create_dir(other.path("photos")).unwrap();
+    other.write("photos/cat.jpg", "meow");
+    other.ok(&format!("remote add photos file://{}/photos", other.dir().display()));
+    assert!(other.fails(2, "push photos").contains("`cat.jpg` is there"));
+    assert_eq!(other.read("photos/cat.jpg"), "meow");
+    // A store of a newer version.
+    let root = shared.read("shared/root").replacen("\"format\": 1", "\"format\": 2", 1);
+    shared.write("shared/root", root);
+    assert!(here.fails(2, "fetch").contains("needs `remote format 2`"));
+    assert!(here.fails(2, "push").contains("needs `remote format 2`"));
+    let error = here.fails(2, &format!("clone {} {}", place.url, "copy"));
+    assert!(error.contains("use a newer version of gloss"), "{error}");
+    assert!(!here.path("copy").exists());
+}
+
+#[test]
+fn a_stored_address_holds_no_secret_and_is_asked_with_what_the_environment_says() {
+    let Some(moto) = Moto::start() else { return };
+    let place = Place::s3(&moto);
+    let here = pushed(&place);
+    let stored = here.read(".gloss/remotes.toml");
+    assert!(stored.contains(&place.url), "{stored}");
+    for secret in [&moto.secret, &moto.key] {
+        assert!(!stored.contains(secret.as_str()));
+    }
+    // The same from a profile.
+    std::fs::create_dir(here.path(".aws")).unwrap();
+    let (endpoint, key, secret) = (&moto.endpoint, &moto.key, &moto.secret);
+    here.write(
+        ".aws/config",
+        format!("[profile team]\nregion = us-east-1\nendpoint_url = {endpoint}\n"),
+    );
+    here.write(
+        ".aws/credentials",
+        format!("[team]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"),
+    );
+    let profile = Place { url: place.url, env: vec![("AWS_PROFILE", "team".to_owned())] };
+    profile.json(&here, "fetch", "fetch");
+}
