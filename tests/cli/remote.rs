@@ -1,7 +1,7 @@
 //! Two machines and a place between them: a directory, and a real S3 server.
 
 use glossator_testkit::moto::Moto;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::json::fits;
 use crate::samples::{TEXTS, corrected};
@@ -92,7 +92,7 @@ fn two_machines(place: &Place) {
     assert_eq!(place.json(&here, "push", "push --dry-run")["refs"].as_array().unwrap().len(), 2);
     let report = place.json(&here, "push", "push");
     assert_eq!(report["commits"], 1);
-    assert_eq!(place.json(&here, "push", "push")["refs"], serde_json::json!([]));
+    assert_eq!(place.json(&here, "push", "push")["refs"], json!([]));
 
     let cloned = place.json(&there, "clone", &format!("clone {url} ."));
     assert_eq!(cloned["commit"], here.commit("main"));
@@ -140,6 +140,12 @@ fn two_machines(place: &Place) {
     assert_eq!(pulled["new"], there.commit("main"));
     assert_eq!(fourth.rows(), there.rows());
     fourth.ok("verify");
+    let report = place.json(&fourth, "verify-remote", "verify --remote");
+    assert!(report["ok"] == true && report["objects"].as_u64() > Some(20), "{report}");
+    assert_eq!(place.json(&fourth, "gc-remote", "gc --remote=origin --dry-run")["keys"], json!([]));
+    place.ok(&fourth, "gc --remote");
+    place.ok(&fourth, "verify --remote --repair");
+    place.ok(&fourth, "pull");
     assert_eq!(fourth.ok("remote list"), format!("origin  {url}\n"));
     let line = place.json(&fourth, "remote", "remote remove origin");
     assert_eq!(line["done"], "removed");

@@ -109,9 +109,10 @@ impl Store {
         if exists() {
             return Err(Error::StoreExists(root).into());
         }
-        disk.create_dir_all(&root)?;
-        // Of several that make it at once, one does.
-        let making = disk.lock(&root.join("lock"))?;
+        disk.create_dir_all(&root.join("cache"))?;
+        // Of several that make it at once, one does. Not the store's own lock: what fills it takes
+        // that one.
+        let _making = disk.lock(&root.join("cache/making.lock"))?;
         if exists() {
             return Err(Error::StoreExists(root).into());
         }
@@ -123,6 +124,7 @@ impl Store {
             disk.create_dir_unsynced(&root.join(format!("objects/{shard:02x}")))?;
         }
         disk.sync_dir(&root.join("objects"))?;
+        drop(disk.lock(&root.join("lock"))?);
         // Synced now, so that a note in it is never in a file that is not durable; and not made
         // anew, for whoever waits for it holds this one.
         disk.write_note(&root.join("lock"), "")?;
@@ -138,8 +140,6 @@ impl Store {
         };
         let config = render_facts(&facts)?;
         let store = Self::with_facts(disk, &root, facts)?;
-        // What fills it takes this lock itself.
-        drop(making);
         fill(&store)?;
         // Last: a directory without it is no store, and init can be run again.
         disk.write(&root.join("config.toml"), config.as_bytes())?;

@@ -58,7 +58,17 @@ impl RemoteFault {
 pub struct FaultStore {
     inner: Arc<dyn ObjectStore>,
     fault: Option<(u64, RemoteFault)>,
+    hook: Option<(u64, Hook)>,
     requests: AtomicU64,
+}
+
+/// What happens meanwhile, on another thread.
+struct Hook(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl fmt::Display for FaultStore {
@@ -83,7 +93,14 @@ fn lost() -> object_store::Error {
 impl FaultStore {
     /// Lets the request of that number, from 0, go wrong; none: counts.
     pub fn new(inner: Arc<dyn ObjectStore>, fault: Option<(u64, RemoteFault)>) -> Self {
-        Self { inner, fault, requests: AtomicU64::new(0) }
+        Self { inner, fault, hook: None, requests: AtomicU64::new(0) }
+    }
+
+    /// Does something before the request of that number, from 0.
+    #[must_use]
+    pub fn meanwhile(mut self, at: u64, what: impl Fn() + Send + Sync + 'static) -> Self {
+        self.hook = Some((at, Hook(Box::new(what))));
+        self
     }
 
     /// Requests so far.
@@ -93,6 +110,14 @@ impl FaultStore {
 
     fn way(&self) -> Way {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        if let Some((at, hook)) = &self.hook
+            && *at == number
+        {
+            // Requests of its own need a thread of its own.
+            std::thread::scope(|scope| {
+                scope.spawn(|| (hook.0)());
+            });
+        }
         use RemoteFault::{DeadAfter, DeadBefore, LostReply, LostRequest, Refused, Twice};
         match self.fault {
             Some((at, DeadBefore | DeadAfter)) if number > at => Way::Fail,

@@ -32,20 +32,33 @@ impl Places {
         }
     }
 
+    /// All objects, in order.
+    pub(super) fn objects(&self) -> Vec<Digest> {
+        let mut all: Vec<Digest> = self.found.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
     pub(super) fn get(&self, object: &Digest) -> Option<&(Key, Range<u64>)> {
         self.found.get(object)
     }
 }
 
 /// A range of a file with the objects in it.
-struct Part {
-    key: Key,
-    range: Range<u64>,
-    objects: Vec<(Digest, Range<u64>)>,
+pub(super) struct Part {
+    pub(super) key: Key,
+    pub(super) range: Range<u64>,
+    pub(super) objects: Vec<(Digest, Range<u64>)>,
+}
+
+impl Part {
+    pub(super) fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
 }
 
 /// Groups objects that stand close together in one file.
-fn parts(places: &Places, wanted: &[Digest]) -> Vec<Part> {
+pub(super) fn parts(places: &Places, wanted: &[Digest]) -> Vec<Part> {
     let mut files: BTreeMap<&Key, Vec<(Range<u64>, Digest)>> = BTreeMap::new();
     for object in wanted {
         if let Some((key, range)) = places.get(object) {
@@ -88,9 +101,9 @@ impl Remote {
         progress: &dyn Progress,
     ) -> Result<bool> {
         let all = parts(places, wanted);
-        progress.begin("rows", all.iter().map(|part| part.range.end - part.range.start).sum());
+        progress.begin("rows", all.iter().map(Part::bytes).sum());
         let (large, small): (Vec<Part>, Vec<Part>) =
-            all.into_iter().partition(|part| part.range.end - part.range.start > FILE_BYTES_MAX);
+            all.into_iter().partition(|part| part.bytes() > FILE_BYTES_MAX);
         let reads = small.iter().map(|part| async move {
             (part, self.range(&part.key.to_string(), part.range.clone()).await)
         });

@@ -10,7 +10,9 @@
 //!   before a ref of the local store moves, and nothing else of it is visible before.
 //! - No clock decides anything. LIST is asked only where a remote has no root yet.
 
+mod audit;
 mod clone;
+mod collect;
 mod config;
 mod directory;
 mod download;
@@ -41,7 +43,9 @@ use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 
+pub use audit::{RemoteFinding, RemoteReport};
 pub use clone::clone_store;
+pub use collect::Collected;
 pub use config::{RemoteConfig, RemoteEntry, forget};
 pub use directory::Directory;
 pub use error::{Error, Refusal, Result, Why};

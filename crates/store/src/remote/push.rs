@@ -68,7 +68,7 @@ struct Want {
 }
 
 /// What is uploaded: files of objects, and the part of the log.
-struct Sent {
+pub(super) struct Sent {
     epoch: u64,
     attempt: Attempt,
     part: Vec<u8>,
@@ -192,6 +192,15 @@ impl Remote {
         Ok(Sent { epoch, attempt, part, logs: 0, report })
     }
 
+    /// Uploads the log of its own part alone.
+    pub(super) async fn send_own_log(
+        &self,
+        cache: &LogCache<'_>,
+        own: &mut Sent,
+    ) -> Result<LogEntry> {
+        Ok(self.send_log(cache, None, own, false, &super::Silent).await?.entry)
+    }
+
     /// Uploads the log, with some of those before it in it.
     async fn send_log(
         &self,
@@ -233,6 +242,13 @@ impl Remote {
             let new = ObjectId::from_hex(moved.new.as_bytes()).ok();
             let _ = store.track(&name, new, &request.who, "push");
         }
+    }
+}
+
+impl Sent {
+    /// A part whose files are uploaded.
+    pub(super) fn new(epoch: u64, attempt: Attempt, part: Vec<u8>) -> Self {
+        Self { epoch, attempt, part, logs: 0, report: PushReport::default() }
     }
 }
 

@@ -27,12 +27,23 @@ pub(super) struct Quarantine<'s> {
     held: Vec<NewObject>,
     held_bytes: usize,
     seen: HashSet<ObjectId>,
+    /// Whether it does without the store's objects.
+    alone: bool,
     _lock: Lock,
 }
 
 impl<'s> Quarantine<'s> {
     /// Makes an empty one; waits for another process that has it.
     pub(super) fn new(store: &'s Store) -> Result<Self> {
+        let mut made = Self::alone(store)?;
+        let place = made.root.join("git/objects/info/alternates");
+        store.disk().put(&place, ALTERNATES)?;
+        made.alone = false;
+        Ok(made)
+    }
+
+    /// Makes one that does not see the store's objects, to check a history by itself.
+    pub(super) fn alone(store: &'s Store) -> Result<Self> {
         let disk = store.disk();
         let cache = store.root().join("cache");
         disk.create_dir_all(&cache)?;
@@ -41,13 +52,21 @@ impl<'s> Quarantine<'s> {
         disk.remove_dir_all(&root)?;
         let main: RefName = "main".parse()?;
         History::init(disk, &root.join("git"), &main)?;
-        disk.put(&root.join("git/objects/info/alternates"), ALTERNATES)?;
-        Ok(Self { store, root, held: Vec::new(), held_bytes: 0, seen: HashSet::new(), _lock: lock })
+        Ok(Self {
+            store,
+            root,
+            held: Vec::new(),
+            held_bytes: 0,
+            seen: HashSet::new(),
+            alone: true,
+            _lock: lock,
+        })
     }
 
     /// Takes in a git object, if the store has not got it.
     pub(super) fn take(&mut self, object: NewObject) -> Result<()> {
-        if self.store.history.has(&object.id) || !self.seen.insert(object.id) {
+        let has = !self.alone && self.store.history.has(&object.id);
+        if has || !self.seen.insert(object.id) {
             return Ok(());
         }
         self.held_bytes += object.data.len();
@@ -80,6 +99,20 @@ impl<'s> Quarantine<'s> {
             }
         }
         Ok(named)
+    }
+
+    /// Checks everything that roots name. Gives what it names, and what is wrong, object by object.
+    pub(super) fn look(
+        &mut self,
+        roots: &[(String, ObjectId)],
+    ) -> Result<(Named, Vec<(String, String)>)> {
+        self.flush()?;
+        let inside = self.store.beside(&self.root)?;
+        let mut verifier = Verifier::new(&inside);
+        let named = verifier.gather_from(roots, HashSet::new())?;
+        let findings = verifier.findings().iter();
+        let findings = findings.map(|found| (found.object.clone(), found.detail.clone())).collect();
+        Ok((named, findings))
     }
 
     /// The git directory.

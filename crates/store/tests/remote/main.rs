@@ -8,6 +8,7 @@
     reason = "a test may stop at once, damage files, and print"
 )]
 
+mod audit;
 mod contract;
 mod costs;
 mod desk;
