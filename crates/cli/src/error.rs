@@ -51,6 +51,11 @@ impl CliError {
         Self { kind: Kind::Outside, ..Self::input(message) }
     }
 
+    /// A check that was asked for failed.
+    pub(crate) fn check(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Check, ..Self::input(message) }
+    }
+
     /// Adds a next step.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -248,6 +253,7 @@ impl From<RemoteError> for CliError {
             ),
             E::Empty(_) => made.hint("push to it first: `gloss remote add`, then `gloss push`"),
             E::NoBranch(_) => made.hint("`gloss branch` and `gloss fetch` tell what there is"),
+            E::NoCommit(_) => made.hint("push it from a store that has it"),
             E::Newer(_) => made.hint("use a newer version of gloss"),
             E::OtherStore { .. } => made.hint("push to another prefix, or clone that store"),
             E::InUse(_) => made.hint("choose a prefix that nothing else uses"),

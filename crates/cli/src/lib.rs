@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod filter;
 mod network;
+mod pin;
 mod render;
 mod staging;
 mod view;

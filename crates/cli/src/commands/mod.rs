@@ -2,6 +2,7 @@
 
 mod annotator;
 mod branch;
+mod checkout;
 mod clone;
 mod commit;
 mod compact;
@@ -17,6 +18,7 @@ mod init;
 mod items;
 mod log;
 mod ls;
+mod pin;
 mod pull;
 mod push;
 mod remote;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Push(push::PushArgs),
     Fetch(fetch::FetchArgs),
     Pull(pull::PullArgs),
+    Pin(pin::PinArgs),
+    Checkout(checkout::CheckoutArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
@@ -92,6 +96,8 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Push(args) => push::run(context, args),
         Command::Fetch(args) => fetch::run(context, args),
         Command::Pull(args) => pull::run(context, args),
+        Command::Pin(args) => pin::run(context, args),
+        Command::Checkout(args) => checkout::run(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),

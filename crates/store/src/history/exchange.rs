@@ -46,6 +46,21 @@ impl History {
         Ok(roots.into_iter().filter(|r| own(&r.name)).map(|r| (r.name, r.id)).collect())
     }
 
+    /// Branches of a remote as they were seen last.
+    ///
+    /// # Errors
+    /// Where refs cannot be read.
+    pub fn remote_branches(&self, remote: &str) -> Result<Vec<(String, CommitId)>> {
+        let prefix = format!("refs/remotes/{remote}/");
+        let mut found = Vec::new();
+        for root in self.named_roots(&mut |_, _| ())? {
+            if let Some(branch) = root.name.strip_prefix(&prefix) {
+                found.push((branch.to_owned(), self.peel(root.id)?));
+            }
+        }
+        Ok(found)
+    }
+
     /// Full names of refs that begin so.
     pub(crate) fn refs_below(&self, prefix: &str) -> Result<Vec<String>> {
         let roots = self.named_roots(&mut |_, _| ())?;
@@ -81,7 +96,10 @@ impl History {
     }
 
     /// Whether a commit is another one, or before it.
-    pub(crate) fn is_ancestor(&self, old: CommitId, new: CommitId) -> Result<bool> {
+    ///
+    /// # Errors
+    /// Where commits cannot be read.
+    pub fn is_ancestor(&self, old: CommitId, new: CommitId) -> Result<bool> {
         Ok(self.between(&[old.0], &[new.0])?.is_empty())
     }
 

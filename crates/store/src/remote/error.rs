@@ -84,6 +84,9 @@ pub enum Error {
     /// A ref that was asked for is not there.
     #[error("the remote has no branch `{0}`")]
     NoBranch(String),
+    /// A commit is not there.
+    #[error("the remote has no commit {0}")]
+    NoCommit(String),
     /// It was written by a newer version.
     #[error("the remote needs `{0}`, which this version cannot read")]
     Newer(String),

@@ -13,8 +13,9 @@ use super::logs::LogCache;
 use super::push::check_store;
 use super::quarantine::Quarantine;
 use super::{Progress, Remote, block_on};
+use crate::fs::Disk;
 use crate::history::Identity;
-use crate::id::Digest;
+use crate::id::{CommitId, Digest};
 use crate::store::Store;
 use crate::verify::Named;
 
@@ -113,6 +114,39 @@ impl Remote {
     }
 }
 
+/// A store that has one commit, and of its rows the snapshot alone. It vanishes when it is dropped.
+#[derive(Debug)]
+pub struct FetchedCommit {
+    /// The store.
+    pub store: Store,
+    _dir: tempfile::TempDir,
+}
+
+/// Fetches what the snapshot of a commit needs, and nothing else of the rows.
+///
+/// # Errors
+/// As [`Remote::fetch`]; [`Error::NoCommit`] where the remote has not got it.
+pub fn fetch_commit(
+    disk: &Disk,
+    remote: &Remote,
+    store_id: &str,
+    commit: CommitId,
+    progress: &dyn Progress,
+) -> Result<FetchedCommit> {
+    let dir = tempfile::tempdir().map_err(|source| crate::Error::Io {
+        action: "make a directory in",
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let who = Identity { name: "gloss".to_owned(), email: String::new(), seconds: 0, offset: 0 };
+    let fill = |store: &Store| {
+        let fetch = Fetch { remote, store, name: "origin", who: &who, progress };
+        block_on(fetch.one(commit))
+    };
+    let store = Store::init_as(disk, dir.path(), store_id.to_owned(), &"main".parse()?, fill)?;
+    Ok(FetchedCommit { store, _dir: dir })
+}
+
 struct Fetch<'a> {
     remote: &'a Remote,
     store: &'a Store,
@@ -167,6 +201,45 @@ impl Fetch<'_> {
         }
         self.publish(&roots, quarantine, &mut report)?;
         Ok(Some(report))
+    }
+
+    /// Takes one commit, with the objects of its snapshot.
+    async fn one(&self, commit: CommitId) -> Result<()> {
+        for _ in 0..TRIES {
+            let Some(read) = self.remote.read_root().await? else {
+                return Err(Error::Empty(self.remote.address.clone()));
+            };
+            check_store(self.store, &read.root)?;
+            let mut places = Places::default();
+            let mut quarantine = Quarantine::new(self.store)?;
+            let cache = LogCache::new(self.store);
+            let mut whole = self.logs(&read.root, 0, &cache, &mut quarantine, &mut places).await?;
+            if whole {
+                if !quarantine.has(commit)? {
+                    return Err(Error::NoCommit(commit.to_string()));
+                }
+                let roots = [("refs/heads/main".to_owned(), commit.0)];
+                quarantine.check(&roots)?;
+                let wanted = quarantine.snapshot_objects(commit)?;
+                if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
+                    return Err(Error::damaged(object, "it is not there, and the commit needs it"));
+                }
+                whole = self.remote.download(self.store, &places, &wanted, self.progress).await?;
+            }
+            if whole {
+                let mut lock = self.store.history.lock(&self.store.lock_path())?;
+                self.store.history.adopt_packs(&lock, &quarantine.git_dir())?;
+                let (name, new) = ("refs/heads/main", Some(commit.0));
+                self.store.track_locked(&mut lock, name, new, self.who, "fetch")?;
+                return Ok(());
+            }
+            let now = self.remote.read_root().await?;
+            if now.is_some_and(|now| now.root.attempt == read.root.attempt) {
+                let what = "a file that its log names is missing";
+                return Err(Error::damaged(&self.remote.address, what));
+            }
+        }
+        Err(Error::Busy(TRIES))
     }
 
     /// Reads the logs of pushes after the first so many.

@@ -11,6 +11,8 @@ use gix::ObjectId;
 use super::error::{Error, Result};
 use crate::fs::Lock;
 use crate::history::{History, NewObject, RefName};
+use crate::id::{CommitId, Digest};
+use crate::schema::TABLES;
 use crate::store::Store;
 use crate::verify::{Named, Verifier};
 
@@ -113,6 +115,24 @@ impl<'s> Quarantine<'s> {
         let findings = verifier.findings().iter();
         let findings = findings.map(|found| (found.object.clone(), found.detail.clone())).collect();
         Ok((named, findings))
+    }
+
+    /// Whether a commit is among what was taken in, or in the store.
+    pub(super) fn has(&mut self, commit: CommitId) -> Result<bool> {
+        self.flush()?;
+        Ok(self.store.beside(&self.root)?.history.has(&commit.0))
+    }
+
+    /// Every object that the snapshot of a commit needs.
+    pub(super) fn snapshot_objects(&self, commit: CommitId) -> Result<Vec<Digest>> {
+        let inside = self.store.beside(&self.root)?;
+        let mut found = Vec::new();
+        for table in TABLES {
+            let state = inside.table_state(commit, table)?;
+            found.extend(state.segments.iter().map(|line| line.segment));
+            found.extend(state.removals.iter().map(|line| line.removed));
+        }
+        Ok(found)
     }
 
     /// The git directory.
