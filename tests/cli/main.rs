@@ -17,6 +17,7 @@ mod formats;
 mod json;
 mod oracle;
 mod outside;
+mod pins;
 mod race;
 mod remote;
 mod samples;

@@ -1,6 +1,11 @@
 //! Two machines and a place between them: a directory, and a real S3 server.
 
+use std::process::Child;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
 use glossator_testkit::moto::Moto;
+use glossator_testkit::proxy::{Moment, Proxy, Way};
 use serde_json::{Value, json};
 
 use crate::json::fits;
@@ -8,13 +13,13 @@ use crate::samples::{TEXTS, corrected};
 use crate::session::{Ran, Session};
 
 /// A place, and what the environment must say to reach it.
-struct Place {
-    url: String,
-    env: Vec<(&'static str, String)>,
+pub struct Place {
+    pub url: String,
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl Place {
-    fn s3(moto: &Moto) -> Self {
+    pub fn s3(moto: &Moto) -> Self {
         let env = vec![
             ("AWS_ENDPOINT_URL", moto.endpoint.clone()),
             ("AWS_ACCESS_KEY_ID", moto.key.clone()),
@@ -24,7 +29,7 @@ impl Place {
         Self { url: format!("s3://{}", moto.bucket()), env }
     }
 
-    fn directory(dir: &Session) -> Self {
+    pub fn directory(dir: &Session) -> Self {
         Self { url: format!("file://{}/shared", dir.dir().display()), env: Vec::new() }
     }
 
@@ -54,7 +59,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn json(&self, at: &Session, schema: &str, line: &str) -> Value {
+    pub fn json(&self, at: &Session, schema: &str, line: &str) -> Value {
         let out = self.ok(at, &format!("{line} --json"));
         let lines = out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
         let values: Vec<Value> = lines.collect();
@@ -64,7 +69,7 @@ impl Place {
 }
 
 /// A store of the texts, pushed.
-fn pushed(place: &Place) -> Session {
+pub fn pushed(place: &Place) -> Session {
     let here = Session::new();
     here.sample(TEXTS, "texts.json");
     here.ok("import texts.json -m texts");
@@ -253,4 +258,67 @@ fn a_stored_address_holds_no_secret_and_is_asked_with_what_the_environment_says(
     );
     let profile = Place { url: place.url, env: vec![("AWS_PROFILE", "team".to_owned())] };
     profile.json(&here, "fetch", "fetch");
+}
+
+/// The real program is killed at each request of a push, before the server sees it and before its
+/// answer comes: the remote is at the old commit or at the new one, and the next push is in.
+#[test]
+fn a_pusher_that_is_killed_at_any_request_leaves_the_old_commit_or_the_new() {
+    let Some(moto) = Moto::start() else { return };
+    let direct = Place::s3(&moto);
+    let here = pushed(&direct);
+    let child: Arc<Mutex<Option<Child>>> = Arc::default();
+    let fatal: Arc<Mutex<Option<(u64, Moment)>>> = Arc::default();
+    let (victim, when, count) = (child.clone(), fatal.clone(), AtomicU64::new(0));
+    let proxy = Proxy::start(&moto.endpoint, move |_, moment| {
+        let mut when = when.lock().unwrap();
+        let number = match moment {
+            Moment::Before => count.fetch_add(1, Ordering::SeqCst),
+            Moment::After => count.load(Ordering::SeqCst) - 1,
+        };
+        if when.is_some_and(|(at, fatal)| at == number && fatal == moment) {
+            *when = None;
+            count.store(0, Ordering::SeqCst);
+            victim.lock().unwrap().as_mut().expect("a pusher").kill().unwrap();
+            return Way::LoseRequest;
+        }
+        Way::Through
+    });
+    let mut through = Place { url: direct.url.clone(), env: direct.env.clone() };
+    through.env[0].1 = proxy.endpoint.clone();
+    let mut outcomes = [0, 0];
+    for at in 0..4 {
+        for moment in [Moment::Before, Moment::After] {
+            let old = here.commit("main");
+            let rows = format!("item_id,label\nitem,{at}-{moment:?}\n");
+            here.write("more.csv", rows);
+            here.ok("import more.csv --append -m more");
+            let new = here.commit("main");
+            *fatal.lock().unwrap() = Some((at, moment));
+            {
+                // Held until it is known whom to kill.
+                let mut child = child.lock().unwrap();
+                let mut command = here.command("push");
+                command.envs(through.env.iter().map(|(name, value)| (name, value)));
+                *child = Some(command.spawn().expect("gloss runs"));
+            }
+            // The lock is not held while it runs: the proxy takes it.
+            while child.lock().unwrap().as_mut().unwrap().try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+            assert!(fatal.lock().unwrap().is_none(), "it was not killed at {at}");
+            let copy = Session::empty();
+            direct.ok(&copy, &format!("clone {} .", direct.url));
+            let found = copy.commit("HEAD");
+            assert!(found == old || found == new, "{moment:?} {at}: {found}");
+            outcomes[usize::from(found == new)] += 1;
+            assert_eq!(direct.json(&here, "verify-remote", "verify --remote")["ok"], true);
+            direct.ok(&here, "push");
+            direct.ok(&copy, "pull");
+            assert_eq!(copy.commit("HEAD"), new);
+            copy.ok("verify");
+        }
+    }
+    // Only the answer to the last request is too late for it.
+    assert_eq!(outcomes, [7, 1]);
 }

@@ -4,6 +4,7 @@ pub mod faults;
 pub mod fuzz;
 pub mod moto;
 pub mod operations;
+pub mod proxy;
 pub mod remote;
 
 use std::path::Path;

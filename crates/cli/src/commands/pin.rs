@@ -17,7 +17,7 @@ use crate::pin::{Lock, LockView, write};
 use crate::render::{number, plain};
 use crate::view::ViewName;
 
-/// Write down a commit and a view of it, for `gloss checkout` to give the same bytes anywhere
+/// Write a lock file that gives the same rows on any machine
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss pin v1 --format parquet --view labels\n  \
     gloss pin --check\n\n\

@@ -16,6 +16,7 @@ pub fn holds(place: &dyn Fn(&str) -> Place) {
     a_moved_branch_is_a_refused_push(&place("moved").remote);
     force_needs_the_lease(&place("force").remote);
     tags_travel(&place("tags").remote);
+    large_objects_travel_in_parts(&place("large").remote);
     pushers_to_branches_of_their_own_lose_nothing(&place("race").remote);
     of_pushers_to_one_branch_one_is_in(&place("one-branch").remote);
     places_that_are_in_use_are_refused(&place("in-use"), &place("two-stores"));
@@ -154,6 +155,36 @@ fn tags_travel(remote: &Remote) {
         panic!("a tag moved");
     };
     assert_eq!(refused[0].why, Why::TagExists);
+}
+
+/// An object of several parts, and one that is mended.
+fn large_objects_travel_in_parts(remote: &Remote) {
+    let here = TestStore::new();
+    // Texts that do not compress to a part of their length.
+    let mut noise = blake3::Hasher::new().update(b"large").finalize_xof();
+    let mut bytes = vec![0; 2_500];
+    let texts: Vec<(String, String)> = (0..10_000)
+        .map(|item| {
+            noise.fill(&mut bytes);
+            let text = bytes.iter().map(|b| char::from(33 + b % 94)).collect();
+            (format!("item-{item:05}"), text)
+        })
+        .collect();
+    let rows: Vec<_> = texts
+        .iter()
+        .map(|(item, text)| glossator_store::schema::AnnotationRow {
+            text: Some(text),
+            ..glossator_testkit::choice(item, "x", "one")
+        })
+        .collect();
+    here.import(&rows).unwrap();
+    let report = push(&here.store, remote).unwrap();
+    assert!(report.bytes > 17 << 20, "more than two parts: {report:?}");
+    let audit = remote.audit(&here.store, false, &silent()).unwrap();
+    assert!(audit.ok && audit.bytes > 17 << 20, "{audit:?}");
+    let there = clone(remote);
+    assert_eq!(there.store.objects().list().unwrap(), here.store.objects().list().unwrap());
+    sound(&there.store);
 }
 
 fn pushers_to_branches_of_their_own_lose_nothing(remote: &Remote) {
