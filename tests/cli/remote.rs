@@ -4,6 +4,7 @@ use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use glossator_testkit::gcs_fake::FakeGcs;
 use glossator_testkit::moto::Moto;
 use glossator_testkit::proxy::{Moment, Proxy, Way};
 use serde_json::{Value, json};
@@ -168,6 +169,16 @@ fn two_machines_and_a_directory() {
 fn two_machines_and_a_real_s3_server() {
     let Some(moto) = Moto::start() else { return };
     two_machines(&Place::s3(&moto));
+}
+
+#[test]
+fn two_machines_and_a_fake_of_google_cloud_storage() {
+    let fake = FakeGcs::start();
+    let shared = Session::empty();
+    shared.write("key.json", fake.service_account());
+    let key = shared.path("key.json").display().to_string();
+    let env = vec![("GOOGLE_SERVICE_ACCOUNT", key)];
+    two_machines(&Place { url: "gs://team/labels/vehicles".to_owned(), env });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod fuzz;
+pub mod gcs_fake;
 pub mod moto;
 pub mod operations;
 pub mod proxy;

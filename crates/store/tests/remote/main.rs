@@ -13,5 +13,6 @@ mod contract;
 mod costs;
 mod desk;
 mod faults;
+mod gcs;
 mod hostile;
 mod moto;
