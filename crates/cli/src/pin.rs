@@ -221,8 +221,8 @@ pub(crate) fn write(
     Ok(LockDigest { annotations, rows, output, bytes })
 }
 
-/// BLAKE3 over, for each table in its order: the name, a zero byte, the digests of its rows in order
-/// of their keys, and how many they are.
+/// BLAKE3 over, for each table in its order: the name, a zero byte, the digests of its rows in
+/// order of their keys, and how many they are.
 fn digest_rows(view: &SnapshotView<'_>) -> Result<(Digest, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut annotations = 0;

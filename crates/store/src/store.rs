@@ -112,7 +112,7 @@ impl Store {
         disk.create_dir_all(&root.join("cache"))?;
         // Of several that make it at once, one does. Not the store's own lock: what fills it takes
         // that one.
-        let _making = disk.lock(&root.join("cache/making.lock"))?;
+        let _making = disk.lock(&root.join("cache/making"))?;
         if exists() {
             return Err(Error::StoreExists(root).into());
         }

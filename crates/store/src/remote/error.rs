@@ -150,23 +150,12 @@ impl Error {
     pub(super) fn request(action: &'static str, key: &str, source: object_store::Error) -> Self {
         use object_store::Error as E;
         let (key, why) = (key.to_owned(), explain(&source));
-        // A list that is refused comes as an error of no kind.
-        let refused = || {
-            let mut inner = std::error::Error::source(&source);
-            while let Some(error) = inner {
-                let text = error.to_string();
-                if text.starts_with("Server returned non-2xx status code: 403") {
-                    return true;
-                }
-                inner = error.source();
-            }
-            false
-        };
         match source {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
                 Self::Denied { action, key, why }
             }
-            _ if refused() => Self::Denied { action, key, why },
+            // What is refused comes as an error of no kind where the status is another one.
+            _ if DENIALS.contains(&why.as_str()) => Self::Denied { action, key, why },
             _ => Self::Request { action, key, why },
         }
     }
@@ -181,6 +170,19 @@ impl Error {
 pub(super) fn is_absent(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && explain(error) != "NoSuchBucket"
 }
+
+/// Codes of S3 for credentials that it does not take.
+const DENIALS: [&str; 9] = [
+    "AccessDenied",
+    "AccountProblem",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+];
 
 /// Characters of what a server says that are shown at most.
 const SAID_CHARS_MAX: usize = 300;
@@ -198,4 +200,29 @@ fn explain(error: &object_store::Error) -> String {
         inner = next;
     }
     inner.to_string().lines().next().unwrap_or_default().chars().take(SAID_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Error {
+        let source = text.to_owned().into();
+        let error = object_store::Error::Generic { store: "S3", source };
+        Error::request("read", "root", error)
+    }
+
+    #[test]
+    fn an_expired_token_is_a_refusal_and_a_busy_server_is_not() {
+        let denied = said("400: <Error><Code>ExpiredToken</Code><Message>…</Message></Error>");
+        assert!(denied.is_denied(), "{denied}");
+        assert_eq!(denied.to_string(), "the remote refuses to read `root`: ExpiredToken");
+        let busy = said("503: <Error><Code>SlowDown</Code></Error>");
+        assert!(!busy.is_denied());
+        assert_eq!(busy.to_string(), "cannot read `root`: SlowDown");
+        // A page is a line.
+        let page = said(&format!("first\n{}", "more\n".repeat(1_000)));
+        assert_eq!(page.to_string(), "cannot read `root`: first");
+        assert!(said(&"x".repeat(10_000)).to_string().len() < 400);
+    }
 }

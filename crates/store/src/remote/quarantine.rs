@@ -49,7 +49,7 @@ impl<'s> Quarantine<'s> {
         let disk = store.disk();
         let cache = store.root().join("cache");
         disk.create_dir_all(&cache)?;
-        let lock = disk.lock(&cache.join("incoming.lock"))?;
+        let lock = disk.lock(&cache.join("fetching"))?;
         let root = cache.join("incoming");
         disk.remove_dir_all(&root)?;
         let main: RefName = "main".parse()?;
