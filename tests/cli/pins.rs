@@ -53,6 +53,32 @@ fn pinned_and_taken_elsewhere(place: &Place) {
 }
 
 #[test]
+fn a_locked_pull_fetches_and_checks_and_moves_nothing() {
+    let shared = Session::empty();
+    let place = Place::directory(&shared);
+    let here = pushed(&place);
+    let there = Session::empty();
+    place.ok(&there, &format!("clone {} .", place.url));
+    here.write("corrected.json", corrected());
+    here.ok("import corrected.json -m later");
+    here.ok("push");
+    here.ok("pin --format csv");
+    let lock = here.read("gloss.lock");
+    there.write("gloss.lock", &lock);
+    let before = there.commit("main");
+    // It has not got the commit yet.
+    assert!(there.fails(2, "pin --check").contains("no commit is named"));
+    assert_eq!(place.json(&there, "pin-check", "pull --locked")["ok"], true);
+    assert_eq!(there.commit("main"), before);
+    let zeros = "0".repeat(64);
+    let output = lock.lines().find(|line| line.starts_with("output = ")).unwrap();
+    there.write("other.lock", lock.replacen(output, &format!("output = \"{zeros}\""), 1));
+    let error = there.fails(1, "pull --locked=other.lock");
+    assert!(error.contains("the rows are the same, the bytes differ"), "{error}");
+    assert!(there.fails(2, "pull --locked=none.lock").contains("there is no `none.lock`"));
+}
+
+#[test]
 fn a_lock_file_gives_the_same_bytes_from_a_directory() {
     let shared = Session::empty();
     pinned_and_taken_elsewhere(&Place::directory(&shared));

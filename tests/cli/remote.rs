@@ -41,7 +41,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn ok(&self, at: &Session, line: &str) -> String {
+    pub fn ok(&self, at: &Session, line: &str) -> String {
         let ran = self.run(at, line);
         assert_eq!(ran.code, 0, "gloss {line}\n{}{}", ran.out, ran.err);
         ran.out

@@ -1,5 +1,6 @@
-//! A fake of the part of Google Cloud Storage that remotes use: its XML interface with conditions
-//! on generations, in memory. It shows that we speak the protocol, not that Google's servers keep it.
+//! A fake of the part of Google Cloud Storage that remotes use: its XML interface with
+//! conditions on generations, in memory. It shows that we speak the protocol, not that Google's
+//! servers keep it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, Write};

@@ -90,7 +90,8 @@ fn is_pushed(store: &Store, remote: &str, commit: CommitId) -> Result<bool> {
     Ok(false)
 }
 
-fn check(context: &mut Context, path: &std::path::Path) -> Result<u8> {
+/// Makes what a lock file says anew from the store, and compares.
+pub(crate) fn check(context: &mut Context, path: &std::path::Path) -> Result<u8> {
     let lock = Lock::read(path)?;
     let store = context.store()?;
     if lock.store_id != store.facts().store_id {
