@@ -9,6 +9,7 @@
 
 mod again;
 mod bad;
+mod compat;
 mod edges;
 mod ends;
 mod everyday;

@@ -55,7 +55,7 @@ fn oracle(store: &Path, commit: &str) -> Option<Vec<Map<String, Value>>> {
 }
 
 /// Rows of one table as the oracle prints them, with times and JSON columns as we write them.
-fn of_table(rows: &[Map<String, Value>], table: &str) -> Vec<Value> {
+pub(crate) fn of_table(rows: &[Map<String, Value>], table: &str) -> Vec<Value> {
     let rows = rows.iter().filter(|row| row["table"] == table).cloned();
     rows.map(|mut row| {
         row.remove("table");

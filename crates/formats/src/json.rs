@@ -16,12 +16,13 @@ mod node;
 mod parse;
 mod reader;
 mod residual;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Number, Value};
 
-pub use node::{Member, Node, find, members};
+pub use node::{Member, Node, find, members, object};
 pub use parse::parse;
 pub use reader::{Event, Reader, Record, Top};
 pub use residual::{node_residual, residual, restore, restore_object};
@@ -41,6 +42,19 @@ pub fn number_text(value: f64) -> Option<String> {
     let text = Number::from_f64(value)?.to_string();
     // Reading it spells the exponent as all numbers are spelled.
     if text.contains('e') { text.parse::<Number>().ok().map(|n| n.to_string()) } else { Some(text) }
+}
+
+/// Whether [`number_text`] of a value is that text, which is a JSON number that reads as it.
+pub fn writes(text: &str, value: f64) -> bool {
+    /// Decimals of so many digits are their floats' shortest texts.
+    const DIGITS_MAX: usize = 15;
+    let size = value.abs();
+    let short = text.len() <= DIGITS_MAX && (1e-3..1e15).contains(&size) && !text.contains('e');
+    match text.split_once('.') {
+        Some((_, fraction)) if short => !fraction.ends_with('0'),
+        None if short || text == "0" => true,
+        _ => number_text(value).as_deref() == Some(text),
+    }
 }
 
 /// The finite float that a JSON number stands for.

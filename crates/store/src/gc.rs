@@ -108,6 +108,11 @@ impl Store {
         let _writers = self.no_writers()?;
         let refs = self.history.lock(&self.lock_path())?;
         let now = self.unreachable()?;
+        // A name of an object that is gone must not come back after a loss of power.
+        self.disk().sync_dir(&self.root().join("stage"))?;
+        self.disk().sync_dir(self.history.dir())?;
+        self.sync_names(&self.history.dir().join("refs"))?;
+        self.sync_names(&self.history.dir().join("logs"))?;
         let mut report = GcReport::default();
         let mut dirs = HashSet::new();
         // Caches first: one without its segment would be asked for by nobody, and stay.
@@ -133,6 +138,14 @@ impl Store {
         // After an unsynced removal a file may be back: no harm, but the numbers would be wrong.
         dirs.iter().try_for_each(|dir| self.disk().sync_dir(dir))?;
         Ok(report)
+    }
+
+    /// Makes the names in a directory, and below it, last as they are.
+    fn sync_names(&self, dir: &Path) -> Result<()> {
+        for entry in self.disk().list(dir)?.iter().filter(|entry| entry.is_dir) {
+            self.sync_names(&dir.join(&entry.name))?;
+        }
+        self.disk().sync_dir(dir)
     }
 
     fn unreachable(&self) -> Result<GcPlan> {

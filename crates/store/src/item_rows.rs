@@ -2,10 +2,12 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 
 use crate::error::Result;
 use crate::limits::LOOK_UP_ROWS;
-use crate::segment::{BatchStream, SegmentKind, segment_schema, sort_by_key};
+use crate::schema::Columns;
+use crate::segment::{BatchStream, SegmentKind, nullable, segment_schema, sort_by_key};
 use crate::snapshot::TableSnapshot;
 
 /// Items whose rows are asked for, and held, together.
@@ -15,28 +17,51 @@ pub(crate) const ITEMS_TOGETHER: usize = 256;
 pub(crate) struct ItemRows<'a> {
     table: &'a TableSnapshot,
     scan: Option<SortedRows>,
+    schema: SchemaRef,
 }
 
 impl<'a> ItemRows<'a> {
     /// Reads in the way that costs less where rows of about `asked` items will be asked for.
     pub(crate) fn new(table: &'a TableSnapshot, asked: u64) -> Result<Self> {
+        Self::reading(table, asked, Columns::ALL)
+    }
+
+    /// The same; a scan reads some columns only, and the others are null.
+    pub(crate) fn reading(table: &'a TableSnapshot, asked: u64, read: Columns) -> Result<Self> {
+        let mut schema = segment_schema(table.table, SegmentKind::Rows);
         let scan = match asked.saturating_mul(LOOK_UP_ROWS) >= table.state.rows() {
-            true => Some(SortedRows::new(table.scan()?)?),
+            true => {
+                if read != Columns::ALL {
+                    schema = nullable(&schema);
+                }
+                Some(SortedRows::new(table.scan_columns(read)?)?)
+            }
             false => None,
         };
-        Ok(Self { table, scan })
+        Ok(Self { table, scan, schema })
     }
 
     /// The live rows of these items in order of their keys, with `_origin`. Items rise, also from
     /// call to call; the last one may be asked for again.
     pub(crate) fn of(&mut self, items: &[&str]) -> Result<RecordBatch> {
         if let Some(scan) = &mut self.scan {
-            let mut rows = Vec::new();
+            let mut parts: Vec<Part> = Vec::new();
             for item in items {
-                rows.extend_from_slice(scan.take(item)?);
+                for part in scan.take(item)? {
+                    match parts.last_mut() {
+                        Some(last) if (last.number, last.end) == (part.number, part.start) => {
+                            last.end = part.end;
+                        }
+                        _ => parts.push(part.clone()),
+                    }
+                }
             }
-            let schema = segment_schema(self.table.table, SegmentKind::Rows);
-            return Ok(concat_batches(&schema, &rows)?);
+            let slice = |part: &Part| part.batch.slice(part.start, part.end - part.start);
+            let rows: Vec<RecordBatch> = parts.iter().map(slice).collect();
+            return Ok(match &rows[..] {
+                [only] => only.clone(),
+                rows => concat_batches(&self.schema, rows)?,
+            });
         }
         let mut located = Vec::new();
         for item in items {
@@ -67,22 +92,33 @@ pub(crate) fn item_slices(rows: &RecordBatch) -> Vec<(Vec<&str>, RecordBatch)> {
     slices
 }
 
+/// Rows of a batch of a scan.
+#[derive(Clone)]
+struct Part {
+    batch: RecordBatch,
+    /// Of the batch in the scan.
+    number: usize,
+    start: usize,
+    end: usize,
+}
+
 /// A scan with a place in it.
 struct SortedRows {
     batches: BatchStream<'static>,
     batch: Option<RecordBatch>,
+    number: usize,
     row: usize,
     /// The item that was asked for last, and its rows.
-    last: (String, Vec<RecordBatch>),
+    last: (String, Vec<Part>),
 }
 
 impl SortedRows {
     fn new(mut batches: BatchStream<'static>) -> Result<Self> {
         let batch = batches.next().transpose()?;
-        Ok(Self { batches, batch, row: 0, last: Default::default() })
+        Ok(Self { batches, batch, number: 0, row: 0, last: Default::default() })
     }
 
-    fn take(&mut self, item: &str) -> Result<&[RecordBatch]> {
+    fn take(&mut self, item: &str) -> Result<&[Part]> {
         if self.last.0 == item {
             return Ok(&self.last.1);
         }
@@ -95,12 +131,14 @@ impl SortedRows {
             let start = end_of(self.row, &|id| id < item);
             self.row = end_of(start, &|id| id == item);
             if start < self.row {
-                self.last.1.push(batch.slice(start, self.row - start));
+                let (batch, number, end) = (batch.clone(), self.number, self.row);
+                self.last.1.push(Part { batch, number, start, end });
             }
             if self.row < ids.len() {
                 break;
             }
             (self.batch, self.row) = (self.batches.next().transpose()?, 0);
+            self.number += 1;
         }
         Ok(&self.last.1)
     }

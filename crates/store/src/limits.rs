@@ -34,7 +34,7 @@ pub const ID_BYTES_MAX: usize = 1_024;
 /// Unfolded removal objects of a table before a commit folds them into one.
 pub const REMOVALS_UNFOLDED_MAX: usize = 32;
 /// Small segments of a table before some of them are folded into one.
-pub const SEGMENTS_SMALL_MAX: usize = 32;
+pub const SEGMENTS_SMALL_MAX: usize = 64;
 /// Rows of a segment that is written anew on its own once half of it is dead, at least.
 pub const WORN_ROWS_MIN: usize = 8_192;
 /// Packs of git objects before some of them are folded into one.
@@ -45,6 +45,9 @@ pub const PACK_BYTES_MAX: u64 = 32 << 20;
 pub const OBJECT_BYTES_WHOLE_MAX: u64 = 1 << 20;
 /// Arrow bytes that a sort holds before it writes a sorted run to a temporary file.
 pub const SORT_BYTES_MAX: usize = 96 << 20;
+/// Arrow bytes of one table of an import that are held before they go to a temporary file. From
+/// then on, [`SORT_BYTES_MAX`] are.
+pub const INTAKE_BYTES_MAX: usize = 256 << 20;
 /// Row changes that a net diff folds in memory; beyond that the snapshots are compared.
 pub const FOLD_ROWS_MAX: u64 = 1 << 20;
 /// Rows that a scan reads in about the time that one row takes to be looked up.

@@ -19,7 +19,7 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::objects::Objects;
 use crate::removal::{Removal, RemovalRef};
 use crate::row_cache::{RowCache, RowCacheWriter, system_columns};
-use crate::schema::{CellType, Table};
+use crate::schema::{CellType, Columns, Table};
 use crate::segment::{
     BatchStream, RowEntry, Scan, SegmentKind, SegmentReader, SegmentRef, merge_sorted,
 };
@@ -362,8 +362,13 @@ impl TableSnapshot {
 
     /// All live rows in key order, with `_origin` filled in.
     pub fn scan(&self) -> Result<BatchStream<'static>> {
+        self.scan_columns(Columns::ALL)
+    }
+
+    /// The same, of some columns; the others are null.
+    pub(crate) fn scan_columns(&self, read: Columns) -> Result<BatchStream<'static>> {
         let streams = (0..self.state.segments.len())
-            .map(|segment| Ok(Box::new(self.live(segment)?) as BatchStream<'static>))
+            .map(|segment| Ok(Box::new(self.live(segment, read)?) as BatchStream<'static>))
             .collect::<Result<Vec<_>>>()?;
         merge_sorted(streams, self.table.key_len)
     }
@@ -373,7 +378,7 @@ impl TableSnapshot {
         &self,
         segment: usize,
     ) -> Result<impl Iterator<Item = Result<(Vec<u32>, RecordBatch)>> + use<>> {
-        let mut live = self.live(segment)?;
+        let mut live = self.live(segment, Columns::ALL)?;
         Ok(std::iter::from_fn(move || {
             let (start, from) = (live.start, live.next_dead);
             let batch = live.next()?;
@@ -385,7 +390,7 @@ impl TableSnapshot {
         }))
     }
 
-    fn live(&self, segment: usize) -> Result<Live> {
+    fn live(&self, segment: usize, read: Columns) -> Result<Live> {
         let digest = self.segment(segment);
         Ok(Live {
             origin_column: self.table.columns.len(),
@@ -393,7 +398,7 @@ impl TableSnapshot {
             dead: self.dead(&digest).to_vec(),
             next_dead: 0,
             start: 0,
-            rows: self.reader(segment)?.scan()?,
+            rows: self.reader(segment)?.scan_columns(read)?,
         })
     }
 }

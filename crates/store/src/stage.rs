@@ -60,8 +60,13 @@ impl Store {
     pub(crate) fn stage_file(&self) -> Result<Option<Stage>> {
         let path = self.stage_path();
         let Some(bytes) = self.disk().read_optional(&path)? else { return Ok(None) };
-        let stage = serde_json::from_slice(&bytes);
-        stage.map(Some).map_err(|e| Error::damaged(path.display(), e))
+        let stage: Stage =
+            serde_json::from_slice(&bytes).map_err(|e| Error::damaged(path.display(), e))?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if stage.id.len() != 32 || !stage.id.bytes().all(is_hex) {
+            return Err(Error::damaged(path.display(), "its id is not 32 hex digits"));
+        }
+        Ok(Some(stage))
     }
 
     /// Whether one of the commits since a stage's base was made of it.

@@ -11,7 +11,7 @@ use crate::change::{ChangeRecord, ChangeWriter, Fold, Meta, compare, read_change
 use crate::compaction::{Extent, Rewrite};
 use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result, RowConflict};
-use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove, RefName};
+use crate::history::{Expected, History, Identity, NewCommit, PublishLock, RefMove, RefName};
 use crate::id::CommitId;
 use crate::limits::FOLD_ROWS_MAX;
 use crate::reviews;
@@ -203,6 +203,9 @@ impl Store {
         let single = layers.len() == 1 && head == base;
         let made = if single { layers[0].clone() } else { self.rebase(base, layers, head)? };
         if made.is_empty() {
+            // All of it is there, by a process that may have died before that was to last: whoever
+            // takes the lock makes it last.
+            drop(self.history.lock(&self.lock_path())?);
             return Ok(None);
         }
         let rewrites = match self.rewrites(head, Extent::Due) {
@@ -409,6 +412,10 @@ impl Store {
         let full = format!("refs/{}/{name}", if tag { "tags" } else { "heads" });
         // From here on gc cannot take what the commit needs; before, it may have.
         let _writing = self.writing()?;
+        // Looked for anew: packs that were opened before may have gone since.
+        if !History::open(self.disk(), self.history.dir())?.contains(target) {
+            return Err(Error::NoCommit(target.to_string()));
+        }
         self.check_objects(target)?;
         if self.history.ref_target(&full)?.is_some() {
             return Err(Error::RefExists(name.to_string()));

@@ -17,7 +17,6 @@ use arrow::array::{ArrayRef, DictionaryArray, RecordBatch, new_null_array};
 use arrow::datatypes::Int32Type;
 use glossator_store::canonical::{RootBuilder, Rows, Salts, leaf};
 use glossator_store::change::{Meta, TableChange};
-use glossator_store::fs::Disk;
 use glossator_store::schema::*;
 use glossator_store::segment::{CHANGED, ORIGIN, SegmentKind, SegmentRef, segment_schema};
 use glossator_store::verify::{Finding, FindingKind, VerifyReport};
@@ -702,112 +701,6 @@ fn random(state: &mut u64) -> u64 {
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
-
-fn all_files(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all_files(&path, files);
-        } else if path.metadata().unwrap().len() > 0 {
-            files.push(path);
-        }
-    }
-}
-
-/// Places in which a flipped bit breaks no promise: what the format gives no meaning to.
-fn is_harmless(path: &str, bytes: &[u8], at: usize) -> bool {
-    let line_start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
-    let is_text = |from: &str, to: &str| {
-        let text = String::from_utf8_lossy(bytes);
-        let start = text.find(from).unwrap();
-        let end = start + text[start..].find(to).unwrap();
-        (start..end).contains(&at)
-    };
-    match path {
-        ".gitignore" => true,
-        // Git's own settings, and people's facts: no row depends on them.
-        "git/config" | "private/people" | "private/key" => true,
-        // Of a reflog only the new ids count; a newline that is gone hides one line at most.
-        _ if path.starts_with("git/logs/") => {
-            !(41..81).contains(&(at - line_start)) || bytes[at].is_ascii_alphabetic()
-        }
-        // Upper-case hex digits are the same id to git, and so is any white space at the end.
-        _ if path.starts_with("git/refs/") => at >= 40 || bytes[at].is_ascii_alphabetic(),
-        "git/HEAD" => bytes[at].is_ascii_whitespace(),
-        // The empty table of features.
-        "config.toml" => at > String::from_utf8_lossy(bytes).find("[features]").unwrap() - 2,
-        // Names of imported files stand for themselves.
-        "stage/shared.json" => is_text("\"sources\"", "\"annotators\""),
-        _ => false,
-    }
-}
-
-/// Everything that a commit holds, as text.
-fn contents(store: &Store, commit: CommitId) -> glossator_store::Result<String> {
-    let snapshot = store.snapshot(Some(commit), &[])?;
-    let mut text = String::new();
-    for table in TABLES {
-        for batch in snapshot.table(table)?.scan()? {
-            let batch = batch?;
-            let rows = Rows::new(table, &batch)?;
-            for row in 0..rows.len() {
-                text.push_str(&rows.digest(row, &mut Vec::new()).to_string());
-            }
-        }
-    }
-    for commit in store.history.walk(commit)? {
-        text.push_str(&store.history.commit(commit?)?.message);
-    }
-    Ok(text)
-}
-
-#[test]
-fn every_flipped_bit_is_found_or_harmless_and_no_read_is_wrong() {
-    let bench = Bench::new();
-    let mut people = bench.store.people().unwrap();
-    people.identify(None, Some("ann@example.com"), None);
-    bench.store.save_people(&mut people).unwrap();
-    let name = "v1".parse().unwrap();
-    bench.store.make_ref(true, &name, bench.head(), &who(), Some("The first")).unwrap();
-    let layers = bench.layer(&[(&ANNOTATIONS, annotations(&[("d", "class", "car")]))]);
-    bench.store.write_stage(&Stage::new(Some(bench.head()), layers).unwrap()).unwrap();
-    let sound = contents(&bench.store, bench.head()).unwrap();
-    assert_eq!(verify(&bench.store).findings, []);
-    let mut files = Vec::new();
-    all_files(bench.store.root(), &mut files);
-    files.sort();
-    let mut seed = 20_260_801;
-    let (mut found, mut harmless) = (0, 0);
-    for path in &files {
-        let bytes = fs::read(path).unwrap();
-        let name = path.strip_prefix(bench.store.root()).unwrap().to_str().unwrap();
-        for _ in 0..FLIPS_A_FILE {
-            let (at, bit) = (random(&mut seed) as usize % bytes.len(), random(&mut seed) % 8);
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 1 << bit;
-            fs::write(path, &flipped).unwrap();
-            let opened = Store::open(&Disk::default(), bench.store.root());
-            if let Ok(store) = &opened {
-                let read = contents(store, bench.head());
-                assert!(read.is_err() || read.is_ok_and(|text| text == sound), "{name} {at} {bit}");
-            }
-            let seen = match opened.and_then(|store| store.verify(&mut |_| {})) {
-                Ok(report) => !report.findings.is_empty(),
-                Err(_) => true,
-            };
-            let fine = seen || is_harmless(name, &bytes, at);
-            assert!(fine, "{name}: bit {bit} of byte {at} of {}", bytes.len());
-            found += u32::from(seen);
-            harmless += u32::from(!seen);
-            fs::write(path, &bytes).unwrap();
-        }
-    }
-    assert_eq!(verify(&bench.store).findings, []);
-    assert!(found > 300 && harmless < found / 4, "{found} found, {harmless} harmless");
-}
-
-/// Flips in each file of the store.
-const FLIPS_A_FILE: usize = 12;
 
 /// What stays and what goes.
 mod gc {

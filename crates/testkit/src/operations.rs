@@ -131,19 +131,8 @@ pub struct Operation {
     pub run: fn(&Disk, &Path) -> Result<()>,
     /// What it changes.
     pub effect: fn(&mut Model),
-    /// What else may be there if it does not come to its end.
-    pub between: Between,
-}
-
-/// What may be there that is neither the state before nor the one after.
-#[derive(Debug)]
-pub enum Between {
-    /// Nothing.
-    Nothing,
-    /// It does two things, one after the other: the first alone.
-    First(fn(&mut Model)),
-    /// What another process did meanwhile.
-    Rival(fn(&mut Model)),
+    /// What another process does meanwhile, which is there if this does not come to its end.
+    pub rival: Option<fn(&mut Model)>,
 }
 
 /// Makes a store.
@@ -153,14 +142,11 @@ pub const INIT: Operation =
 /// All operations, but for [`INIT`], on the store that [`base`] makes.
 pub const OPERATIONS: &[Operation] = &[
     operation("stage", stage, |m| set_staged(m, "y")),
-    Operation {
-        between: Between::First(|m| m.commits("staged", &[("x", "cat")])),
-        ..operation("commit", commit_stage, staged_is_committed)
-    },
+    operation("commit", commit_stage, staged_is_committed),
     operation("restore", restore, |m| m.staged = None),
     operation("direct commit", direct, |m| m.commits("direct", &[("a", "newt"), ("w", "cat")])),
     Operation {
-        between: Between::Rival(|m| m.commits("rival", &[("r", "cat")])),
+        rival: Some(|m| m.commits("rival", &[("r", "cat")])),
         ..operation("lost race", lost_race, |m| {
             m.commits("rival", &[("r", "cat")]);
             m.commits("mine", &[("a", "newt")]);
@@ -189,12 +175,9 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     operation("switch", switch, |m| m.head = "side".to_owned()),
     operation("people", people, |m| m.people.extend([PERSON.to_owned()])),
+    operation("compact", compact, |m| m.commits("compact", &[])),
     operation("gc", gc, |_| ()),
-    Operation {
-        // What is fetched shows nowhere before the branch moves.
-        between: Between::First(|_| ()),
-        ..operation("pull", pull, |m| m.commits("theirs", &[("t", "cat")]))
-    },
+    operation("pull", pull, |m| m.commits("theirs", &[("t", "cat")])),
 ];
 
 const fn operation(
@@ -202,7 +185,7 @@ const fn operation(
     run: fn(&Disk, &Path) -> Result<()>,
     effect: fn(&mut Model),
 ) -> Operation {
-    Operation { name, run, effect, between: Between::Nothing }
+    Operation { name, run, effect, rival: None }
 }
 
 const PERSON: &str = "7";
@@ -470,6 +453,11 @@ fn revert(disk: &Disk, dir: &Path) -> Result<()> {
     let inverse: DeltaStream<'_> = Box::new(deltas.map(|delta| delta?.inverted()));
     transaction.apply(&ANNOTATIONS, inverse)?;
     commit_to(&store, None, base, &[transaction.finish()?], "revert").map(drop)
+}
+
+fn compact(disk: &Disk, dir: &Path) -> Result<()> {
+    let made = open(disk, dir)?.compact(&options(None, "compact"))?;
+    made.map(drop).ok_or_else(|| glossator_store::Error::Stage("nothing to compact".to_owned()))
 }
 
 fn branch(disk: &Disk, dir: &Path) -> Result<()> {

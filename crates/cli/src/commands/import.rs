@@ -374,7 +374,7 @@ fn record(
     }
     let mut hasher = blake3::Hasher::new();
     let mut file = input.open_raw()?;
-    std::io::copy(&mut file, &mut hasher)?;
+    hasher.update_reader(&mut file)?;
     let name = input.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     sink.file(SourceFile {
         name,

@@ -107,7 +107,12 @@ fn each(
     let (mut wanted, mut index) = (section.is_none(), 0);
     while let Some(event) = reader.next()? {
         match event {
-            Event::Section { name, .. } => wanted = section == Some(name.as_str()),
+            Event::Section { name, list } => {
+                wanted = section == Some(name.as_str());
+                if list && !wanted {
+                    reader.skip()?;
+                }
+            }
             Event::Record(record) if wanted => {
                 take(index, &record)?;
                 index += 1;
@@ -116,6 +121,12 @@ fn each(
         }
     }
     Ok(index)
+}
+
+/// Looks again for what is wrong with the annotations: passing over them does not tell in which.
+fn told(input: &Input, error: Error) -> Result<()> {
+    each(&mut Reader::open(input)?, Some("annotations"), |_, _| Ok(()))?;
+    Err(error)
 }
 
 /// The labels of a file's categories; all hinges on them, so none may be bad.
@@ -189,9 +200,11 @@ impl<'a> Images<'a> {
                     }
                     let empty = if list && !streamed { json!([]) } else { Value::Null };
                     data.insert(section.clone(), empty);
+                    if section == "annotations" {
+                        reader.skip().or_else(|error| told(input, error))?;
+                    }
                 }
                 Event::Record(record) => match section.as_str() {
-                    "annotations" => {}
                     "images" => {
                         self.record(index, &record, sink)?;
                         index += 1;

@@ -22,6 +22,7 @@ mod import;
 mod names;
 mod object;
 mod parse;
+mod plain;
 mod plan;
 mod rle;
 mod rows;

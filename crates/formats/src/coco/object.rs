@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::plain::is_plain;
 use super::rle;
 use crate::json::{self, Member, Node, find};
 
@@ -163,7 +164,7 @@ fn insert<'a>(out: &mut Vec<Member<'a>>, name: &'static str, value: Node<'a>) {
     out.push((Cow::Borrowed(name), value));
 }
 
-fn number(value: f64) -> Node<'static> {
+pub fn number(value: f64) -> Node<'static> {
     json::number_text(value).map_or(Node::Null, |text| Node::Number(Cow::Owned(text)))
 }
 
@@ -171,7 +172,7 @@ fn number(value: f64) -> Node<'static> {
 fn render_shape<'a>(out: &mut Vec<Member<'a>>, shape: Shape, parts: &'a Parts, style: &Style) {
     let masked = matches!(parts.segmentation, Some(Segmentation::Mask(..)));
     let around = match shape {
-        Shape::Annotation => parts.segmentation.as_ref().and_then(box_around),
+        Shape::Annotation => parts.segmentation.as_ref().and_then(box_around_shape),
         Shape::Segment | Shape::Detection => None,
     };
     let Some(bbox) = parts.bbox.or(around) else {
@@ -188,7 +189,7 @@ fn render_shape<'a>(out: &mut Vec<Member<'a>>, shape: Shape, parts: &'a Parts, s
     // Boxes around masks, panoptic boxes and detections are mostly whole numbers.
     let point = shape == Shape::Annotation && !(masked && parts.bbox.is_none());
     if shape != Shape::Detection && style.has("area") {
-        let area = parts.segmentation.as_ref().map_or_else(|| box_area(bbox), area);
+        let area = parts.segmentation.as_ref().map_or_else(|| box_area(bbox), area_of);
         let number = style.number("area", shape == Shape::Annotation && !masked, area);
         insert(out, "area", number);
     }
@@ -232,6 +233,9 @@ pub fn extra(
     counts: bool,
     source: &Node<'_>,
 ) -> Option<String> {
+    if shape == Shape::Annotation && is_plain(names, parts, source) {
+        return None;
+    }
     let mut style = Style { counts, ..Style::default() };
     let mut rendered = render(shape, names, parts, &style);
     let absent = |name: &&str| rendered.get(name).is_some() && source.get(name).is_none();
@@ -270,7 +274,7 @@ pub fn extra(
 
 /// Whether a box says no more than the shape.
 pub fn is_around(bbox: [f64; 4], segmentation: &Segmentation) -> bool {
-    box_around(segmentation)
+    box_around_shape(segmentation)
         .is_some_and(|around| around.iter().zip(bbox).all(|(a, b)| (a - b).abs() < BOX_TOLERANCE))
 }
 
@@ -290,13 +294,16 @@ pub fn rings(geometry: &[f64]) -> Option<Vec<&[f64]>> {
 }
 
 /// The area of a shape in pixels.
-fn area(segmentation: &Segmentation) -> f64 {
+fn area_of(segmentation: &Segmentation) -> f64 {
     match segmentation {
-        Segmentation::Polygons(geometry) => {
-            rings(geometry).unwrap_or_default().into_iter().map(ring_area).sum()
-        }
+        Segmentation::Polygons(geometry) => area(geometry),
         Segmentation::Mask(_, text) => rle::area(&rle::decode(text).unwrap_or_default()) as f64,
     }
+}
+
+/// The area of polygons.
+pub fn area(geometry: &[f64]) -> f64 {
+    rings(geometry).unwrap_or_default().into_iter().map(ring_area).sum()
 }
 
 /// The shoelace formula around the first point, in the order of operations that gives the areas
@@ -320,13 +327,17 @@ fn box_area([_, _, w, h]: [f64; 4]) -> f64 {
 }
 
 /// The box around a shape; `None` around nothing.
-fn box_around(segmentation: &Segmentation) -> Option<[f64; 4]> {
-    let geometry = match segmentation {
-        Segmentation::Polygons(geometry) => geometry,
+fn box_around_shape(segmentation: &Segmentation) -> Option<[f64; 4]> {
+    match segmentation {
+        Segmentation::Polygons(geometry) => box_around(geometry),
         Segmentation::Mask(size, text) => {
-            return Some(rle::bbox(&rle::decode(text)?, size[0] as u64).map(|v| v as f64));
+            Some(rle::bbox(&rle::decode(text)?, size[0] as u64).map(|v| v as f64))
         }
-    };
+    }
+}
+
+/// The box around polygons; `None` around nothing.
+pub fn box_around(geometry: &[f64]) -> Option<[f64; 4]> {
     let mut points = rings(geometry)?.into_iter().flat_map(|ring| ring.as_chunks::<2>().0);
     let &first = points.next()?;
     let (low, high) = points.fold((first, first), |(low, high), p| {
@@ -336,8 +347,19 @@ fn box_around(segmentation: &Segmentation) -> Option<[f64; 4]> {
     Some([low[0], low[1], side(0), side(1)])
 }
 
+/// Powers of ten that floats hold, for numbers of few decimals.
+const TENS: [f64; 7] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
+/// Whole numbers below have quotients by [`TENS`] of at most 15 digits, which floats tell apart.
+const WHOLE_MAX: f64 = 1e15;
+
 /// How many decimals the shortest text of a number has.
 fn decimals(value: f64) -> usize {
+    for (decimals, ten) in TENS.iter().enumerate() {
+        let whole = (value * ten).round();
+        if whole.abs() < WHOLE_MAX && whole / ten == value {
+            return decimals;
+        }
+    }
     let text = value.to_string();
     text.split_once('.').map_or(0, |(_, decimals)| decimals.len())
 }
@@ -345,6 +367,14 @@ fn decimals(value: f64) -> usize {
 fn round(value: f64, decimals: usize) -> f64 {
     if decimals > DECIMALS_MAX {
         return value;
+    }
+    if let Some(ten) = TENS.get(decimals) {
+        let scaled = value * ten;
+        let whole = scaled.round();
+        // Where the number is not near the middle, an error of the product has no say.
+        if whole.abs() < WHOLE_MAX && (scaled - whole).abs() < 0.25 && whole != 0.0 {
+            return whole / ten;
+        }
     }
     format!("{value:.decimals$}").parse().unwrap_or(value)
 }

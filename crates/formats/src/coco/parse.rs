@@ -90,7 +90,9 @@ impl Read {
     }
 
     fn polygons(&mut self, rings: &[Node<'_>]) -> Result<Segmentation> {
-        let mut geometry = vec![rings.len() as f64];
+        let count = |ring: &Node<'_>| 1 + ring.as_array().map_or(0, <[_]>::len);
+        let mut geometry = Vec::with_capacity(1 + rings.iter().map(count).sum::<usize>());
+        geometry.push(rings.len() as f64);
         for (i, ring) in rings.iter().enumerate() {
             let path = format!(".segmentation[{i}]");
             let Node::Array(values) = ring else {
@@ -104,7 +106,7 @@ impl Read {
                 self.odd.push("polygons of less than three points");
             }
             geometry.push((values.len() / 2) as f64);
-            geometry.extend(numbers(&path, values)?);
+            extend(&mut geometry, &path, values)?;
         }
         Ok(Segmentation::Polygons(geometry))
     }
@@ -164,12 +166,20 @@ fn list<'n, 'a>(object: &'n Node<'a>, name: &str) -> Result<Option<&'n [Node<'a>
 }
 
 fn numbers(path: &str, values: &[Node<'_>]) -> Result<Vec<f64>> {
-    let each = |(i, value)| number(&format!("{path}[{i}]"), value);
-    // The path is only needed where something is wrong.
-    match values.iter().map(Node::as_f64).collect() {
-        Some(numbers) => Ok(numbers),
-        None => values.iter().enumerate().map(each).collect(),
+    let mut numbers = Vec::with_capacity(values.len());
+    extend(&mut numbers, path, values)?;
+    Ok(numbers)
+}
+
+fn extend(numbers: &mut Vec<f64>, path: &str, values: &[Node<'_>]) -> Result<()> {
+    for (i, value) in values.iter().enumerate() {
+        match value.as_f64() {
+            Some(float) => numbers.push(float),
+            // The path is only needed where something is wrong.
+            None => numbers.push(number(&format!("{path}[{i}]"), value)?),
+        }
     }
+    Ok(())
 }
 
 fn number(path: &str, value: &Node<'_>) -> Result<f64> {

@@ -50,11 +50,16 @@ impl<'a> Node<'a> {
     /// The finite float that a number stands for.
     pub fn as_f64(&self) -> Option<f64> {
         let Self::Number(text) = self else { return None };
-        text.parse().ok().filter(|float: &f64| float.is_finite())
+        short_decimal(text).or_else(|| text.parse().ok().filter(|float: &f64| float.is_finite()))
     }
 
     /// The whole number that a number without point and exponent stands for.
     pub fn as_u64(&self) -> Option<u64> {
+        if let Self::Number(text) = self { text.parse().ok() } else { None }
+    }
+
+    /// The same, where it is signed.
+    pub fn as_i64(&self) -> Option<i64> {
         if let Self::Number(text) = self { text.parse().ok() } else { None }
     }
 
@@ -70,7 +75,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn write(&self, out: &mut String) {
+    /// Appends the value as compact text.
+    pub fn write(&self, out: &mut String) {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(true) => out.push_str("true"),
@@ -110,9 +116,36 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Powers of ten that floats hold.
+const TENS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// The value of a number of few digits, which is a quotient of two floats that are exact.
+fn short_decimal(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.len() >= TENS.len() {
+        return None;
+    }
+    let (mut whole, mut point) = (0_u64, None);
+    for (at, byte) in digits.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => whole = whole * 10 + u64::from(byte - b'0'),
+            b'.' => point = Some(at + 1),
+            _ => return None,
+        }
+    }
+    let value = whole as f64 / TENS[point.map_or(0, |point| digits.len() - point)];
+    Some(if digits.len() == text.len() { value } else { -value })
+}
+
 /// The member of that name.
 pub fn find<'n, 'a>(members: &'n [Member<'a>], name: &str) -> Option<&'n Node<'a>> {
     members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// Members as an object to hold.
+pub fn object(members: Vec<Member<'_>>) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.into_owned(), value.into())).collect()
 }
 
 /// The members of an object that is held.
@@ -192,10 +225,7 @@ impl From<Node<'_>> for Value {
             Node::Number(text) => text.parse::<Number>().map_or(Self::Null, Self::Number),
             Node::String(text) => Self::String(text.into_owned()),
             Node::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
-            Node::Object(members) => {
-                let own = |(name, value): Member<'_>| (name.into_owned(), value.into());
-                Self::Object(members.into_iter().map(own).collect::<Map<_, _>>())
-            }
+            Node::Object(members) => Self::Object(object(members)),
         }
     }
 }

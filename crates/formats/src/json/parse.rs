@@ -7,13 +7,14 @@ use std::fmt::Write;
 use serde_json::{Number, Value};
 
 use super::node::{Member, Node};
+use super::scan;
 
 /// How deep arrays and objects may be nested in one record.
 pub const DEPTH_MAX: usize = 128;
 
 /// Up to so many members of an object, looking at each name finds one that stands twice sooner
 /// than a hash table.
-const MEMBERS_FEW: usize = 24;
+const MEMBERS_FEW: usize = 32;
 
 /// Why a text is not one JSON value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +36,12 @@ pub fn parse(text: &str) -> Result<Value, Malformed> {
 
 /// Reads the one JSON value of a text, and borrows from it.
 pub fn parse_node(text: &str) -> Result<Node<'_>, Malformed> {
-    let mut parser = Parser { text, at: 0, path: Vec::new() };
-    let value = parser.value();
-    match value.and_then(|value| parser.end().map(|()| value)) {
-        Ok(value) => Ok(value),
-        Err(what) => Err(parser.malformed(what)),
+    // Where something is wrong, the text is read again to say in which value.
+    if let Ok(value) = Parser::<false>::new(text).whole() {
+        return Ok(value);
     }
+    let mut parser = Parser::<true>::new(text);
+    parser.whole().map_err(|what| parser.malformed(what))
 }
 
 enum Step<'a> {
@@ -48,13 +49,28 @@ enum Step<'a> {
     Index(usize),
 }
 
-struct Parser<'a> {
+/// Reads a text; with `PATHS`, it knows where it is.
+struct Parser<'a, const PATHS: bool> {
     text: &'a str,
     at: usize,
+    depth: usize,
     path: Vec<Step<'a>>,
+    /// Elements of the arrays that are being read, and members of the objects.
+    items: Vec<Node<'a>>,
+    members: Vec<Member<'a>>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a, const PATHS: bool> Parser<'a, PATHS> {
+    fn new(text: &'a str) -> Self {
+        let (path, items, members) = Default::default();
+        Self { text, at: 0, depth: 0, path, items, members }
+    }
+
+    fn whole(&mut self) -> Result<Node<'a>, String> {
+        let value = self.value()?;
+        self.end().map(|()| value)
+    }
+
     fn malformed(&self, what: String) -> Malformed {
         let before = &self.text.as_bytes()[..self.at.min(self.text.len())];
         let line = before.iter().filter(|&&b| b == b'\n').count() as u64 + 1;
@@ -112,13 +128,19 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn enter(&mut self, step: Step<'a>) -> Result<Node<'a>, String> {
-        self.path.push(step);
-        if self.path.len() > DEPTH_MAX {
+    fn enter(&mut self, step: impl FnOnce() -> Step<'a>) -> Result<Node<'a>, String> {
+        if PATHS {
+            self.path.push(step());
+        }
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
             return Err(format!("nested deeper than {DEPTH_MAX} levels"));
         }
         let value = self.value()?;
-        self.path.pop();
+        self.depth -= 1;
+        if PATHS {
+            self.path.pop();
+        }
         Ok(value)
     }
 
@@ -128,43 +150,51 @@ impl<'a> Parser<'a> {
             self.at += 1;
             return Ok(Node::Object(Vec::new()));
         }
-        let mut members: Vec<Member<'a>> = Vec::with_capacity(8);
-        let mut names = HashSet::new();
+        let start = self.members.len();
+        let mut names = Names::default();
         loop {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a member name in quotes"));
             }
             let name = self.string()?;
-            if is_twice(name.clone(), &members, &mut names) {
+            if names.is_twice(&name, &self.members[start..]) {
                 return Err(format!("the object has two members named {name:?}"));
             }
             self.expect(b':', "`:`")?;
-            let value = self.enter(Step::Member(name.clone()))?;
-            members.push((name, value));
+            let value = self.enter(|| Step::Member(name.clone()))?;
+            self.members.push((name, value));
             if self.peek() == Some(b',') {
                 self.at += 1;
                 continue;
             }
             self.expect(b'}', "`,` or `}`")?;
-            return Ok(Node::Object(members));
+            return Ok(Node::Object(self.members.split_off(start)));
         }
     }
 
     fn array(&mut self) -> Result<Node<'a>, String> {
         self.at += 1;
-        let mut items = Vec::new();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Node::Array(items));
+            return Ok(Node::Array(Vec::new()));
         }
+        let start = self.items.len();
         loop {
-            items.push(self.enter(Step::Index(items.len()))?);
+            let number = if self.depth < DEPTH_MAX { self.decimal() } else { None };
+            match number {
+                Some(number) => self.items.push(Node::Number(Cow::Borrowed(number))),
+                None => {
+                    let index = self.items.len() - start;
+                    let item = self.enter(|| Step::Index(index))?;
+                    self.items.push(item);
+                }
+            }
             if self.peek() == Some(b',') {
                 self.at += 1;
                 continue;
             }
             self.expect(b']', "`,` or `]`")?;
-            return Ok(Node::Array(items));
+            return Ok(Node::Array(self.items.split_off(start)));
         }
     }
 
@@ -172,9 +202,7 @@ impl<'a> Parser<'a> {
         let start = self.at + 1;
         let text = self.text;
         let bytes = text.as_bytes();
-        let special = |&b: &u8| b == b'"' || b == b'\\' || b < b' ';
-        let mut end =
-            start + bytes[start..].iter().position(special).unwrap_or(bytes.len() - start);
+        let mut end = start + scan::plain(&bytes[start..]);
         if bytes.get(end) == Some(&b'"') {
             self.at = end + 1;
             return Ok(Cow::Borrowed(&text[start..end]));
@@ -200,12 +228,20 @@ impl<'a> Parser<'a> {
         &rest[..rest.bytes().position(other).unwrap_or(rest.len())]
     }
 
+    /// A number without an exponent, if one comes next.
+    #[inline]
+    fn decimal(&mut self) -> Option<&'a str> {
+        self.peek().filter(|byte| matches!(byte, b'-' | b'0'..=b'9'))?;
+        let (text, start) = (self.text, self.at);
+        self.at += decimal_len(&text.as_bytes()[start..])?;
+        text.get(start..self.at)
+    }
+
     fn number(&mut self) -> Result<Node<'a>, String> {
-        let token = self.token();
-        if is_decimal(token) {
-            self.at += token.len();
-            return Ok(Node::Number(Cow::Borrowed(token)));
+        if let Some(number) = self.decimal() {
+            return Ok(Node::Number(Cow::Borrowed(number)));
         }
+        let token = self.token();
         if token == "-Infinity" {
             return self.word();
         }
@@ -235,27 +271,61 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Whether an object has a member of that name already.
-fn is_twice<'a>(
-    name: Cow<'a, str>,
-    members: &[Member<'a>],
-    names: &mut HashSet<Cow<'a, str>>,
-) -> bool {
-    if members.len() < MEMBERS_FEW {
-        return members.iter().any(|(known, _)| *known == name);
-    }
-    if names.is_empty() {
-        names.extend(members.iter().map(|(known, _)| known.clone()));
-    }
-    !names.insert(name)
+/// The names of an object's members.
+#[derive(Default)]
+struct Names {
+    /// A bit for each of them; two may share one.
+    bits: u128,
+    /// All of them, where there are many.
+    all: HashSet<String>,
 }
 
-/// Whether a token is a number without an exponent.
-fn is_decimal(token: &str) -> bool {
-    let token = token.strip_prefix('-').unwrap_or(token);
-    let (whole, fraction) = token.split_once('.').unwrap_or((token, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0'))
+impl Names {
+    /// Whether one of the members has that name, which is noted.
+    fn is_twice(&mut self, name: &str, members: &[Member<'_>]) -> bool {
+        if members.len() >= MEMBERS_FEW {
+            if self.all.is_empty() {
+                self.all.extend(members.iter().map(|(known, _)| known.to_string()));
+            }
+            return !self.all.insert(name.to_owned());
+        }
+        let byte = |at: Option<&u8>| u32::from(at.copied().unwrap_or_default());
+        let bytes = name.as_bytes();
+        let mixed = byte(bytes.first()) + byte(bytes.last()) * 7 + bytes.len() as u32 * 29;
+        let bit = 1 << (mixed % u128::BITS);
+        let known = self.bits & bit != 0 && members.iter().any(|(known, _)| known == name);
+        self.bits |= bit;
+        known
+    }
+}
+
+/// How long a number without an exponent is that these bytes begin with; `None` where they begin
+/// with anything else.
+#[inline]
+fn decimal_len(bytes: &[u8]) -> Option<usize> {
+    let start = usize::from(bytes.first() == Some(&b'-'));
+    let mut end = start;
+    while let Some(b'0'..=b'9') = bytes.get(end) {
+        end += 1;
+    }
+    if end == start || (bytes[start] == b'0' && end > start + 1) {
+        return None;
+    }
+    if bytes.get(end) == Some(&b'.') {
+        let point = end;
+        end += 1;
+        while let Some(b'0'..=b'9') = bytes.get(end) {
+            end += 1;
+        }
+        if end == point + 1 {
+            return None;
+        }
+    }
+    match bytes.get(end) {
+        None | Some(b',' | b']' | b'}' | b' ' | b'\n') => Some(end),
+        Some(b) if b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.') => None,
+        Some(_) => Some(end),
+    }
 }
 
 /// The beginning of a token, for messages.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::node::Node;
 use super::parse::parse_node;
+use super::scan;
 use crate::{BadRecord, Error, Input, Place, RECORD_BYTES_MAX, Result};
 
 /// How much of a bad record is kept for the report.
@@ -166,6 +167,14 @@ impl Reader {
         Ok(record)
     }
 
+    /// Passes over the records of the section that begins here, which is a list. Whether they can
+    /// be read is not looked at.
+    pub fn skip(&mut self) -> Result<()> {
+        self.cut(None, false)?;
+        self.state = State::Object { first: false };
+        Ok(())
+    }
+
     /// The next section or record; `None` after the last.
     #[allow(clippy::should_implement_trait)] // an iterator could not lend its errors' places
     pub fn next(&mut self) -> Result<Option<Event>> {
@@ -242,8 +251,12 @@ impl Reader {
         Ok(Some(Event::Section { name, list }))
     }
 
-    /// Cuts out the value that begins here.
     fn record(&mut self, path: Option<String>) -> Result<Record> {
+        self.cut(path, true)
+    }
+
+    /// Cuts out the value that begins here; with `keep`, its text is kept.
+    fn cut(&mut self, path: Option<String>, keep: bool) -> Result<Record> {
         let first = self.peek()?;
         if matches!(first, None | Some(b',' | b':' | b']' | b'}')) {
             return Err(self.unexpected("a value")?);
@@ -254,7 +267,7 @@ impl Reader {
         loop {
             let buffer = fill(&mut self.input, &self.file)?;
             if buffer.is_empty() {
-                if cut.depth == 0 && !cut.quoted && !record.text.is_empty() {
+                if cut.depth == 0 && !cut.quoted && cut.begun {
                     return Ok(record);
                 }
                 let what = "the file ends in the middle of a value";
@@ -268,7 +281,7 @@ impl Reader {
                 record.whole = false;
                 record.text.truncate(RAW_BYTES_MAX);
             }
-            if record.whole {
+            if record.whole && keep {
                 record.text.extend_from_slice(taken);
             }
             self.input.consume(used);
@@ -371,6 +384,15 @@ impl Cut {
                 }
                 continue;
             }
+            if self.depth > 0 {
+                match scan::to_bracket(&bytes[at..]) {
+                    0 => {}
+                    plain => {
+                        at += plain;
+                        continue;
+                    }
+                }
+            }
             match byte {
                 b'"' if self.depth > 0 || !self.begun => self.quoted = true,
                 b'{' | b'[' if self.depth > 0 || !self.begun => self.depth += 1,
@@ -397,8 +419,11 @@ impl Cut {
     /// How many of these bytes belong to a text in quotes that was begun.
     fn text(&mut self, bytes: &[u8]) -> usize {
         let mut at = usize::from(std::mem::take(&mut self.escaped));
-        while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
-            at += found + 1;
+        loop {
+            at += scan::to_quote(bytes.get(at..).unwrap_or_default()) + 1;
+            if at > bytes.len() {
+                return bytes.len();
+            }
             if bytes[at - 1] == b'"' {
                 self.quoted = false;
                 return at;
@@ -406,6 +431,5 @@ impl Cut {
             self.escaped = at == bytes.len();
             at += 1;
         }
-        bytes.len()
     }
 }

@@ -26,16 +26,17 @@ mod task;
 mod tests;
 mod time;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use glossator_store::schema::{
     ANNOTATIONS, ITEMS, REVIEWS, SOURCES, SUBMISSIONS, SourceRow, SourcesBuilder, Table,
 };
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use self::people::People;
 use self::task::Builders;
-use crate::json::{Event, Reader, Record, Top};
+use crate::json::{Event, Member, Node, Reader, Record, Top, members};
 use crate::{Error, ImportOptions, ImportReport, Importer, Input, Result, Sink};
 
 /// The longest id, in bytes.
@@ -243,7 +244,7 @@ impl Import<'_> {
     fn record(&mut self, record: &Record) -> Result<()> {
         let seq = self.records;
         self.records += 1;
-        let value = match record.value() {
+        let value = match record.node() {
             Ok(value) => value,
             Err(bad) => return self.people.sink().bad(bad),
         };
@@ -278,13 +279,13 @@ impl Import<'_> {
     }
 
     /// The namespace of a task's ids.
-    fn source(&self, project: Option<&Value>) -> String {
+    fn source(&self, project: Option<&Node<'_>>) -> String {
         if let Some(stated) = &self.stated {
             return stated.clone();
         }
         match project {
-            Some(Value::Number(project)) => format!("{SOURCE_PREFIX}{project}"),
-            Some(Value::String(project)) if !project.is_empty() => {
+            Some(Node::Number(project)) => format!("{SOURCE_PREFIX}{project}"),
+            Some(Node::String(project)) if !project.is_empty() => {
                 format!("{SOURCE_PREFIX}{project}")
             }
             _ => format!("{SOURCE_PREFIX}{}", self.stem),
@@ -339,13 +340,12 @@ fn unnamed_id(seen: &mut HashMap<u64, u32>, data: &str) -> String {
 }
 
 /// An id as the file states it, as text; `None` where it states none.
-fn id_text(value: Option<&Value>, path: &str) -> Check<Option<String>> {
+fn id_text(value: Option<&Node<'_>>, path: &str) -> Check<Option<String>> {
     let id = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Number(id)) => id.to_string(),
-        Some(Value::String(id)) => id.clone(),
+        None | Some(Node::Null) => return Ok(None),
+        Some(Node::Number(id) | Node::String(id)) => id.clone().into_owned(),
         Some(other) => {
-            let found = crate::json::type_name(other);
+            let found = other.type_name();
             return Err(Fault::new(path, format!("an id must be a number or a text, not {found}")));
         }
     };
@@ -357,26 +357,46 @@ fn id_text(value: Option<&Value>, path: &str) -> Check<Option<String>> {
 
 /// An id as the tool writes it: a number where it reads like one.
 fn number_or_text(id: &str) -> Value {
-    let canonical = id.len() <= 19 && id.bytes().all(|b| b.is_ascii_digit());
-    match id.parse::<u64>() {
-        Ok(number) if canonical && number.to_string() == id => Value::from(number),
-        _ => Value::from(id),
+    id_node(id).into()
+}
+
+/// The same, borrowed.
+fn id_node(id: &str) -> Node<'_> {
+    let digits = (1..=19).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit());
+    match digits && (id == "0" || !id.starts_with('0')) {
+        true => Node::Number(Cow::Borrowed(id)),
+        false => id.into(),
     }
 }
 
 /// A float as Python writes it: `2.0`.
 fn python_float(value: f64) -> Value {
-    if value.fract() != 0.0 || value.abs() >= 1e16 {
-        return crate::json::number(value);
-    }
-    let number = format!("{value:.1}").parse::<Number>();
-    number.map_or(Value::Null, Value::Number)
+    python_node(value).into()
+}
+
+/// The same, borrowed.
+fn python_node(value: f64) -> Node<'static> {
+    let text = match value.fract() != 0.0 || value.abs() >= 1e16 {
+        true => crate::json::number_text(value),
+        false => Some(format!("{value:.1}")),
+    };
+    text.map_or(Node::Null, |text| Node::Number(Cow::Owned(text)))
 }
 
 /// The width and height of the image that a result was drawn on.
-fn size_of(result: &Value) -> Option<(i64, i64)> {
+fn size_of(result: &Node<'_>) -> Option<(i64, i64)> {
     let side = |member: &str| result.get(member)?.as_i64().filter(|&side| side > 0);
     Some((side("original_width")?, side("original_height")?))
+}
+
+/// The `extra` cell of our own members and those that the source has more.
+fn extra_cell(own: &Map<String, Value>, more: &[Member<'_>]) -> Option<String> {
+    if own.is_empty() && more.is_empty() {
+        return None;
+    }
+    let mut all = members(own);
+    all.extend(more.iter().cloned());
+    Some(Node::Object(all).to_text())
 }
 
 /// The object in an `extra` cell.

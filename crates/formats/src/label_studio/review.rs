@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::people::{People, by_annotator};
 use super::submission::list;
 use super::{Check, Fault, Stop, id_text, number_or_text, time};
-use crate::json::{self as js, Node, members};
+use crate::json::{self as js, Member, Node, find, members};
 
 /// The states that the tool names as a last action.
 const ACTIONS: [(&str, &str); 3] =
@@ -28,8 +28,8 @@ pub(super) struct Review {
 
 /// The state that reviews left a submission in. One that was updated since is submitted again:
 /// then the tool's last action is none of a review.
-pub(super) fn state<'a>(map: &Map<String, Value>, reviews: &'a [Review]) -> &'a str {
-    match map.get("last_action").and_then(Value::as_str) {
+pub(super) fn state<'a>(map: &[Member<'_>], reviews: &'a [Review]) -> &'a str {
+    match find(map, "last_action").and_then(Node::as_str) {
         Some(action) => ACTIONS
             .iter()
             .find(|(_, known)| *known == action)
@@ -56,7 +56,7 @@ pub(super) fn action(state: &str) -> Option<&'static str> {
 
 /// Reads the reviews of a submission.
 pub(super) fn read(
-    map: &Map<String, Value>,
+    map: &[Member<'_>],
     submission: &str,
     path: &str,
     people: &mut People<'_>,
@@ -64,7 +64,8 @@ pub(super) fn read(
     let mut reviews = Vec::new();
     for (i, entry) in list(map, "reviews", path)?.unwrap_or_default().iter().enumerate() {
         let path = format!("{path}.reviews[{i}]");
-        reviews.push(read_one(entry, i, submission, &path, people)?);
+        let entry = Value::from(entry.clone());
+        reviews.push(read_one(&entry, i, submission, &path, people)?);
     }
     // Rounds count in time; the file's order is `seq`.
     let mut order: Vec<usize> = (0..reviews.len()).collect();
@@ -103,7 +104,7 @@ fn read_one(
         Some(mention) => mention.id,
         None => people.nobody()?,
     };
-    let id = id_text(map.get("id"), &format!("{path}.id"))?
+    let id = id_text(map.get("id").map(Node::from).as_ref(), &format!("{path}.id"))?
         .unwrap_or_else(|| format!("@{submission}/{index}"));
     let at = map.get("created_at").and_then(Value::as_str).and_then(time::micros);
     let (round, decision) = (None, decision.to_owned());

@@ -31,6 +31,8 @@ pub(super) struct Row {
     pub mask: Option<Vec<u8>>,
     pub score: Option<f64>,
     pub extra: Map<String, Value>,
+    /// Further members of `extra`, written already.
+    pub said: Option<String>,
 }
 
 impl Row {
@@ -55,6 +57,17 @@ impl Row {
                 Some(Value::Object(map)) => map,
                 _ => Map::new(),
             },
+            said: None,
+        }
+    }
+
+    /// The `extra` cell.
+    pub fn extra_cell(&self) -> Option<String> {
+        let own = super::extra_cell(&self.extra, &[]);
+        match (&self.said, own) {
+            (None, own) => own,
+            (Some(said), None) => Some(format!("{{{said}}}")),
+            (Some(said), Some(own)) => Some(format!("{{{said},{}", own.get(1..).unwrap_or("}"))),
         }
     }
 

@@ -1,16 +1,17 @@
 //! What one annotator, model or draft handed in for a task, and its reviews.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use glossator_store::schema::SubmissionRow;
 use serde_json::{Map, Value, json};
 
-use super::people::{People, by_annotator};
+use super::people::People;
 use super::result::{self, Scene};
 use super::review::{self, Review};
 use super::row::{Results, Row};
-use super::{Check, Fault, Stop, id_text, number_or_text, python_float, time};
-use crate::json::{self as js, Member, Node};
+use super::{Check, Fault, Stop, extra_cell, id_node, id_text, number_or_text, python_node, time};
+use crate::json::{self as js, Member, Node, find};
 
 /// Members of a submission's `extra` that are ours. A stub is an id without a body.
 pub(super) const STUB: &str = "stub";
@@ -56,12 +57,15 @@ impl Sort {
     }
 
     /// Whether the tool's own exports have written this body, rather than somebody by hand.
-    fn is_full(self, map: &Map<String, Value>) -> bool {
-        map.contains_key(match self {
-            Self::Annotation => "was_cancelled",
-            Self::Draft => "was_postponed",
-            Self::Prediction => "mislabeling",
-        })
+    fn is_full(self, map: &[Member<'_>]) -> bool {
+        has(
+            map,
+            match self {
+                Self::Annotation => "was_cancelled",
+                Self::Draft => "was_postponed",
+                Self::Prediction => "mislabeling",
+            },
+        )
     }
 }
 
@@ -100,6 +104,7 @@ pub(super) struct Submission {
 #[derive(Debug)]
 pub(super) struct Whole {
     pub head: Submission,
+    pub extra: Option<String>,
     pub rows: Vec<Row>,
     pub reviews: Vec<Review>,
     pub odd: Vec<(&'static str, String)>,
@@ -108,7 +113,7 @@ pub(super) struct Whole {
 /// Reads an entry of one of a task's lists.
 pub(super) fn read(
     sort: Sort,
-    entry: &Value,
+    entry: &Node<'_>,
     index: usize,
     owner: &Owner,
     people: &mut People<'_>,
@@ -117,7 +122,7 @@ pub(super) fn read(
     let Some(map) = entry.as_object() else {
         return stub(sort, entry, index, &path, people);
     };
-    let id = id_text(map.get("id"), &format!("{path}.id"))?.unwrap_or(format!("@{index}"));
+    let id = id_text(find(map, "id"), &format!("{path}.id"))?.unwrap_or(format!("@{index}"));
     let results = list(map, "result", &path)?
         .ok_or_else(|| Fault::new(&format!("{path}.result"), "`result` is missing"))?;
     let shell = people.hide(&shell_of(map))?;
@@ -134,42 +139,44 @@ pub(super) fn read(
     if !sort.is_full(map) {
         head.extra.insert(BARE.to_owned(), Value::Bool(true));
     }
-    let sized = |result: &Value| super::size_of(result).is_some_and(|s| Some(s) == owner.size);
+    let sized = |result: &Node<'_>| super::size_of(result).is_some_and(|s| Some(s) == owner.size);
     if results.iter().any(sized) {
         head.extra.insert(SIZED.to_owned(), Value::Bool(true));
     }
     let mut scene = head.scene(owner);
     let (rows, ids) = read_results(results, &mut scene, &path)?;
-    let rendered = Value::Object(head.render(owner, ids));
-    let rest = js::node_residual(&Node::from(&rendered), &shell).map(Value::from);
-    if let Some(Value::Object(mut rest)) = rest {
-        if let Some(own) = rest.shift_remove(STUB) {
-            rest.insert(SOURCE_STUB.to_owned(), own);
-        }
-        head.extra.extend(rest);
+    let rendered = Node::Object(head.render(owner, ids));
+    let mut rest = match js::node_residual(&rendered, &shell) {
+        Some(Node::Object(rest)) => rest,
+        _ => Vec::new(),
+    };
+    if let Some(at) = rest.iter().position(|(name, _)| name == STUB) {
+        let (_, own) = rest.remove(at);
+        rest.push((SOURCE_STUB.into(), own));
     }
-    Ok(Whole { head, rows, reviews, odd: scene.odd })
+    let extra = extra_cell(&head.extra, &rest);
+    Ok(Whole { extra, rows, reviews, odd: scene.odd, head })
 }
 
 /// A bare id where a body could stand.
 fn stub(
     sort: Sort,
-    entry: &Value,
+    entry: &Node<'_>,
     index: usize,
     path: &str,
     people: &mut People<'_>,
 ) -> Check<Whole, Stop> {
     let id = match entry {
-        Value::Number(_) | Value::String(_) if sort != Sort::Annotation => {
+        Node::Number(_) | Node::String(_) if sort != Sort::Annotation => {
             id_text(Some(entry), path)?.unwrap_or_default()
         }
         other => {
-            let what = format!("expected an object, found {}", js::type_name(other));
+            let what = format!("expected an object, found {}", other.type_name());
             return Err(Fault::new(path, what).into());
         }
     };
     let mut extra = Map::from_iter([(STUB.to_owned(), Value::Bool(true))]);
-    let source = json!({"id": entry});
+    let source = json!({"id": Value::from(entry.clone())});
     if let Some(Value::Object(rest)) = js::residual(&json!({"id": number_or_text(&id)}), &source) {
         extra.extend(rest);
     }
@@ -177,13 +184,14 @@ fn stub(
     let mut head = Submission::new(sort, &id, annotator);
     head.seq = i32::try_from(index).ok();
     head.extra = extra;
-    Ok(Whole { head, rows: Vec::new(), reviews: Vec::new(), odd: Vec::new() })
+    let extra = extra_cell(&head.extra, &[]);
+    Ok(Whole { head, extra, rows: Vec::new(), reviews: Vec::new(), odd: Vec::new() })
 }
 
 fn columns(
     sort: Sort,
     id: String,
-    map: &Map<String, Value>,
+    map: &[Member<'_>],
     people: &mut People<'_>,
 ) -> Check<Submission, Stop> {
     let mut who = None;
@@ -193,21 +201,22 @@ fn columns(
         Sort::Prediction => &[],
     };
     for member in named {
-        if let (None, Some(value)) = (&who, map.get(*member)) {
-            who = people.mention(member, &value.into())?.map(|mention| mention.id);
+        if let (None, Some(value)) = (&who, find(map, member)) {
+            who = people.mention(member, value)?.map(|mention| mention.id);
         }
     }
-    let annotator = match (who, map.get("model_version")) {
+    let annotator = match (who, find(map, "model_version")) {
         (Some(who), _) => who,
-        (None, Some(Value::String(model))) if sort == Sort::Prediction => model.clone(),
-        (None, Some(Value::Number(model))) if sort == Sort::Prediction => model.to_string(),
+        (None, Some(Node::String(model) | Node::Number(model))) if sort == Sort::Prediction => {
+            model.clone().into_owned()
+        }
         (None, _) if sort == Sort::Prediction => MODEL.to_owned(),
         (None, _) => people.nobody()?,
     };
-    let flag = |member: &str| map.get(member) == Some(&Value::Bool(true));
-    let moment = |member: &str| map.get(member).and_then(Value::as_str).and_then(time::micros);
-    let float = |member: &str| map.get(member).and_then(js::float);
-    let id_of = |member: &str| id_text(map.get(member), member).ok().flatten();
+    let flag = |member: &str| matches!(find(map, member), Some(Node::Bool(true)));
+    let moment = |member: &str| find(map, member).and_then(Node::as_str).and_then(time::micros);
+    let float = |member: &str| find(map, member).and_then(Node::as_f64);
+    let id_of = |member: &str| id_text(find(map, member), member).ok().flatten();
     let annotation = |id: String| format!("annotation/{id}");
     let mut head = Submission::new(sort, &id, annotator);
     if flag("was_cancelled") {
@@ -229,17 +238,37 @@ fn columns(
 }
 
 /// The rows of a submission's results, and how many distinct region ids there are.
-fn read_results(results: &[Value], scene: &mut Scene, path: &str) -> Check<(Vec<Row>, usize)> {
+fn read_results(results: &[Node<'_>], scene: &mut Scene, path: &str) -> Check<(Vec<Row>, usize)> {
     scene.share(results.iter().filter_map(|result| result.get("id")?.as_str()));
-    results.iter().for_each(|result| scene.learn_place(result));
-    let mut rows = Vec::new();
+    let shared = |result: &Node<'_>, scene: &Scene| {
+        result.get("id").and_then(Node::as_str).is_some_and(|id| scene.is_shared(id))
+    };
+    for result in results {
+        if shared(result, scene) {
+            scene.learn_place(&Value::from(result.clone()));
+        }
+    }
+    // A number and a text may name one region.
+    let texts = |result: &Node<'_>| !matches!(result.get("id"), Some(Node::Number(_)));
+    let by_text = results.iter().all(texts);
+    let mut rows = Vec::with_capacity(results.len());
     let mut apart = Results::default();
     for (i, result) in results.iter().enumerate() {
-        let mut more = result::read(result, scene, &format!("{path}.result[{i}]"))?;
-        apart.keep_apart(&mut more);
+        let mut more = match result::read_quickly(result, scene) {
+            Some(rows) => rows,
+            None => {
+                let path = format!("{path}.result[{i}]");
+                result::read(&Value::from(result.clone()), scene, &path)?
+            }
+        };
+        let alone = by_text && result.get("id").and_then(Node::as_str).is_some();
+        if !alone || shared(result, scene) {
+            apart.keep_apart(&mut more);
+        }
         rows.extend(more);
     }
-    Ok((rows, region_count(results)))
+    let ids = results.iter().map(|result| result.get("id").map(Node::to_text));
+    Ok((rows, ids.collect::<BTreeSet<_>>().len()))
 }
 
 fn region_count(results: &[Value]) -> usize {
@@ -248,29 +277,34 @@ fn region_count(results: &[Value]) -> usize {
 }
 
 /// The members of a body without its lists, of which only the presence is kept.
-fn shell_of(map: &Map<String, Value>) -> Vec<Member<'_>> {
+fn shell_of<'a>(map: &[Member<'a>]) -> Vec<Member<'a>> {
     map.iter()
-        .map(|(name, value)| match (name.as_str(), value) {
-            (name @ ("result" | "reviews"), Value::Array(_)) => (name.into(), Node::Array(vec![])),
-            (name, value) => (name.into(), value.into()),
+        .map(|(name, value)| match (&**name, value) {
+            ("result" | "reviews", Node::Array(_)) => (name.clone(), Node::Array(vec![])),
+            _ => (name.clone(), value.clone()),
         })
         .collect()
 }
 
 /// A list that may be missing or null.
-pub(super) fn list<'a>(
-    map: &'a Map<String, Value>,
+pub(super) fn list<'n, 'a>(
+    map: &'n [Member<'a>],
     member: &str,
     path: &str,
-) -> Check<Option<&'a [Value]>> {
-    match map.get(member) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Array(items)) => Ok(Some(items)),
+) -> Check<Option<&'n [Node<'a>]>> {
+    match find(map, member) {
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::Array(items)) => Ok(Some(items)),
         Some(other) => {
-            let what = format!("`{member}` is {}, not a list", js::type_name(other));
+            let what = format!("`{member}` is {}, not a list", other.type_name());
             Err(Fault::new(&format!("{path}.{member}"), what))
         }
     }
+}
+
+/// Whether an object has a member.
+pub(super) fn has(map: &[Member<'_>], member: &str) -> bool {
+    find(map, member).is_some()
 }
 
 impl Submission {
@@ -353,33 +387,33 @@ impl Submission {
     }
 
     /// What the columns alone say; lists are empty.
-    pub fn render(&self, owner: &Owner, regions: usize) -> Map<String, Value> {
-        let mut out = Map::new();
-        let mut insert = |name: &str, value: Value| out.insert(name.to_owned(), value);
+    pub fn render<'a>(&'a self, owner: &'a Owner, regions: usize) -> Vec<Member<'a>> {
+        let mut out: Vec<Member<'a>> = Vec::with_capacity(24);
+        let mut insert = |name: &'static str, value: Node<'a>| out.push((name.into(), value));
         if let Some(id) = self.tool_id() {
-            insert("id", number_or_text(id));
+            insert("id", id_node(id));
         }
         match self.sort {
-            Sort::Annotation => insert("completed_by", by_annotator(&self.annotator)),
-            Sort::Prediction => insert("model_version", Value::from(self.annotator.as_str())),
-            Sort::Draft => None,
-        };
-        insert("result", json!([]));
-        let moment = |micros: Option<i64>| micros.and_then(time::text).map(Value::from);
-        let mut columns = vec![
-            ("created_at", moment(self.created)),
-            ("updated_at", moment(self.updated)),
-            ("lead_time", self.lead_time.map(python_float)),
-            ("score", self.score.map(python_float)),
-        ];
+            Sort::Annotation => insert("completed_by", id_node(&self.annotator)),
+            Sort::Prediction => insert("model_version", self.annotator.as_str().into()),
+            Sort::Draft => {}
+        }
+        insert("result", Node::Array(Vec::new()));
+        let moment = |micros: Option<i64>| micros.and_then(time::text).map(Cow::Owned);
         let parent = |prefix: &str| {
             let id = self.parent.as_deref().and_then(|id| id.strip_prefix(prefix));
-            id.map(number_or_text)
+            id.map(id_node)
         };
+        let mut columns = vec![
+            ("created_at", moment(self.created).map(Node::String)),
+            ("updated_at", moment(self.updated).map(Node::String)),
+            ("lead_time", self.lead_time.map(python_node)),
+            ("score", self.score.map(python_node)),
+        ];
         match self.sort {
             Sort::Annotation => {
-                columns.push(("was_cancelled", self.is_skipped().then_some(true.into())));
-                columns.push(("ground_truth", self.gold.then_some(true.into())));
+                columns.push(("was_cancelled", self.is_skipped().then_some(Node::Bool(true))));
+                columns.push(("ground_truth", self.gold.then_some(Node::Bool(true))));
                 columns.push(("parent_prediction", parent("prediction/")));
                 columns.push(("parent_annotation", parent("annotation/")));
             }
@@ -398,33 +432,46 @@ impl Submission {
     }
 
     /// The members that the tool's own exports always have.
-    fn render_full(&self, owner: &Owner, regions: usize, out: &mut Map<String, Value>) {
-        let defaults = match self.sort {
-            Sort::Annotation => json!({
-                "was_cancelled": false, "ground_truth": false, "draft_created_at": null,
-                "lead_time": null, "prediction": {}, "result_count": regions, "import_id": null,
-                "last_action": review::action(&self.state), "bulk_created": false,
-                "updated_by": by_annotator(&self.annotator),
-                "parent_prediction": null, "parent_annotation": null, "last_created_by": null,
-            }),
-            Sort::Prediction => json!({
-                "score": null, "cluster": null, "neighbors": null, "mislabeling": python_float(0.0),
-                "model": null, "model_run": null,
-            }),
-            Sort::Draft => json!({
-                "lead_time": null, "was_postponed": false, "import_id": null, "annotation": null,
-            }),
+    fn render_full<'a>(&'a self, owner: &'a Owner, regions: usize, out: &mut Vec<Member<'a>>) {
+        let (no, null) = (|| Node::Bool(false), || Node::Null);
+        let mut default = |name: &'static str, value: Node<'a>| {
+            if !has(out, name) {
+                out.push((name.into(), value));
+            }
         };
-        if let Value::Object(defaults) = defaults {
-            for (name, value) in defaults {
-                out.entry(name).or_insert(value);
+        match self.sort {
+            Sort::Annotation => {
+                default("was_cancelled", no());
+                default("ground_truth", no());
+                default("draft_created_at", null());
+                default("lead_time", null());
+                default("prediction", Node::Object(Vec::new()));
+                default("result_count", Node::Number(Cow::Owned(regions.to_string())));
+                default("import_id", null());
+                default("last_action", review::action(&self.state).map_or(null(), Node::from));
+                default("bulk_created", no());
+                default("updated_by", id_node(&self.annotator));
+                default("parent_prediction", null());
+                default("parent_annotation", null());
+                default("last_created_by", null());
+            }
+            Sort::Prediction => {
+                ["score", "cluster", "neighbors"].into_iter().for_each(|n| default(n, null()));
+                default("mislabeling", python_node(0.0));
+                ["model", "model_run"].into_iter().for_each(|n| default(n, null()));
+            }
+            Sort::Draft => {
+                default("lead_time", null());
+                default("was_postponed", no());
+                default("import_id", null());
+                default("annotation", null());
             }
         }
         if let Some(task) = &owner.task {
-            out.insert("task".to_owned(), number_or_text(task));
+            out.push(("task".into(), id_node(task)));
         }
         if let Some(project) = owner.project.as_ref().filter(|_| self.sort != Sort::Draft) {
-            out.insert("project".to_owned(), project.clone());
+            out.push(("project".into(), project.into()));
         }
     }
 
@@ -440,7 +487,7 @@ impl Submission {
             return js::restore_object(stub, &rest).remove("id").unwrap_or_default();
         }
         let rendered = self.render(owner, region_count(&results));
-        let mut out = js::restore_object(rendered, &rest);
+        let mut out = js::restore_object(js::object(rendered), &rest);
         out.insert("result".to_owned(), Value::Array(results));
         if !reviews.is_empty() {
             let entries = reviews.iter().map(|review| review.write(&self.id));

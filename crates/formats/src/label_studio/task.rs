@@ -1,5 +1,6 @@
 //! One task: an item and everything that was handed in for it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use glossator_store::reviews::AS_GIVEN;
@@ -10,9 +11,9 @@ use glossator_store::schema::{
 use serde_json::{Map, Value, json};
 
 use super::people::People;
-use super::submission::{self, Owner, Sort, Whole, list};
-use super::{Check, Fault, Stop, id_text, number_or_text};
-use crate::json::{self as js, Member, Node};
+use super::submission::{self, Owner, Sort, Whole, has, list};
+use super::{Check, Fault, Stop, extra_cell, id_node, id_text, number_or_text};
+use crate::json::{self as js, Member, Node, find};
 
 /// The file has only the members that it needs, as import files have.
 const BARE: &str = "~bare";
@@ -42,6 +43,9 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) struct Task {
     pub item: Item,
+    /// The text of its data.
+    pub data: Option<String>,
+    pub extra: Option<String>,
     pub submissions: Vec<Whole>,
 }
 
@@ -67,25 +71,24 @@ impl Counts {
 
 /// Reads a task. `name` gives the item id part of a task without an id, from its data.
 pub(super) fn read(
-    value: &Value,
+    value: &Node<'_>,
     source: String,
     seq: u64,
     people: &mut People<'_>,
     name: &mut dyn FnMut(&str) -> String,
 ) -> Check<Task, Stop> {
-    let map = value.as_object().ok_or_else(|| {
-        Fault::new("", format!("a task is {}, not an object", js::type_name(value)))
-    })?;
+    let map = value
+        .as_object()
+        .ok_or_else(|| Fault::new("", format!("a task is {}, not an object", value.type_name())))?;
     let known = ["data", "annotations", "predictions", "drafts"];
-    if !known.iter().any(|member| map.contains_key(*member)) {
+    if !known.iter().any(|member| has(map, member)) {
         let what = "this is no task: it has none of `data`, `annotations` and `predictions`";
         return Err(Fault::new("", what).into());
     }
-    let task = id_text(map.get("id"), ".id")?;
-    let data = map.get("data").cloned();
-    let part = task
-        .clone()
-        .unwrap_or_else(|| name(&data.as_ref().map(Value::to_string).unwrap_or_default()));
+    let task = id_text(find(map, "id"), ".id")?;
+    let data = find(map, "data");
+    let text = data.map(Node::to_text);
+    let part = task.clone().unwrap_or_else(|| name(text.as_deref().unwrap_or_default()));
     let lists = [
         list(map, Sort::Annotation.member(), "")?.unwrap_or_default(),
         list(map, Sort::Draft.member(), "")?.unwrap_or_default(),
@@ -94,17 +97,17 @@ pub(super) fn read(
     let owner = Owner {
         project: project_of(&source),
         size: lists.into_iter().flatten().find_map(first_size),
-        plays: data.as_ref().is_some_and(|data| media(data).any(|m| ends_with(m, &PLAYING))),
+        plays: data.is_some_and(|data| media(data).any(|m| ends_with(m, &PLAYING))),
         task,
     };
     let mut item = Item {
         item_id: format!("{source}/{part}"),
-        uri: data.as_ref().and_then(only_media),
+        uri: data.and_then(only_media),
         seq: i32::try_from(seq).ok(),
         extra: Map::new(),
         owner,
         source,
-        data,
+        data: None,
     };
     if item.item_id.len() > super::ID_BYTES_MAX {
         return Err(Fault::new(".id", "the id is longer than 1 KiB with its source").into());
@@ -112,20 +115,19 @@ pub(super) fn read(
     let submissions = read_lists(lists, &item.owner, people)?;
     let mut counts = Counts::default();
     submissions.iter().for_each(|whole| counts.add(&whole.head));
-    if !map.contains_key("total_annotations") {
+    if !has(map, "total_annotations") {
         item.extra.insert(BARE.to_owned(), Value::Bool(true));
     }
     let shell = people.hide(&shell_of(map))?;
-    let rendered = Value::Object(item.render(counts));
-    let rest = js::node_residual(&Node::from(&rendered), &shell).map(Value::from);
-    if let Some(Value::Object(rest)) = rest {
-        item.extra.extend(rest);
-    }
-    Ok(Task { item, submissions })
+    let rendered = Node::Object(item.render(counts));
+    let rest = js::node_residual(&rendered, &shell);
+    let rest = rest.as_ref().and_then(Node::as_object).unwrap_or_default();
+    let extra = extra_cell(&item.extra, rest);
+    Ok(Task { data: text, extra, submissions, item })
 }
 
 fn read_lists(
-    lists: [&[Value]; 3],
+    lists: [&[Node<'_>]; 3],
     owner: &Owner,
     people: &mut People<'_>,
 ) -> Check<Vec<Whole>, Stop> {
@@ -146,14 +148,14 @@ fn read_lists(
 }
 
 /// The members of a task without its data and the entries of its lists.
-fn shell_of(map: &Map<String, Value>) -> Vec<Member<'_>> {
+fn shell_of<'a>(map: &[Member<'a>]) -> Vec<Member<'a>> {
     map.iter()
-        .filter(|(name, _)| *name != "data")
-        .map(|(name, value)| match (name.as_str(), value) {
-            (name @ ("annotations" | "drafts" | "predictions"), Value::Array(_)) => {
-                (name.into(), Node::Array(vec![]))
+        .filter(|(name, _)| name != "data")
+        .map(|(name, value)| match (&**name, value) {
+            ("annotations" | "drafts" | "predictions", Node::Array(_)) => {
+                (name.clone(), Node::Array(vec![]))
             }
-            (name, value) => (name.into(), value.into()),
+            _ => (name.clone(), value.clone()),
         })
         .collect()
 }
@@ -185,11 +187,12 @@ impl Item {
     }
 
     /// What the columns alone say, without data; lists are empty.
-    pub fn render(&self, counts: Counts) -> Map<String, Value> {
-        let mut out = Map::new();
+    pub fn render(&self, counts: Counts) -> Vec<Member<'_>> {
+        let mut out: Vec<Member<'_>> = Vec::with_capacity(16);
+        let mut insert = |name: &'static str, value| out.push((name.into(), value));
         let bare = self.extra.contains_key(BARE);
         if let Some(id) = &self.owner.task {
-            out.insert("id".to_owned(), number_or_text(id));
+            insert("id", id_node(id));
         }
         let lists = [
             ("annotations", counts.annotations + counts.skipped),
@@ -198,24 +201,23 @@ impl Item {
         ];
         for (name, count) in lists {
             if count > 0 || !bare {
-                out.insert(name.to_owned(), json!([]));
+                insert(name, Node::Array(Vec::new()));
             }
         }
         if !bare {
-            let defaults = json!({
-                "meta": {}, "allow_skip": true,
-                "total_annotations": counts.annotations,
-                "cancelled_annotations": counts.skipped,
-                "total_predictions": counts.predictions,
-                "comment_count": 0, "unresolved_comment_count": 0,
-                "last_comment_updated_at": null, "comment_authors": [],
-            });
-            if let Value::Object(defaults) = defaults {
-                out.extend(defaults);
-            }
+            let number = |count: usize| Node::Number(Cow::Owned(count.to_string()));
+            insert("meta", Node::Object(Vec::new()));
+            insert("allow_skip", Node::Bool(true));
+            insert("total_annotations", number(counts.annotations));
+            insert("cancelled_annotations", number(counts.skipped));
+            insert("total_predictions", number(counts.predictions));
+            insert("comment_count", number(0));
+            insert("unresolved_comment_count", number(0));
+            insert("last_comment_updated_at", Node::Null);
+            insert("comment_authors", Node::Array(Vec::new()));
         }
         if let Some(project) = &self.owner.project {
-            out.insert("project".to_owned(), project.clone());
+            insert("project", project.into());
         }
         out
     }
@@ -224,7 +226,7 @@ impl Item {
     pub fn write(&self, counts: Counts) -> Value {
         let mut rest = self.extra.clone();
         rest.shift_remove(BARE);
-        let mut rendered = self.render(counts);
+        let mut rendered = js::object(self.render(counts));
         if let Some(data) = &self.data {
             rendered.insert("data".to_owned(), data.clone());
         }
@@ -249,13 +251,14 @@ fn project_of(source: &str) -> Option<Value> {
     project.is_number().then_some(project)
 }
 
-fn first_size(entry: &Value) -> Option<(i64, i64)> {
+fn first_size(entry: &Node<'_>) -> Option<(i64, i64)> {
     entry.get("result")?.as_array()?.iter().find_map(super::size_of)
 }
 
 /// The addresses in a task's data.
-fn media(data: &Value) -> impl Iterator<Item = &str> {
-    let texts = data.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+fn media<'n>(data: &'n Node<'_>) -> impl Iterator<Item = &'n str> {
+    let members = data.as_object().unwrap_or_default();
+    let texts = members.iter().filter_map(|(_, value)| value.as_str());
     texts.filter(|text| is_media(text))
 }
 
@@ -278,7 +281,7 @@ fn ends_with(text: &str, endings: &[&str]) -> bool {
 }
 
 /// The one address in a task's data, where there is exactly one.
-fn only_media(data: &Value) -> Option<String> {
+fn only_media(data: &Node<'_>) -> Option<String> {
     let found: BTreeSet<&str> = media(data).collect();
     match found.len() {
         1 => found.first().map(|&uri| uri.to_owned()),
@@ -302,18 +305,16 @@ impl Builders {
         let id = item.item_id.as_str();
         let mut aliases = vec![id];
         aliases.extend(item.uri.as_deref());
-        let data = item.data.as_ref().map(Value::to_string);
-        let extra = extra_cell(&item.extra);
         self.items.push(&ItemRow {
             item_id: id,
             aliases: Some(aliases),
             source: Some(&item.source),
             uri: item.uri.as_deref(),
-            data: data.as_deref(),
+            data: task.data.as_deref(),
             width: item.owner.size.map(|(width, _)| width),
             height: item.owner.size.map(|(_, height)| height),
             seq: item.seq,
-            extra: extra.as_deref(),
+            extra: task.extra.as_deref(),
             ..ItemRow::default()
         });
         for whole in &task.submissions {
@@ -323,7 +324,6 @@ impl Builders {
 
     fn push_submission(&mut self, item: &Item, whole: &Whole) {
         let head = &whole.head;
-        let extra = extra_cell(&head.extra);
         self.submissions.push(&SubmissionRow {
             item_id: &item.item_id,
             submission_id: &head.id,
@@ -338,11 +338,11 @@ impl Builders {
             parent_id: head.parent.as_deref(),
             score: head.score,
             seq: head.seq,
-            extra: extra.as_deref(),
+            extra: whole.extra.as_deref(),
             ..SubmissionRow::default()
         });
         for (seq, row) in whole.rows.iter().enumerate() {
-            let extra = extra_cell(&row.extra);
+            let extra = row.extra_cell();
             self.annotations.push(&AnnotationRow {
                 item_id: &item.item_id,
                 source: &item.source,
@@ -370,7 +370,7 @@ impl Builders {
             });
         }
         for review in &whole.reviews {
-            let extra = extra_cell(&review.extra);
+            let extra = extra_cell(&review.extra, &[]);
             self.reviews.push(&ReviewRow {
                 item_id: &item.item_id,
                 review_id: &review.id,
@@ -387,8 +387,4 @@ impl Builders {
             });
         }
     }
-}
-
-fn extra_cell(extra: &Map<String, Value>) -> Option<String> {
-    (!extra.is_empty()).then(|| serde_json::to_string(extra).unwrap_or_default())
 }

@@ -49,6 +49,22 @@ pub fn read_change(
     Ok(Box::new(std::iter::from_fn(move || change.next(rebuilt).transpose())))
 }
 
+/// The same, of some columns; the others are null.
+pub(crate) fn read_columns(
+    objects: &Objects,
+    table: &'static Table,
+    change: &TableChange,
+    read: Columns,
+) -> Result<DeltaStream<'static>> {
+    let mut change = Joined::open(objects, table, change, read)?;
+    let put = move |table: &'static Table, before: &[_], added: &[_], pairs: &[_]| {
+        let mut changes = Changes::default();
+        changes.push(table, before, added, pairs)?;
+        delta(table, &changes.batches, &changes.rows, read)
+    };
+    Ok(Box::new(std::iter::from_fn(move || change.next(put).transpose())))
+}
+
 /// Joins old values with new rows, both sorted by key.
 pub(crate) fn joined<'a>(
     table: &'static Table,

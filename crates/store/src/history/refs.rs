@@ -163,7 +163,8 @@ impl History {
         let lock = PublishLock { _lock: self.disk.lock(path)?, path: path.to_owned() };
         let note = self.disk.read(path)?;
         // The last owner wrote which lock files it was to make, and what was to stand in them, and
-        // died before it cleared this. Any other content is another program's.
+        // died before it cleared this. Any other content is another program's. It may also have
+        // died between the move of a ref and the sync that makes it last.
         for line in String::from_utf8_lossy(&note).lines() {
             let Some((name, content)) = line.split_once(' ') else { continue };
             let ours = name.starts_with("refs/") && name.ends_with(".lock");
@@ -177,15 +178,17 @@ impl History {
         Ok(lock)
     }
 
-    /// Removes a lock file that holds what its owner was to write, or the start of it.
+    /// Removes a lock file that holds what its owner was to write, or the start of it, and makes
+    /// the names beside it last.
     fn break_lock(&self, path: &Path, content: &str) -> Result<()> {
-        let Some(mut found) = self.disk.read_optional(path)? else { return Ok(()) };
-        // After a loss of power there may be zeros where the bytes should be.
-        found.truncate(found.iter().rposition(|b| *b > b' ').map_or(0, |last| last + 1));
-        if content.as_bytes().starts_with(&found) {
-            self.unlock(path)?;
+        if let Some(mut found) = self.disk.read_optional(path)? {
+            // After a loss of power there may be zeros where the bytes should be.
+            found.truncate(found.iter().rposition(|b| *b > b' ').map_or(0, |last| last + 1));
+            if content.as_bytes().starts_with(&found) {
+                self.disk.remove_file(path)?;
+            }
         }
-        Ok(())
+        self.disk.sync_dir(path.parent().unwrap_or(&self.dir))
     }
 
     /// Removes a lock file for good: the note that names it may go then.
@@ -214,9 +217,9 @@ impl History {
             note.push_str(&format!("{PACKED_REFS_LOCK} \n"));
         }
         self.disk.write_note(&lock.path, &note)?;
-        let mut renamed = false;
+        let (mut renamed, mut left) = (false, false);
         let moved = match self.create_lock(&lock_path, content.as_bytes()) {
-            Ok(true) => self.move_locked(change, &lock_path, &mut renamed),
+            Ok(true) => self.move_locked(change, &lock_path, &mut renamed, &mut left),
             Ok(false) => {
                 // The note must not make the next owner break a lock that is not ours.
                 self.disk.clear_note(&lock.path)?;
@@ -230,7 +233,7 @@ impl History {
         // undoes what happened to the ref.
         let is_refusal = |e: &Error| matches!(e, Error::RefMoved { .. } | Error::RefLocked(_));
         let nothing_left = moved.as_ref().err().is_none_or(is_refusal);
-        if nothing_left && unlocked.is_ok() {
+        if nothing_left && !left && unlocked.is_ok() {
             let _ = self.disk.clear_note(&lock.path);
         }
         moved
@@ -252,6 +255,7 @@ impl History {
         change: &RefMove<'_>,
         lock_path: &Path,
         renamed: &mut bool,
+        left: &mut bool,
     ) -> Result<()> {
         let path = self.dir.join(change.name);
         let dir = path.parent().unwrap_or(&self.dir);
@@ -281,8 +285,11 @@ impl History {
             }
             None => {
                 // Stock git may have packed it; first there, or the old value would come back.
-                self.unpack_ref(change.name)?;
-                self.disk.remove_file(&path)?;
+                self.unpack_ref(change.name, left)?;
+                match self.disk.remove_file(&path) {
+                    Err(error) if path.exists() => return Err(error),
+                    _ => {}
+                }
                 let what = || format!("`{}` is gone", change.name);
                 self.disk.sync_dir(dir).map_err(|error| error.unsure(what()))?;
                 let _ = self.disk.remove_file(&self.dir.join("logs").join(change.name));
@@ -292,7 +299,7 @@ impl History {
     }
 
     /// Takes a ref out of `packed-refs`, where it is in it.
-    fn unpack_ref(&self, name: &str) -> Result<()> {
+    fn unpack_ref(&self, name: &str, left: &mut bool) -> Result<()> {
         let path = self.dir.join("packed-refs");
         let Some(bytes) = self.disk.read_optional(&path)? else { return Ok(()) };
         let text = String::from_utf8_lossy(&bytes);
@@ -315,7 +322,10 @@ impl History {
             }
         }
         let written = self.disk.write(&path, kept.as_bytes());
-        self.unlock(&lock)?;
+        // Where the lock file cannot go the ref is gone all the same: the note has to stay.
+        if self.unlock(&lock).is_err() {
+            *left = true;
+        }
         written
     }
 

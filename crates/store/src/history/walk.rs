@@ -93,6 +93,11 @@ fn is_trailer(line: &str) -> bool {
 pub(crate) type EachObject<'e> = &'e mut dyn FnMut(gix::ObjectId, &str, Result<(), GitFault>);
 
 impl History {
+    /// Whether an object of that id is here.
+    pub(crate) fn contains(&self, id: CommitId) -> bool {
+        self.repo.has_object(id.0)
+    }
+
     /// Reads a commit.
     pub fn commit(&self, id: CommitId) -> Result<Commit> {
         let read = |e: gix::Error| Error::git(format!("cannot read commit {id}"), e);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::datatypes::SchemaRef;
 
 use super::settle::{Seen, Settle, repeated};
 use super::spool::{Spool, sorted};
@@ -42,7 +41,7 @@ pub struct Edits<'s> {
     snapshot: &'s Snapshot<'s>,
     base: Option<&'s Snapshot<'s>>,
     edit: Edit,
-    spools: BTreeMap<Vec<usize>, (SchemaRef, Spool)>,
+    spools: BTreeMap<Vec<usize>, Spool>,
 }
 
 impl<'s> Edits<'s> {
@@ -54,12 +53,8 @@ impl<'s> Edits<'s> {
 
     /// Takes rows of some columns of `annotations`; the first two are the key.
     pub fn push(&mut self, columns: &[usize], rows: RecordBatch) -> Result<()> {
-        let schema = rows.schema();
-        let entry = self
-            .spools
-            .entry(columns.to_vec())
-            .or_insert_with(|| (schema.clone(), Spool::new(schema)));
-        entry.1.push(rows)
+        let spool = self.spools.entry(columns.to_vec());
+        spool.or_insert_with(|| Spool::new(rows.schema())).push(rows)
     }
 
     /// Ends the edits: what they changed, and which could not be made. Where a key is missing,
@@ -68,10 +63,11 @@ impl<'s> Edits<'s> {
         let mut made = Intaken::default();
         made.counts.insert(ANNOTATIONS.name, Counts::default());
         let mut refused = Refused::default();
-        for (columns, (schema, mut spool)) in std::mem::take(&mut self.spools) {
+        for (columns, mut spool) in std::mem::take(&mut self.spools) {
             let above = self.snapshot.above(&made.layers)?;
             let mut transaction = Transaction::new(&above);
-            let rows = sorted(spool.read()?, schema, ANNOTATIONS.key_len)?;
+            let limit = spool.sort_bytes();
+            let rows = sorted(spool.read()?, ANNOTATIONS.key_len, limit)?.stream();
             let mut seen = Seen::new(false);
             let table = above.table(&ANNOTATIONS)?;
             let step = Step {

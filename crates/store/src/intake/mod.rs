@@ -13,7 +13,9 @@
 
 mod direct;
 mod edits;
+mod fresh;
 mod names;
+mod order;
 mod pair;
 mod removals;
 mod settle;
@@ -28,7 +30,7 @@ use arrow::array::{RecordBatch, StringArray};
 use crate::change::SourceFile;
 use crate::delta::{Counts, DeltaStream};
 use crate::error::{Error, Result};
-use crate::limits::ID_BYTES_MAX;
+use crate::limits::{ID_BYTES_MAX, SORT_BYTES_MAX};
 use crate::reviews;
 use crate::schema::{
     ANNOTATIONS, CellType, ColumnView, ITEMS, REVIEWS, SUBMISSIONS, TABLES, Table,
@@ -38,12 +40,13 @@ use crate::store::{Layer, Snapshot};
 use crate::transaction::Transaction;
 use direct::Direct;
 pub use edits::{Edit, Edits, Refused};
+use fresh::Fresh;
 use names::Names;
 use pair::Pairing;
 use removals::Removals;
 pub use settle::is_stub;
 use settle::{Seen, Settle};
-use spool::Spool;
+use spool::{Sorted, Spool};
 use submissions::SharedIds;
 
 /// How rows are taken.
@@ -199,22 +202,28 @@ impl<'s> Intake<'s> {
             if table == &REVIEWS {
                 continue;
             }
+            let limit = self.spools.get(table.name).map_or(SORT_BYTES_MAX, Spool::sort_bytes);
             let rows = shared.rename(table, named(&names, &mut self.spools, table)?);
             let settle = Settle::new(self.snapshot.table(table)?, self.options, &mut seen);
             let deltas: DeltaStream<'_> = if table == &ANNOTATIONS {
-                let sorted = spool::sorted(rows, table.arrow(), 1)?;
-                let paired = Box::new(Pairing::new(settle, sorted, &unanswered));
+                let none_live = self.snapshot.table(table)?.state.segments.is_empty();
+                let paired: DeltaStream<'_> = match spool::sorted(rows, 1, limit)? {
+                    Sorted::Held(rows) if none_live => {
+                        Box::new(Fresh::new(settle, rows, &unanswered))
+                    }
+                    rows => Box::new(Pairing::new(settle, rows.stream(), &unanswered)),
+                };
                 self.removals.among(paired, self.snapshot.table(table)?, &missing)?
             } else {
-                let sorted = spool::sorted(rows, table.arrow(), table.key_len)?;
-                settle.upserts(sorted)
+                settle.upserts(spool::sorted(rows, table.key_len, limit)?.stream())
             };
             transaction.apply(table, deltas)?;
         }
         made.gold_without_answers = unanswered.get();
         made.missing = missing.into_inner();
         made.layers.push(transaction.finish()?);
-        if self.spools.contains_key(SUBMISSIONS.name) {
+        let some_live = !self.snapshot.table(&ANNOTATIONS)?.state.segments.is_empty();
+        if some_live && self.spools.contains_key(SUBMISSIONS.name) {
             let answered = named(&names, &mut self.spools, &ANNOTATIONS)?;
             let answered = submissions::with_rows(shared.rename(&ANNOTATIONS, answered))?;
             let given = shared.rename(&SUBMISSIONS, named(&names, &mut self.spools, &SUBMISSIONS)?);
@@ -224,7 +233,7 @@ impl<'s> Intake<'s> {
             // Last: a review is of what the import made of the rows.
             let above = self.snapshot.above(&made.layers)?;
             let reviews = shared.rename(&REVIEWS, named(&names, &mut self.spools, &REVIEWS)?);
-            let reviews = spool::sorted(reviews, REVIEWS.arrow(), REVIEWS.key_len)?;
+            let reviews = spool::sorted(reviews, REVIEWS.key_len, SORT_BYTES_MAX)?.stream();
             let reviews = reviews::with_digests(above.table(&ANNOTATIONS)?, rows, reviews)?;
             let settle = Settle::new(above.table(&REVIEWS)?, self.options, &mut seen);
             let mut transaction = Transaction::new(&above);

@@ -20,7 +20,7 @@ use crate::delta::DeltaBatch;
 use crate::error::Result;
 use crate::geometry::Shape;
 use crate::limits::ID_BYTES_MAX;
-use crate::schema::{ANNOTATIONS, AnnotationRow, Annotations};
+use crate::schema::{ANNOTATIONS, Annotations};
 use crate::segment::BatchStream;
 use crate::snapshot::Located;
 use crate::whole_items::WholeItems;
@@ -205,12 +205,12 @@ struct Item<'b> {
 
 /// What rows are paired within.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Group<'a> {
+pub(super) enum Group<'a> {
     Submission(&'a str, &'a str),
     Answers(&'a str, &'a str, Option<&'a str>, &'a str),
 }
 
-fn group<'a>(rows: &Annotations<'a>, row: usize) -> Group<'a> {
+pub(super) fn group<'a>(rows: &Annotations<'a>, row: usize) -> Group<'a> {
     match rows.submission_id(row) {
         Some(submission) => Group::Submission(rows.source(row), submission),
         None => Group::Answers(
@@ -240,12 +240,12 @@ impl Item<'_> {
         let stated: HashMap<&str, usize> =
             live.iter().map(|&row| (self.live.annotation_id(row), row)).collect();
         let mut ids = Ids::default();
-        ids.taken.extend(stated.keys().map(|id| (*id).to_owned()));
+        stated.keys().for_each(|id| ids.take(id));
         for row in new {
             let id = self.new.annotation_id(row);
             if !id.is_empty() {
                 id.clone_into(&mut assigned.ids[row]);
-                ids.taken.insert(id.to_owned());
+                ids.take(id);
                 if let Some(&was) = stated.get(id) {
                     assigned.olds[row] = Some(was as u32);
                     assigned.live.insert(was as u32);
@@ -277,7 +277,7 @@ impl Item<'_> {
                 assigned.gone.extend(lives.iter().map(|&row| row as u32));
             }
             for row in rows {
-                assigned.ids[row] = ids.mint(&self.new.row(row));
+                assigned.ids[row] = ids.mint(self.new, row);
             }
         }
     }
@@ -451,30 +451,51 @@ fn name_of<'a>(rows: &Annotations<'a>, row: usize) -> Name<'a> {
 }
 
 /// The ids of one item.
-#[derive(Default)]
-struct Ids {
+#[derive(Debug, Default)]
+pub(super) struct Ids {
     taken: HashSet<String>,
-    /// The last number given by base.
+    /// The last number given by base, where it was more than one.
     numbers: HashMap<String, u64>,
 }
 
 impl Ids {
+    /// Forgets them, for the next item.
+    pub(super) fn clear(&mut self) {
+        self.taken.clear();
+        self.numbers.clear();
+    }
+
+    /// Takes an id that is stated.
+    pub(super) fn take(&mut self, id: &str) {
+        self.taken.insert(id.to_owned());
+    }
+
     /// A new id: `<submission>/<region>/<field>[/<n>]`, from nothing that is ever changed.
-    fn mint(&mut self, row: &AnnotationRow<'_>) -> String {
-        let submission = match row.submission_id {
-            Some(submission) => submission.to_owned(),
-            None => format!("{}/{}", row.source, row.annotator_id),
-        };
-        let region = row.region_id.unwrap_or(row.kind);
-        let mut base = format!("{submission}/{region}/{}", row.field);
+    pub(super) fn mint(&mut self, rows: &Annotations<'_>, row: usize) -> String {
+        let mut base = String::with_capacity(64);
+        match rows.submission_id(row) {
+            Some(submission) => base.push_str(submission),
+            None => {
+                base.push_str(rows.source(row));
+                base.push('/');
+                base.push_str(rows.annotator_id(row));
+            }
+        }
+        base.push('/');
+        base.push_str(rows.region_id(row).unwrap_or(rows.kind(row)));
+        base.push('/');
+        base.push_str(rows.field(row));
         // Room for a slash and the longest number.
         if base.len() > ID_BYTES_MAX - 21 {
             base = format!("~{}", &crate::Digest::of(base.as_bytes()).to_string()[..32]);
         }
-        let number = self.numbers.entry(base.clone()).or_insert(0);
+        if self.taken.insert(base.clone()) {
+            return base;
+        }
+        let number = self.numbers.entry(base.clone()).or_insert(1);
         loop {
             *number += 1;
-            let id = if *number == 1 { base.clone() } else { format!("{base}/{number}") };
+            let id = format!("{base}/{number}");
             if self.taken.insert(id.clone()) {
                 return id;
             }

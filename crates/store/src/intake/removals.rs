@@ -41,7 +41,8 @@ impl Removals {
         missing: &'a RefCell<Vec<String>>,
     ) -> Result<DeltaStream<'a>> {
         let Some(spool) = &mut self.keys else { return Ok(deltas) };
-        let keys = sorted(spool.read()?, spool.schema(), ANNOTATIONS.key_len)?;
+        let limit = spool.sort_bytes();
+        let keys = sorted(spool.read()?, ANNOTATIONS.key_len, limit)?.stream();
         let mut last = None;
         let gone = keys.map(move |keys| live(&keys?, base, &mut last, missing));
         Ok(Box::new(Among { deltas, gone: Box::new(gone), held: None }))

@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek};
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
+use super::order::Ordered;
 use crate::error::{IoContext, Result};
 use crate::fs::anonymous_temp_file;
 use crate::limits::{
-    BATCH_BYTES_MAX, RUN_BATCH_BYTES_MAX, SORT_BYTES_MAX, batch_bytes, batch_rows, row_bytes,
+    BATCH_BYTES_MAX, INTAKE_BYTES_MAX, RUN_BATCH_BYTES_MAX, SORT_BYTES_MAX, batch_bytes,
+    batch_rows, row_bytes,
 };
 use crate::segment::{BatchStream, merge_sorted};
 
@@ -36,12 +37,8 @@ impl std::fmt::Debug for Spool {
 
 impl Spool {
     pub(super) fn new(schema: SchemaRef) -> Self {
-        let limit = SORT_BYTES_MAX;
+        let limit = INTAKE_BYTES_MAX;
         Self { schema, batches: Vec::new(), bytes: 0, limit, spilled: None, rows: 0 }
-    }
-
-    pub(super) fn schema(&self) -> SchemaRef {
-        self.schema.clone()
     }
 
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
@@ -51,7 +48,10 @@ impl Spool {
         if self.bytes > self.limit {
             let writer = match &mut self.spilled {
                 Some(writer) => writer,
-                none => none.insert(writer(&self.schema)?),
+                none => {
+                    self.limit = self.limit.min(SORT_BYTES_MAX);
+                    none.insert(writer(&self.schema)?)
+                }
             };
             for slice in self.batches.drain(..).flat_map(|b| slices(b, BATCH_BYTES_MAX)) {
                 writer.write(&slice)?;
@@ -59,6 +59,12 @@ impl Spool {
             self.bytes = 0;
         }
         Ok(())
+    }
+
+    /// Bytes that a sort of the rows may hold. Where all are in memory as it is, sorting takes
+    /// little more, but for what their items are renamed to.
+    pub(super) fn sort_bytes(&self) -> usize {
+        if self.spilled.is_some() { SORT_BYTES_MAX } else { INTAKE_BYTES_MAX / 2 * 3 }
     }
 
     /// Gives the batches back in order, as often as asked.
@@ -96,59 +102,44 @@ fn writer(schema: &SchemaRef) -> Result<StreamWriter<BufWriter<File>>> {
     Ok(StreamWriter::try_new(BufWriter::new(file), schema)?)
 }
 
-/// Sorts batches by their first `key_len` columns (text), stably, in bounded memory.
-pub(super) fn sorted(
-    batches: BatchStream<'_>,
-    schema: SchemaRef,
-    key_len: usize,
-) -> Result<BatchStream<'static>> {
-    sorted_within(SORT_BYTES_MAX, batches, schema, key_len)
+/// Rows sorted by their first columns (text), stably.
+pub(super) enum Sorted {
+    /// All of them, in memory.
+    Held(Ordered),
+    Merged(BatchStream<'static>),
 }
 
-fn sorted_within(
-    limit: usize,
-    batches: BatchStream<'_>,
-    schema: SchemaRef,
-    key_len: usize,
-) -> Result<BatchStream<'static>> {
+impl Sorted {
+    /// The rows in order.
+    pub(super) fn stream(self) -> BatchStream<'static> {
+        match self {
+            Self::Held(rows) => rows.stream(BATCH_BYTES_MAX),
+            Self::Merged(rows) => rows,
+        }
+    }
+}
+
+/// Sorts batches by their first `key_len` columns (text), stably, and holds about `limit` bytes.
+pub(super) fn sorted(batches: BatchStream<'_>, key_len: usize, limit: usize) -> Result<Sorted> {
     let mut runs: Vec<BatchStream<'static>> = Vec::new();
     let (mut pending, mut bytes) = (Vec::new(), 0);
     for batch in batches {
         for slice in slices(batch?, BATCH_BYTES_MAX) {
             let more = batch_bytes(&slice);
-            // A run is one batch for a moment, whose offsets have 32 bits.
             if !pending.is_empty() && limit.saturating_sub(bytes) < more {
-                runs.push(spill(sorted_run(&schema, &pending, key_len)?)?);
-                pending.clear();
+                runs.push(spill(Ordered::new(std::mem::take(&mut pending), key_len))?);
                 bytes = 0;
             }
             bytes += more;
             pending.push(slice);
         }
     }
-    if !pending.is_empty() {
-        let run = sorted_run(&schema, &pending, key_len)?;
-        runs.push(Box::new(slices(run, BATCH_BYTES_MAX).map(Ok)));
+    let last = Ordered::new(pending, key_len);
+    if runs.is_empty() {
+        return Ok(Sorted::Held(last));
     }
-    merge_sorted(runs, key_len)
-}
-
-fn sorted_run(schema: &SchemaRef, batches: &[RecordBatch], key_len: usize) -> Result<RecordBatch> {
-    let all = concat_batches(schema, batches)?;
-    let keys: Vec<_> = (0..key_len).map(|c| all.column(c).as_string::<i32>()).collect();
-    let compare = |a: u32, b: u32| {
-        keys.iter()
-            .map(|key| key.value(a as usize).cmp(key.value(b as usize)))
-            .find(|order| order.is_ne())
-            .unwrap_or(std::cmp::Ordering::Equal)
-    };
-    let rows = all.num_rows() as u32;
-    if (1..rows).all(|row| compare(row - 1, row).is_le()) {
-        return Ok(all);
-    }
-    let mut order: Vec<u32> = (0..rows).collect();
-    order.sort_by(|a, b| compare(*a, *b));
-    Ok(take_record_batch(&all, &UInt32Array::from(order))?)
+    runs.push(last.stream(BATCH_BYTES_MAX));
+    Ok(Sorted::Merged(merge_sorted(runs, key_len)?))
 }
 
 /// Parts of a batch that hold at most `bytes`, as far as its rows are of one size.
@@ -159,10 +150,10 @@ fn slices(batch: RecordBatch, bytes: usize) -> impl Iterator<Item = RecordBatch>
         .map(move |at| batch.slice(at, rows.min(batch.num_rows() - at)))
 }
 
-fn spill(run: RecordBatch) -> Result<BatchStream<'static>> {
-    let mut writer = writer(&run.schema())?;
-    for slice in slices(run, RUN_BATCH_BYTES_MAX) {
-        writer.write(&slice)?;
+fn spill(run: Ordered) -> Result<BatchStream<'static>> {
+    let mut writer = writer(&run.batches[0].schema())?;
+    for batch in run.stream(RUN_BATCH_BYTES_MAX) {
+        writer.write(&batch?)?;
     }
     let mut file =
         writer.into_inner()?.into_inner().map_err(|e| e.into_error()).at("write", TEMP)?;
@@ -226,8 +217,8 @@ mod tests {
         expected.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
         for limit in [0, 20_000, usize::MAX] {
             let input: BatchStream<'_> = Box::new(batches().into_iter().map(Ok));
-            let sorted = sorted_within(limit, input, ANNOTATIONS.arrow(), 1).unwrap();
-            assert_eq!(facts(sorted), expected, "limit {limit}");
+            let sorted = sorted(input, 1, limit).unwrap();
+            assert_eq!(facts(sorted.stream()), expected, "limit {limit}");
         }
     }
 }

@@ -319,8 +319,12 @@ impl Fetch<'_> {
             let (place, old) = match name.strip_prefix("refs/heads/") {
                 Some(branch) => {
                     let place = format!("refs/remotes/{}/{branch}", self.name);
-                    let old =
-                        self.store.track_locked(&mut lock, &place, Some(*id), self.who, "fetch")?;
+                    let old = history.ref_target(&place)?;
+                    match self.store.track_locked(&mut lock, &place, Some(*id), self.who, "fetch") {
+                        // Where it is lost it is fetched again.
+                        Ok(_) | Err(crate::Error::Unsure { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                     (place, old)
                 }
                 None => {

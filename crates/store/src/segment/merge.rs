@@ -162,7 +162,7 @@ impl Merge<'_> {
 const RUN_ROWS_MIN: usize = 16;
 
 /// The rows that `picks` name: batch and row.
-fn gather(batches: &[RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBatch> {
+pub(crate) fn gather(batches: &[RecordBatch], picks: &[(usize, usize)]) -> Result<RecordBatch> {
     let schema = batches[0].schema();
     let runs: Vec<&[(usize, usize)]> =
         picks.chunk_by(|a, b| a.0 == b.0 && a.1 + 1 == b.1).collect();

@@ -12,6 +12,7 @@
 //! - A point read of a large segment is checked by the caller, against the digests of the key
 //!   index.
 
+mod encoding;
 mod merge;
 mod read;
 mod weight;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use merge::gather_column;
 pub use merge::{BatchStream, merge_sorted, sort_by_key};
+pub(crate) use merge::{gather, gather_column};
 pub use read::{Scan, SegmentReader};
 pub use write::{RowEntry, SegmentWriter, WrittenSegment};
 

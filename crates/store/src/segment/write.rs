@@ -1,35 +1,24 @@
 //! Writes a segment: Parquet bytes, their digest, and the row digests that the key index needs.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, new_null_array,
-};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 
-use super::{SCHEMA_VERSION, SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, segment_schema};
+use super::{SCHEMA_VERSION, SegmentKind, SegmentRef, segment_schema};
 use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, Result};
 use crate::fs::Disk;
-use crate::id::Digest;
 use crate::key_index::{KeyIndex, KeyRange};
-use crate::limits::{
-    BATCH_ROWS, PAGE_BYTES_MAX, PAGE_ROWS_MAX, PLAIN_BYTES_MAX, ROW_GROUP_BYTES_MAX,
-    ROW_GROUP_CANONICAL_BYTES_MAX, ROW_GROUP_ROWS_MAX, WRITE_BYTES_MAX,
-};
+use crate::limits::{BATCH_ROWS, ROW_GROUP_CANONICAL_BYTES_MAX, WRITE_BYTES_MAX};
 use crate::objects::{ObjectWriter, Objects};
 use crate::row_cache::{RowCacheWriter, system_columns};
-use crate::schema::{CellType, Column, ColumnView, Table};
+use crate::schema::Table;
 
 /// What the key index holds of a row: hashes of its key and its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -304,109 +293,10 @@ fn parquet(
     long: bool,
 ) -> Result<ArrowWriter<SharedOutput>> {
     let options = ArrowWriterOptions::new()
-        .with_properties(properties(table, seed, first, bytes, long)?)
+        .with_properties(super::encoding::properties(table, seed, first, bytes, long)?)
         .with_skip_arrow_metadata(true);
     ArrowWriter::try_new_with_options(output.clone(), first.schema(), options)
         .map_err(parquet_error)
-}
-
-/// Ids and numbers take less room at level 1 than at 3; see `docs/benchmarks.md`.
-const ZSTD_LEVEL: i32 = 1;
-
-/// Front coding pays where a key shares this many bytes with the key before, on average. Random
-/// ids share less than one, and the lengths of what they share cost more than they save.
-const SHARED_BYTES_MIN: usize = 2;
-
-/// The encoding of a key column, by the rows that a segment begins with.
-fn key_encoding(keys: &StringArray) -> Encoding {
-    let shared = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let pairs = keys.len().saturating_sub(1);
-    let total: usize = (0..pairs).map(|row| shared(keys.value(row), keys.value(row + 1))).sum();
-    match total < pairs * SHARED_BYTES_MIN {
-        true => Encoding::DELTA_LENGTH_BYTE_ARRAY,
-        false => Encoding::DELTA_BYTE_ARRAY,
-    }
-}
-
-/// The path of a column's values in the file.
-fn leaf_path(column: &Column) -> ColumnPath {
-    match column.cell {
-        CellType::Floats | CellType::Texts => {
-            ColumnPath::from(vec![column.name.to_owned(), "list".to_owned(), "element".to_owned()])
-        }
-        _ => ColumnPath::from(column.name),
-    }
-}
-
-/// Whether a dictionary of a column's values pays. Numbers that seem apart in the first rows may
-/// come again in a `long` segment: of these only short ones go without.
-fn repeats(cell: CellType, first: &ArrayRef, long: bool) -> bool {
-    let numbers = |numbers: &Float64Array| {
-        let distinct: HashSet<u64> = numbers.iter().flatten().map(f64::to_bits).collect();
-        distinct.len() * 2 <= numbers.len() - numbers.null_count()
-    };
-    match ColumnView::new(first) {
-        Some(ColumnView::Float(all)) if !long => numbers(all),
-        Some(ColumnView::List(lists)) if !long && cell == CellType::Floats => {
-            lists.values().as_primitive_opt().is_none_or(numbers)
-        }
-        Some(ColumnView::Text(texts)) => {
-            let distinct: HashSet<&str> = texts.iter().flatten().collect();
-            distinct.len() * 2 <= texts.len() - texts.null_count()
-        }
-        _ => true,
-    }
-}
-
-/// How a segment is written that begins with these rows, of so many canonical bytes; `long` where
-/// more follow.
-fn properties(
-    table: &Table,
-    seed: &[u8; 32],
-    first: &RecordBatch,
-    bytes: usize,
-    long: bool,
-) -> Result<WriterProperties> {
-    let compression = match bytes {
-        // Of a few rows each page is tiny: a decoder for each costs more than what it unpacks.
-        0..=PLAIN_BYTES_MAX => Compression::UNCOMPRESSED,
-        _ => Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(parquet_error)?),
-    };
-    let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    let mut properties = WriterProperties::builder()
-        .set_created_by("glossator".to_owned())
-        .set_compression(compression)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
-        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
-        .set_data_page_size_limit(PAGE_BYTES_MAX)
-        .set_dictionary_page_size_limit(PAGE_BYTES_MAX)
-        // Page borders are looked for once a mini-batch.
-        .set_write_batch_size(1024)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_key_value_metadata(Some(vec![
-            entry(TABLE_KEY, table.name.to_owned()),
-            entry(SEED_KEY, Digest(*seed).to_string()),
-        ]));
-    for (column, keys) in table.columns[..table.key_len].iter().zip(first.columns()) {
-        let path = ColumnPath::from(column.name);
-        properties = properties
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
-            .set_column_encoding(path, key_encoding(keys.as_string::<i32>()));
-    }
-    for (column, cells) in table.columns.iter().zip(first.columns()).skip(table.key_len) {
-        if !repeats(column.cell, cells, long) {
-            properties = properties.set_column_dictionary_enabled(leaf_path(column), false);
-        }
-    }
-    for column in table.columns.iter().filter(|c| c.cell == CellType::Time) {
-        let path = ColumnPath::from(column.name);
-        properties = properties
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-    }
-    Ok(properties.build())
 }
 
 pub(super) fn parquet_error(error: parquet::errors::ParquetError) -> Error {

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::RecordBatch;
 
 use super::{Tally, Verifier, rule};
-use crate::change::{TableChange, read_change};
+use crate::change::{TableChange, read_columns};
 use crate::error::Result;
 use crate::item_rows::{ItemRows, item_slices};
-use crate::schema::{ANNOTATIONS, Annotations, SUBMISSIONS, Submissions, Table};
+use crate::schema::{ANNOTATIONS, Annotations, Columns, SUBMISSIONS, Submissions, Table};
 use crate::store::Snapshot;
+
+/// The columns of both tables that are looked at.
+const COMPARED: [&str; 7] =
+    ["item_id", "annotation_id", "submission_id", "annotator_id", "origin", "policy", "gold"];
 
 impl Verifier<'_> {
     /// Checks the annotations and the submissions that a change touched, in the state after it.
@@ -56,8 +60,10 @@ pub(crate) fn copies_fault(
         if other == &ANNOTATIONS && joined {
             continue;
         }
-        let mut others = ItemRows::new(after.table(other)?, change.counts.total())?;
-        for delta in read_change(after.store().objects(), table, change)? {
+        let columns = |table: &Table| Columns::named(table, &COMPARED);
+        let (asked, read) = (change.counts.total(), columns(other));
+        let mut others = ItemRows::reading(after.table(other)?, asked, read)?;
+        for delta in read_columns(after.store().objects(), table, change, columns(table))? {
             for (items, rows) in item_slices(&delta?.new) {
                 let found = others.of(&items)?;
                 match table == &ANNOTATIONS {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glossator_store::fs::{Entry, Fs, Lock, Output, RealFs};
 
-pub use power::{Image, PowerCut, power_cuts};
+pub use power::{Image, PowerCut, power_cuts, power_cuts_at_end};
 
 /// A primitive call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

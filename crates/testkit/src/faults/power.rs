@@ -171,11 +171,20 @@ pub struct PowerCut {
 /// but one, and only one of the changes that were not synced, and with torn writes. `base` is what
 /// `root` held, on the disk, before the calls.
 pub fn power_cuts(base: &Image, root: &Path, calls: &FaultFs) -> Vec<PowerCut> {
+    cuts(base, root, calls, 0)
+}
+
+/// As [`power_cuts`], at the end alone.
+pub fn power_cuts_at_end(base: &Image, root: &Path, calls: &FaultFs) -> Vec<PowerCut> {
+    cuts(base, root, calls, usize::MAX)
+}
+
+fn cuts(base: &Image, root: &Path, calls: &FaultFs, from: usize) -> Vec<PowerCut> {
     let events = calls.events();
     let traced = trace(base, root, &events);
     let mut cuts = Vec::new();
     let mut seen = HashSet::new();
-    for point in 0..=events.len() {
+    for point in from.min(events.len())..=events.len() {
         let at_end = point == events.len();
         if !at_end && !matches!(events[point], Event::Sync { .. } | Event::SyncDir { .. }) {
             continue;

@@ -10,8 +10,7 @@ use glossator_store::verify::FindingKind;
 use glossator_store::{Error, Store};
 use glossator_testkit::faults::{Call, FaultFs, Image, Step};
 use glossator_testkit::operations::{
-    Between, INIT, Model, OPERATIONS, Operation, base, commit_staged, leftovers, logged_rows,
-    upsert,
+    INIT, Model, OPERATIONS, Operation, base, commit_staged, leftovers, logged_rows, upsert,
 };
 use glossator_testkit::scratch;
 
@@ -57,33 +56,24 @@ impl Bench {
     /// All states that a loss of power or of the process may leave.
     pub fn any(&self, operation: &Operation) -> Vec<Model> {
         let mut states = vec![self.model.clone(), self.after(operation)];
-        if let Between::First(change) | Between::Rival(change) = operation.between {
-            states.push(self.with(change));
-        }
+        states.extend(operation.rival.map(|change| self.with(change)));
         states
     }
 
     /// The states that an end leaves.
     pub fn allowed(&self, operation: &Operation, end: &End) -> Vec<Model> {
-        let first = match operation.between {
-            Between::First(change) => Some(self.with(change)),
-            _ => None,
-        };
         match end {
             End::Died => self.any(operation),
-            End::Told(Ok(())) => vec![self.after(operation)],
-            // Something is done: an operation of two steps says so of either.
-            End::Told(Err(Error::Unsure { .. })) => {
-                let mut states: Vec<Model> = first.into_iter().collect();
-                states.push(self.after(operation));
+            // It is done where that is not known to last, too; and the stage that is left is known
+            // to be committed, and counts as empty.
+            End::Told(Ok(()) | Err(Error::Unsure { .. } | Error::StageKept { .. })) => {
+                vec![self.after(operation)]
+            }
+            End::Told(Err(_)) => {
+                let mut states = vec![self.model.clone()];
+                states.extend(operation.rival.map(|change| self.with(change)));
                 states
             }
-            // The stage that is left is known to be committed, and counts as empty.
-            End::Told(Err(Error::StageKept { .. })) => vec![self.after(operation)],
-            End::Told(Err(_)) => match operation.between {
-                Between::Rival(change) => vec![self.model.clone(), self.with(change)],
-                _ => vec![self.model.clone()],
-            },
         }
     }
 

@@ -62,13 +62,11 @@ fn errors(step: &Step, lasting: bool) -> Vec<(Fault, bool)> {
 }
 
 #[test]
-#[ignore = "fails: what a stage that was kept leaves has changed, see docs/reliability.md"]
 fn each_call_fails_once() {
     each("fails once", |step| errors(step, false), 1_000);
 }
 
 #[test]
-#[ignore = "fails: what a stage that was kept leaves has changed, see docs/reliability.md"]
 fn each_call_fails_from_then_on() {
     each("fails from then on", |step| errors(step, true), 1_000);
 }

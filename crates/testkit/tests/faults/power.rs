@@ -1,6 +1,7 @@
 //! The power goes.
 
-use glossator_testkit::faults::{Call, Errno, Fault, FaultFs, Plan, power_cuts};
+use glossator_testkit::faults::{Call, Errno, Fault, FaultFs, Plan, power_cuts, power_cuts_at_end};
+use glossator_testkit::operations::OPERATIONS;
 use glossator_testkit::scratch;
 
 use crate::bench::{End, Seen, Tally, benches, check};
@@ -51,8 +52,8 @@ fn power_is_lost_after_a_second_process() {
                 continue;
             }
             let seen = crate::bench::look(dir.path()).unwrap();
-            let cuts = power_cuts(&bench.image, dir.path(), &calls);
-            for cut in cuts.iter().filter(|cut| cut.at_end) {
+            let cuts = power_cuts_at_end(&bench.image, dir.path(), &calls);
+            for cut in cuts {
                 let disk = scratch();
                 cut.image.write_to(disk.path()).unwrap();
                 let case = || format!("{}, {plan:?}, lost {}", operation.name, cut.lost);
@@ -62,6 +63,37 @@ fn power_is_lost_after_a_second_process() {
         }
     }
     tally.end(500);
+}
+
+/// gc goes by what it sees; what it saw lasts as long as what it removed.
+#[test]
+fn power_is_lost_after_gc() {
+    let gc = OPERATIONS.iter().find(|operation| operation.name == "gc").unwrap();
+    let (mut tally, mut disks) = (Tally::new("power after gc"), Seen::default());
+    for (operation, bench) in benches().skip(1) {
+        // A process that died before the last sync of its operation, and one that did not.
+        let (dir, calls) = (scratch(), FaultFs::counting());
+        bench.run(operation, &calls, dir.path());
+        for step in 0..=calls.steps().len() {
+            let plan = Plan { step, fault: Fault::Kill, lasting: false };
+            let (dir, calls) = (scratch(), FaultFs::with(plan));
+            bench.run(operation, &calls, dir.path());
+            calls.revive();
+            let disk = glossator_store::fs::Disk::new(std::sync::Arc::new(calls.clone()));
+            (gc.run)(&disk, dir.path()).unwrap();
+            let seen = crate::bench::look(dir.path()).unwrap();
+            let cuts = power_cuts_at_end(&bench.image, dir.path(), &calls);
+            for cut in cuts {
+                let disk = scratch();
+                cut.image.write_to(disk.path()).unwrap();
+                let case = || format!("{}, {plan:?}, lost {}", operation.name, cut.lost);
+                let mut allowed = bench.any(operation);
+                allowed.push(seen.clone());
+                tally.count(case, disks.check(disk.path(), &allowed));
+            }
+        }
+    }
+    tally.end(200);
 }
 
 /// A sync that failed is not made good by a later one.
@@ -81,8 +113,8 @@ fn power_is_lost_after_a_failed_sync() {
                 End::Told(Ok(())) => vec![bench.after(operation)],
                 _ => bench.any(operation),
             };
-            let cuts = power_cuts(&bench.image, dir.path(), &calls);
-            for cut in cuts.iter().filter(|cut| cut.at_end) {
+            let cuts = power_cuts_at_end(&bench.image, dir.path(), &calls);
+            for cut in cuts {
                 let disk = scratch();
                 cut.image.write_to(disk.path()).unwrap();
                 let case = || format!("{}, {plan:?}, lost {}", operation.name, cut.lost);

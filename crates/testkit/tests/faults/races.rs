@@ -10,7 +10,7 @@ use glossator_store::fs::Disk;
 use glossator_store::store::STORE_DIR;
 use glossator_store::{Error, Result, Store};
 use glossator_testkit::faults::{FaultFs, Hook, Moment};
-use glossator_testkit::operations::{Between, GARBAGE, Model, OPERATIONS, Operation, Tip, upsert};
+use glossator_testkit::operations::{GARBAGE, Model, OPERATIONS, Operation, Tip, upsert};
 use glossator_testkit::{identity, scratch};
 
 use crate::bench::{Bench, End, Seen, Tally, benches, turns};
@@ -23,8 +23,7 @@ fn named(name: &str) -> &'static Operation {
 }
 
 /// A reader without caches: it writes them again.
-const READ: Operation =
-    Operation { name: "read", run: read, effect: |_| (), between: Between::Nothing };
+const READ: Operation = Operation { name: "read", run: read, effect: |_| (), rival: None };
 
 fn read(disk: &Disk, dir: &Path) -> Result<()> {
     let root = dir.join(STORE_DIR);
@@ -44,8 +43,7 @@ fn read(disk: &Disk, dir: &Path) -> Result<()> {
 }
 
 /// Brings back a commit that gc may take.
-const RESCUE: Operation =
-    Operation { name: "rescue", run: rescue, effect: rescued, between: Between::Nothing };
+const RESCUE: Operation = Operation { name: "rescue", run: rescue, effect: rescued, rival: None };
 
 fn rescue(disk: &Disk, dir: &Path) -> Result<()> {
     let store = Store::open(disk, &dir.join(STORE_DIR))?;
@@ -69,7 +67,7 @@ const OTHER: Operation = Operation {
         upsert(&store, "other", &[("b", "owl"), ("v", "cat")]).map(drop)
     },
     effect: |m| m.commits("other", &[("b", "owl"), ("v", "cat")]),
-    between: Between::Nothing,
+    rival: None,
 };
 
 type Told = Result<()>;
@@ -182,7 +180,7 @@ fn gc_and_a_rescue() {
     let gc = named("gc");
     let holds = |bench: &Bench, gc: &Told, rescue: &Told| match (gc, rescue) {
         (Ok(()), Ok(())) => vec![bench.after(&RESCUE)],
-        (Ok(()), Err(Error::Damaged { .. })) => vec![bench.model.clone()],
+        (Ok(()), Err(Error::Damaged { .. } | Error::NoCommit(_))) => vec![bench.model.clone()],
         _ => Vec::new(),
     };
     let mut tally = Tally::new("gc and a rescue");

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::{Reading, Row, labelled};
-use crate::json::{self, number};
+use crate::json::{self, Node, number};
 use crate::label_studio::{Check, Fault};
 
 pub(super) fn read(reading: &Reading<'_>, base: Row) -> Check<Vec<Row>> {
@@ -107,7 +107,7 @@ fn ranking(reading: &Reading<'_>, base: &Row) -> Check<Vec<Row>> {
 fn relation(reading: &Reading<'_>, base: Row) -> Check<Vec<Row>> {
     let end = |member: &str| -> Check<String> {
         let path = format!("{}.{member}", reading.at);
-        crate::label_studio::id_text(reading.result.get(member), &path)?
+        crate::label_studio::id_text(reading.result.get(member).map(Node::from).as_ref(), &path)?
             .ok_or_else(|| Fault::new(&path, format!("`{member}` is missing")))
     };
     let refs = Some(vec![end("from_id")?, end("to_id")?]);

@@ -8,9 +8,11 @@
 mod answer;
 mod image;
 mod moving;
+mod quick;
 mod span;
 
 pub(super) use moving::split;
+pub(super) use quick::read as read_quickly;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +64,11 @@ impl Scene {
         if let Some(slot @ None) = region.and_then(|region| self.regions.get_mut(region)) {
             *slot = place(result);
         }
+    }
+
+    /// Whether several results have that region.
+    pub fn is_shared(&self, region: &str) -> bool {
+        !self.regions.is_empty() && self.regions.contains_key(region)
     }
 
     fn place(&self, row: &Row) -> Option<&Map<String, Value>> {
@@ -180,7 +187,7 @@ pub(super) fn read(result: &Value, scene: &mut Scene, path: &str) -> Check<Vec<R
     let type_name =
         text(map, "type", path)?.ok_or_else(|| Fault::new(path, "`type` is missing"))?;
     let base = Row {
-        region: id_text(map.get("id"), &format!("{path}.id"))?,
+        region: id_text(map.get("id").map(Node::from).as_ref(), &format!("{path}.id"))?,
         field: text(map, "from_name", path)?.unwrap_or(type_name).to_owned(),
         target: text(map, "to_name", path)?.map(str::to_owned),
         score: map.get("score").and_then(json::float),
