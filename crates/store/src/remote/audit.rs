@@ -93,8 +93,8 @@ impl Remote {
             if whole.report.ok || !repair {
                 return Ok(whole.report);
             }
-            let (new, key, mended) = self.mend(store, &read.root, &whole, progress).await?;
-            if let Swap::Done = self.swap_root(Some(&read), &new, &key.key).await? {
+            let (new, mended) = self.mend(store, &read.root, &whole, progress).await?;
+            if let Swap::Done = self.swap_root(Some(&read), &new).await? {
                 return Ok(RemoteReport { ok: true, repaired: mended, ..whole.report });
             }
         }
@@ -226,7 +226,7 @@ impl Remote {
         root: &Root,
         whole: &Whole,
         progress: &dyn Progress,
-    ) -> Result<(Root, LogEntry, u64)> {
+    ) -> Result<(Root, u64)> {
         let mut tips = Vec::new();
         for (name, found) in &root.refs {
             let id = ObjectId::from_hex(found.id.as_bytes());
@@ -258,7 +258,7 @@ impl Remote {
         let mut new = root.clone();
         new.attempt = attempt;
         new.log = whole.logs.clone();
-        new.log.push(entry.clone());
-        Ok((new, entry, (objects.len() + git.len()) as u64))
+        new.log.push(entry);
+        Ok((new, (objects.len() + git.len()) as u64))
     }
 }

@@ -60,9 +60,7 @@ impl Remote {
             if !dry_run {
                 root.attempt = Attempt::random()?;
                 root.epoch += 1;
-                // No log is of it: only its own name tells this root.
-                let mine = Key::log(root.epoch, &root.attempt, 0);
-                if let Swap::Moved(_) = self.swap_root(Some(&read), &root, &mine).await? {
+                if let Swap::Moved(_) = self.swap_root(Some(&read), &root).await? {
                     continue;
                 }
             }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
-use super::limits::{REFS_MAX, ROOT_BYTES_MAX};
+use super::limits::{RECENT_MAX, REFS_MAX, ROOT_BYTES_MAX};
 use crate::history::RefName;
 use crate::id::Digest;
 
@@ -175,6 +175,9 @@ pub struct Root {
     pub epoch: u64,
     /// Who wrote this root: no two have the same.
     pub attempt: Attempt,
+    /// The attempts of the last pushes, the newest last: a push whose log was put together with
+    /// others meanwhile still finds itself.
+    pub recent: Vec<Attempt>,
     /// The branch that a clone starts on.
     pub head: String,
     /// Branches and tags by full name.
@@ -209,6 +212,9 @@ impl Root {
     fn check(&self) -> Result<(), String> {
         if !is_hex(&self.store_id, 32) {
             return Err("its store id is not 32 hex digits".to_owned());
+        }
+        if self.recent.len() > RECENT_MAX {
+            return Err(format!("it names {} recent pushes", self.recent.len()));
         }
         if self.refs.len() > REFS_MAX {
             return Err(format!("it has {} refs", self.refs.len()));

@@ -7,7 +7,7 @@ use gix::ObjectId;
 
 use super::error::{Error, Refusal, Result, Why};
 use super::layout::{Attempt, Key, LogEntry, REMOTE_FORMAT, RemoteRef, Root};
-use super::limits::SWAP_TRIES;
+use super::limits::{RECENT_MAX, SWAP_TRIES};
 use super::log::encode_part;
 use super::logs::LogCache;
 use super::swap::Swap;
@@ -123,8 +123,8 @@ impl Remote {
                 None => self.send(store, root, &moves, epoch, progress).await?,
             };
             let entry = self.send_log(&cache, root, &mut own, fold, progress).await?;
-            let (new, entry) = next_root(store, root, request, &moves, &own, entry);
-            match self.swap_root(read.as_ref(), &new, &entry.key).await? {
+            let new = next_root(store, root, request, &moves, &own, entry);
+            match self.swap_root(read.as_ref(), &new).await? {
                 Swap::Done => {
                     cache.keep_only(&new);
                     self.record(store, request, &moves);
@@ -274,7 +274,7 @@ fn next_root(
     moves: &[PushedRef],
     own: &Sent,
     folded: Folded,
-) -> (Root, LogEntry) {
+) -> Root {
     let first = request.branches.first().map_or("main", RefName::as_str);
     let mut new = root.cloned().unwrap_or_else(|| Root {
         format: REMOTE_FORMAT,
@@ -282,19 +282,22 @@ fn next_root(
         store_id: store.facts().store_id.clone(),
         epoch: 0,
         attempt: own.attempt.clone(),
+        recent: Vec::new(),
         head: first.to_owned(),
         refs: BTreeMap::new(),
         log: Vec::new(),
     });
     // The root's own name, too: with it a root says whose it is.
     new.attempt = own.attempt.clone();
+    new.recent.push(own.attempt.clone());
+    new.recent.drain(..new.recent.len().saturating_sub(RECENT_MAX));
     for moved in moves {
         let (by, at) = (request.who.name.clone(), request.who.seconds);
         new.refs.insert(moved.name.clone(), RemoteRef { id: moved.new.clone(), by, at });
     }
     new.log.truncate(new.log.len() - folded.take);
-    new.log.push(folded.entry.clone());
-    (new, folded.entry)
+    new.log.push(folded.entry);
+    new
 }
 
 /// Which refs move, or why none does.

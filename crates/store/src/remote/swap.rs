@@ -6,10 +6,10 @@
 
 use object_store::{PutMode, PutOptions, PutPayload, UpdateVersion};
 
+use super::Remote;
 use super::error::{Error, Result};
 use super::layout::{Attempt, ROOT_KEY, Root};
-use super::limits::{RESEND_TRIES, ROOT_BYTES_MAX};
-use super::{Key, Remote};
+use super::limits::{RECENT_MAX, RESEND_TRIES, ROOT_BYTES_MAX};
 
 /// A root as it was read, with what its store needs to replace it.
 #[derive(Debug, Clone)]
@@ -37,13 +37,8 @@ impl Remote {
         Ok(Some(Read { root: Root::parse(&bytes)?, version }))
     }
 
-    /// Replaces the root that was read. `mine` tells whether a later root has what `new` has.
-    pub(super) async fn swap_root(
-        &self,
-        base: Option<&Read>,
-        new: &Root,
-        mine: &Key,
-    ) -> Result<Swap> {
+    /// Replaces the root that was read.
+    pub(super) async fn swap_root(&self, base: Option<&Read>, new: &Root) -> Result<Swap> {
         let bytes = new.encode()?;
         let mut sent = 0;
         loop {
@@ -66,14 +61,21 @@ impl Remote {
                 source: Box::new(source),
             };
             let found = self.read_root().await.map_err(unknown)?;
-            let is_in = |found: &Root| {
-                found.attempt == new.attempt || found.log.iter().any(|entry| entry.key == *mine)
-            };
+            let is_in =
+                |found: &Root| found.attempt == new.attempt || found.recent.contains(&new.attempt);
             if found.as_ref().is_some_and(|found| is_in(&found.root)) {
                 return Ok(Swap::Done);
             }
             let before = base.map(|read| read.root.attempt.clone());
             let after: Option<Attempt> = found.as_ref().map(|read| read.root.attempt.clone());
+            let since = |found: &Root| {
+                found.pushes().saturating_sub(base.map_or(0, |read| read.root.pushes()))
+            };
+            if before != after && found.as_ref().map_or(0, |f| since(&f.root)) >= RECENT_MAX as u64
+            {
+                // Ours may be among those that the root does not name any more.
+                return Err(unknown(error));
+            }
             if before != after {
                 // The condition of every request that is still on its way fails from now on.
                 return Ok(Swap::Moved(found.map(Box::new)));

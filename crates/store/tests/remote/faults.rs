@@ -186,3 +186,38 @@ fn our_own_success_is_not_taken_for_defeat() {
     push(&here.store, &remote).unwrap();
     assert_eq!(head(&clone(&after.remote).store), head(&here.store));
 }
+
+/// Our answer is lost, and before we read back others push on top of ours, so often that its log is
+/// put together with theirs: it is in all the same, and not refused.
+#[test]
+fn a_push_that_others_have_built_upon_is_done() {
+    let here = first();
+    let inner = Arc::new(InMemory::new());
+    push(&here.store, &Place::new(inner.clone(), "labels").remote).unwrap();
+    import(&here.store, "b", "ours");
+    let ours = head(&here.store);
+    let other = Place::new(inner.clone(), "labels");
+    let hook = move || {
+        let copy = clone(&other.remote);
+        for at in 0..10 {
+            import(&copy.store, "c", &format!("theirs {at}"));
+            push(&copy.store, &other.remote).unwrap();
+        }
+    };
+    // The root is the fourth request; what is read back the fifth.
+    let store = FaultStore::new(inner.clone(), Some((3, RemoteFault::LostReply)));
+    let store = Arc::new(store.meanwhile(4, hook));
+    let report = push(&here.store, &Place::new(store.clone(), "labels").remote).unwrap();
+    assert_eq!(report.refs[0].new, ours);
+    assert_eq!(store.requests(), 5);
+    let copy = clone(&Place::new(inner, "labels").remote);
+    let log: Vec<_> = copy
+        .store
+        .history
+        .walk(copy.store.history.head().unwrap().commit.unwrap())
+        .unwrap()
+        .map(|id| id.unwrap().to_string())
+        .collect();
+    assert_eq!(log.len(), 12);
+    assert!(log.contains(&ours));
+}
