@@ -321,8 +321,13 @@ impl Fetch<'_> {
                     let place = format!("refs/remotes/{}/{branch}", self.name);
                     let old = history.ref_target(&place)?;
                     match self.store.track_locked(&mut lock, &place, Some(*id), self.who, "fetch") {
-                        // Where it is lost it is fetched again.
-                        Ok(_) | Err(crate::Error::Unsure { .. }) => {}
+                        Ok(_) => {}
+                        // No more refs move: the note of this one stays for whoever comes next, and
+                        // where it is lost it is fetched again. So it counts as not done.
+                        Err(crate::Error::Unsure { source, .. }) => {
+                            let (action, path) = ("sync", place.into());
+                            return Err(crate::Error::Io { action, path, source }.into());
+                        }
                         Err(error) => return Err(error.into()),
                     }
                     (place, old)
