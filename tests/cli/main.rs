@@ -18,6 +18,8 @@ mod formats;
 mod json;
 mod oracle;
 mod outside;
+mod pins;
 mod race;
+mod remote;
 mod samples;
 mod session;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use glossator_formats::Error as FormatError;
 use glossator_store::Error as StoreError;
+use glossator_store::remote::{Error as RemoteError, Why};
 
 use crate::render::plain;
 
@@ -48,6 +49,11 @@ impl CliError {
     /// Something outside is at fault: the disk, whoever reads the output.
     pub(crate) fn outside(message: impl Into<String>) -> Self {
         Self { kind: Kind::Outside, ..Self::input(message) }
+    }
+
+    /// A check that was asked for failed.
+    pub(crate) fn check(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Check, ..Self::input(message) }
     }
 
     /// Adds a next step.
@@ -212,6 +218,74 @@ impl From<FormatError> for CliError {
                     false => made,
                 }
             }
+        }
+    }
+}
+
+impl From<RemoteError> for CliError {
+    fn from(error: RemoteError) -> Self {
+        use RemoteError as E;
+        let kind = match &error {
+            E::Store(_) => match error {
+                E::Store(inner) => return inner.into(),
+                _ => Kind::Outside,
+            },
+            E::Refused(_) | E::Diverged { .. } => Kind::Check,
+            E::Damaged { .. } => Kind::Damaged,
+            E::Request { .. } | E::Busy(_) | E::Unknown { .. } => Kind::Outside,
+            _ => Kind::Input,
+        };
+        let mut made = Self::of(kind, &error);
+        match &error {
+            E::BadUrl { .. } => {
+                made.hint("write s3://bucket/prefix, gs://bucket/prefix or file:///directory")
+            }
+            E::BadName(_) => {
+                made.hint("`gloss remote list` lists them, `gloss remote add` adds one")
+            }
+            E::Request { .. } => made.hint(
+                "check the address, the endpoint (AWS_ENDPOINT_URL) and the network; \
+                 `gloss remote check` asks the place itself",
+            ),
+            E::Denied { .. } => made.hint(
+                "check the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, \
+                 or GOOGLE_APPLICATION_CREDENTIALS",
+            ),
+            E::Empty(_) => made.hint("push to it first: `gloss remote add`, then `gloss push`"),
+            E::NoBranch(_) => made.hint("`gloss branch` and `gloss fetch` tell what there is"),
+            E::NoCommit(_) => made.hint("push it from a store that has it"),
+            E::Newer(_) => made.hint("use a newer version of gloss"),
+            E::OtherStore { .. } => made.hint("push to another prefix, or clone that store"),
+            E::InUse(_) => made.hint("choose a prefix that nothing else uses"),
+            E::Unsafe(_) => made.hint("use another store, or a directory: file:///…"),
+            E::Damaged { .. } => {
+                made.hint("nothing was changed here; push again from a store that is whole")
+            }
+            E::Refused(refused) => {
+                made.details.extend(refused.iter().map(ToString::to_string));
+                let has = |why| refused.iter().any(|one| one.why == why);
+                if has(Why::NotForward) {
+                    made = made.hint("take them in first: `gloss pull`");
+                }
+                if has(Why::LeaseLost) {
+                    made = made.hint("look at them first: `gloss fetch`");
+                }
+                if has(Why::TagExists) {
+                    made = made.hint("give your tag another name, or push with `--no-tags`");
+                }
+                made
+            }
+            E::Busy(_) => made.hint("run the command again"),
+            E::Unknown { .. } => made
+                .hint("run the command again: what is there already is not pushed twice")
+                .hint("`gloss fetch` tells where the branch is"),
+            E::Diverged { branch, .. } => made
+                .hint(format!("see what they did: `gloss diff {branch} <remote>/{branch}`"))
+                .hint(
+                    "branches cannot be merged yet; nothing is lost: make yours again on top of \
+                     theirs, or push it under another name",
+                ),
+            E::Store(_) => made,
         }
     }
 }

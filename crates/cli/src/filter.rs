@@ -82,6 +82,14 @@ impl Filters {
         Ok(())
     }
 
+    /// All of them as `COLUMN=VALUE`.
+    pub(crate) fn conditions(&self) -> Vec<String> {
+        let of = |(column, values): (&str, &[String])| {
+            values.iter().map(|value| format!("{column}={value}")).collect::<Vec<_>>()
+        };
+        self.by_column().into_iter().flat_map(of).collect()
+    }
+
     /// Whether no filter is given.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_column().iter().all(|(_, values)| values.is_empty())

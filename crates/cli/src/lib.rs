@@ -7,6 +7,8 @@ mod commands;
 mod context;
 mod error;
 mod filter;
+mod network;
+mod pin;
 mod render;
 mod staging;
 mod view;

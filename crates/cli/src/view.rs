@@ -4,16 +4,46 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
+use clap::ValueEnum;
 use glossator_formats::{Result as FormatResult, View};
 use glossator_quality::{Aliases, FinalAnswers, LeftOut};
 use glossator_store::Snapshot;
 use glossator_store::items::seen_by;
 use glossator_store::people::People;
-use glossator_store::schema::{ANNOTATIONS, ANNOTATORS, Annotators, ITEMS, SUBMISSIONS, Table};
+use glossator_store::schema::{
+    ANNOTATIONS, ANNOTATORS, Annotators, ITEMS, SOURCES, SUBMISSIONS, Sources, Table,
+};
 use glossator_store::segment::BatchStream;
 
 use crate::error::Result;
 use crate::filter::Filters;
+
+/// Which rows an export gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViewName {
+    /// Every row
+    Rows,
+    /// One final answer an item and field, for training
+    Labels,
+}
+
+/// The source that an export speaks for: the one asked for, or the only one of the format.
+pub(crate) fn only_source(
+    snapshot: &Snapshot<'_>,
+    format: &str,
+    filters: &Filters,
+) -> Result<Option<String>> {
+    if let [one] = &filters.source[..] {
+        return Ok(Some(one.clone()));
+    }
+    let mut found = Vec::new();
+    for batch in snapshot.table(&SOURCES)?.scan()? {
+        let batch = batch?.project(&(0..SOURCES.columns.len()).collect::<Vec<_>>())?;
+        let rows = Sources::new(&batch);
+        found.extend(rows.iter().filter(|row| row.format == format).map(|r| r.source.to_owned()));
+    }
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
 
 /// Rows to export.
 pub(crate) struct SnapshotView<'a> {

@@ -170,11 +170,22 @@ impl Store {
         caches.retain(|file| indexed_segment(&file.path).is_some_and(|s| !reached.contains(&s)));
         let mut leftovers = Vec::new();
         // Not below `git/refs`: there a name that looks temporary is a branch.
-        for dir in ["", "objects", "stage", "private", "cache/index", "git", "git/objects/pack"] {
+        for dir in [
+            "",
+            "objects",
+            "stage",
+            "private",
+            "cache/index",
+            "cache/remote",
+            "git",
+            "git/objects/pack",
+        ] {
             leftovers.extend(self.files(dir)?);
         }
         leftovers.retain(|file| is_leftover(&file.path));
         leftovers.extend(self.lone_packs()?);
+        // A fetch holds what writers hold: there is none.
+        self.files_below("cache/incoming", &mut leftovers)?;
         let mut history = self.history.packed(&self.history.own_packs()?)?;
         history.retain(|id| !named.git.contains(id));
         Ok(GcPlan { objects, history, caches, leftovers })
@@ -189,6 +200,17 @@ impl Store {
                 && !whole.contains(&file.path.with_extension("idx"))
         };
         Ok(files.into_iter().filter(lone).collect())
+    }
+
+    /// All files below a directory of the store.
+    fn files_below(&self, dir: &str, found: &mut Vec<GcFile>) -> Result<()> {
+        found.extend(self.files(dir)?);
+        for entry in self.disk().list(&self.root().join(dir))? {
+            if entry.is_dir {
+                self.files_below(&format!("{dir}/{}", entry.name), found)?;
+            }
+        }
+        Ok(())
     }
 
     /// The files of a directory of the store.

@@ -18,6 +18,7 @@ pub mod key_index;
 pub mod limits;
 pub mod objects;
 pub mod people;
+pub mod remote;
 pub mod removal;
 pub mod reviews;
 pub mod row_cache;

@@ -4,6 +4,7 @@
 //! - An object has its name only when its bytes are whole and durable.
 //! - [`Objects::read`] gives bytes that hash to the name, or [`Error::Damaged`].
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,17 @@ impl Objects {
         let temp = self.disk.temp(&self.root)?;
         let hasher = blake3::Hasher::new();
         Ok(ObjectWriter { objects: self.clone(), temp, hasher, len: 0 })
+    }
+
+    /// The length of an object's file.
+    pub(crate) fn len(&self, digest: &Digest) -> Result<u64> {
+        let file = self.open(digest)?;
+        Ok(file.metadata().at("read", self.path(digest))?.len())
+    }
+
+    /// Starts to store many objects, whose names are made durable together.
+    pub(crate) fn batch(&self) -> ObjectBatch {
+        ObjectBatch { objects: self.clone(), dirs: BTreeSet::new() }
     }
 
     /// Opens an object without checking it.
@@ -121,6 +133,31 @@ impl Objects {
 /// Objects with their lengths, and files that are none.
 pub type Listing = (Vec<(Digest, u64)>, Vec<PathBuf>);
 
+/// Objects that nothing names before they are all durable.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct ObjectBatch {
+    objects: Objects,
+    dirs: BTreeSet<PathBuf>,
+}
+
+impl ObjectBatch {
+    /// Stores an object whose digest the caller has checked. Its bytes are durable on return.
+    pub(crate) fn put(&mut self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let path = self.objects.path(digest);
+        let mut temp = self.objects.disk.temp(&self.objects.root)?;
+        temp.write_all(bytes).at("write", &path)?;
+        temp.persist_unsynced(&path)?;
+        self.dirs.extend(path.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// Makes the names of all durable.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.dirs.iter().try_for_each(|dir| self.objects.disk.sync_dir(dir))
+    }
+}
+
 /// An object that is being written; forgotten when dropped.
 #[derive(Debug)]
 #[must_use]
@@ -139,6 +176,17 @@ impl ObjectWriter {
         // and a file whose name was never synced becomes durable.
         self.temp.persist(&self.objects.path(&digest))?;
         Ok((digest, self.len))
+    }
+}
+
+impl ObjectWriter {
+    /// Gives the object its name if that is `expected`; forgets it otherwise.
+    pub(crate) fn finish_as(self, expected: &Digest) -> Result<bool> {
+        let is_it = Digest::from(self.hasher.finalize()) == *expected;
+        if is_it {
+            self.finish()?;
+        }
+        Ok(is_it)
     }
 }
 

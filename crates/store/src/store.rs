@@ -10,7 +10,7 @@ use crate::change::{ChangeRecord, Meta, TableChange, joined};
 use crate::delta::DeltaBatch;
 use crate::error::{Error, Result};
 use crate::fs::{Disk, Lock};
-use crate::history::{BlobId, History, RefName};
+use crate::history::{BlobId, Expected, History, Identity, PublishLock, RefMove, RefName};
 use crate::id::{CommitId, Digest};
 use crate::limits::FORMAT;
 use crate::objects::Objects;
@@ -91,16 +91,30 @@ pub struct Store {
 impl Store {
     /// Makes a store in `dir/.gloss`.
     pub fn init(disk: &Disk, dir: &Path) -> Result<Self> {
+        let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
+        Self::init_as(disk, dir, store_id, &"main".parse()?, |_| Ok(()))
+    }
+
+    /// Makes a store that is a copy of another one. `fill` is given the store before it counts as
+    /// one: where it fails there is none, and it can be made again.
+    pub(crate) fn init_as<E: From<Error>>(
+        disk: &Disk,
+        dir: &Path,
+        store_id: String,
+        branch: &RefName,
+        fill: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let root = dir.join(STORE_DIR);
         let exists = || root.join("config.toml").exists();
         if exists() {
-            return Err(Error::StoreExists(root));
+            return Err(Error::StoreExists(root).into());
         }
-        disk.create_dir_all(&root)?;
-        // Of several that make it at once, one does.
-        let _making = disk.lock(&root.join("lock"))?;
+        disk.create_dir_all(&root.join("cache"))?;
+        // Of several that make it at once, one does. Not the store's own lock: what fills it takes
+        // that one.
+        let _making = disk.lock(&root.join("cache/making"))?;
         if exists() {
-            return Err(Error::StoreExists(root));
+            return Err(Error::StoreExists(root).into());
         }
         for sub in ["", "objects", "stage", "private", "cache", "cache/index"] {
             disk.create_dir_durable(&root.join(sub))?;
@@ -110,15 +124,14 @@ impl Store {
             disk.create_dir_unsynced(&root.join(format!("objects/{shard:02x}")))?;
         }
         disk.sync_dir(&root.join("objects"))?;
-        let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
-        let main: RefName = "main".parse()?;
+        drop(disk.lock(&root.join("lock"))?);
         // Synced now, so that a note in it is never in a file that is not durable; and not made
         // anew, for whoever waits for it holds this one.
         disk.write_note(&root.join("lock"), "")?;
         disk.sync_dir(&root)?;
         // Private files and objects must not enter the git of the code around the store.
         disk.put(&root.join(".gitignore"), b"*\n")?;
-        History::init(disk, &root.join("git"), &main)?;
+        History::init(disk, &root.join("git"), branch)?;
         let facts = Facts {
             format: FORMAT,
             store_id,
@@ -127,6 +140,7 @@ impl Store {
         };
         let config = render_facts(&facts)?;
         let store = Self::with_facts(disk, &root, facts)?;
+        fill(&store)?;
         // Last: a directory without it is no store, and init can be run again.
         disk.write(&root.join("config.toml"), config.as_bytes())?;
         Ok(store)
@@ -155,6 +169,11 @@ impl Store {
             facts,
             read: RefCell::default(),
         })
+    }
+
+    /// What is in another directory, as if it were this store.
+    pub(crate) fn beside(&self, root: &Path) -> Result<Self> {
+        Self::with_facts(&self.disk, root, self.facts.clone())
     }
 
     /// Opens the store at or above a directory.
@@ -239,6 +258,52 @@ impl Store {
     pub fn meta(&self, record: &ChangeRecord) -> Result<Meta> {
         let Some(digest) = record.meta else { return Ok(Meta::default()) };
         Meta::decode(&self.objects.read(&digest)?).map_err(|what| Error::damaged(digest, what))
+    }
+
+    /// Every object that a commit names: its tables', its change's, and the counts.
+    pub(crate) fn objects_of(&self, commit: CommitId) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        for table in TABLES {
+            let state = self.table_state(commit, table)?;
+            found.extend(state.segments.iter().map(|line| line.segment));
+            found.extend(state.removals.iter().map(|line| line.removed));
+        }
+        let record = self.change(commit)?;
+        for change in record.tables.values() {
+            found.extend(change.added.iter().chain(&change.before).map(|line| line.segment));
+            found.extend(change.removed.iter().map(|line| line.removed));
+        }
+        found.extend(record.meta);
+        Ok(found)
+    }
+
+    /// Moves a ref that follows another place, wherever it was; `None` removes it.
+    pub(crate) fn track(
+        &self,
+        name: &str,
+        new: Option<gix::ObjectId>,
+        who: &Identity,
+        why: &str,
+    ) -> Result<Option<gix::ObjectId>> {
+        let mut lock = self.history.lock(&self.lock_path())?;
+        self.track_locked(&mut lock, name, new, who, why)
+    }
+
+    /// As [`Store::track`], with the lock held. Gives what it was.
+    pub(crate) fn track_locked(
+        &self,
+        lock: &mut PublishLock,
+        name: &str,
+        new: Option<gix::ObjectId>,
+        who: &Identity,
+        why: &str,
+    ) -> Result<Option<gix::ObjectId>> {
+        let old = self.history.ref_target(name)?;
+        if old != new {
+            let expected = old.map_or(Expected::Absent, Expected::Is);
+            self.history.move_ref(lock, &RefMove { name, expected, new, who, why })?;
+        }
+        Ok(old)
     }
 
     /// The state of one table at a commit.

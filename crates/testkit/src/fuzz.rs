@@ -277,6 +277,9 @@ impl Fs for OneFile {
     fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
         denied()
     }
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        denied()
+    }
     fn remove_file(&self, _: &Path) -> io::Result<()> {
         denied()
     }

@@ -2,7 +2,11 @@
 
 pub mod faults;
 pub mod fuzz;
+pub mod gcs_fake;
+pub mod moto;
 pub mod operations;
+pub mod proxy;
+pub mod remote;
 
 use std::path::Path;
 

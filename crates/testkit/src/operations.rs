@@ -12,6 +12,7 @@ use glossator_store::delta::DeltaStream;
 use glossator_store::fs::{Disk, Fs, RealFs};
 use glossator_store::history::RefName;
 use glossator_store::intake::{Intake, IntakeOptions};
+use glossator_store::remote::{self, Remote};
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::store::STORE_DIR;
 use glossator_store::{
@@ -176,6 +177,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation("people", people, |m| m.people.extend([PERSON.to_owned()])),
     operation("compact", compact, |m| m.commits("compact", &[])),
     operation("gc", gc, |_| ()),
+    operation("pull", pull, |m| m.commits("theirs", &[("t", "cat")])),
 ];
 
 const fn operation(
@@ -233,6 +235,7 @@ pub fn base(dir: &Path) -> Result<Model> {
     store.switch(&main, &who)?;
     store.delete_ref(false, &logged, &who)?;
     pack_ref(&store, "packed")?;
+    offer_theirs(&store, dir)?;
     let staged = layers(&store, Some(second), &[], &[("x", "cat")])?;
     store.write_stage(&Stage::new(Some(second), staged)?)?;
     drop(store.people()?);
@@ -254,6 +257,59 @@ pub fn base(dir: &Path) -> Result<Model> {
         staged: Some(staged),
         people: BTreeSet::new(),
     })
+}
+
+/// The directory beside the store that is its remote, one commit ahead.
+const REMOTE: &str = "remote";
+
+fn remote_at(dir: &Path) -> remote::Result<Remote> {
+    // Requests are tried elsewhere: here only the store's own calls fail.
+    Remote::open(&Disk::default(), &format!("file://{}", dir.join(REMOTE).display()))
+}
+
+/// Faults of a remote are none of the store.
+fn of_store<T>(done: remote::Result<T>) -> Result<T> {
+    done.map_err(|error| match error {
+        remote::Error::Store(error) => error,
+        other => panic!("a remote without faults: {other}"),
+    })
+}
+
+/// Pushes the branch to the remote, and a commit on top of it from another store.
+fn offer_theirs(store: &Store, dir: &Path) -> Result<()> {
+    let made = || -> remote::Result<()> {
+        let (remote, who) = (remote_at(dir)?, identity());
+        let request = remote::PushRequest {
+            remote: "origin".to_owned(),
+            branches: vec!["main".parse()?],
+            tags: false,
+            force: false,
+            dry_run: false,
+            who: who.clone(),
+        };
+        remote.push(store, &request, &remote::Silent)?;
+        let other = crate::scratch();
+        let disk = Disk::default();
+        let (copy, ..) = remote::clone_store(
+            &disk,
+            other.path(),
+            &remote,
+            "origin",
+            None,
+            &who,
+            &remote::Silent,
+        )?;
+        upsert(&copy, "theirs", &[("t", "cat")])?;
+        remote.push(&copy, &request, &remote::Silent).map(drop)
+    };
+    of_store(made())
+}
+
+fn pull(disk: &Disk, dir: &Path) -> Result<()> {
+    let store = Store::open(disk, &dir.join(STORE_DIR))?;
+    let pulled = remote_at(dir)
+        .and_then(|remote| remote.pull(&store, "origin", &identity(), &remote::Silent));
+    of_store(pulled).map(drop)
 }
 
 /// Moves a ref to where stock git packs it.

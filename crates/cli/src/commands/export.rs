@@ -3,27 +3,16 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use glossator_formats::{ExportOptions, exporters};
 use glossator_quality::LeftOut;
-use glossator_store::Snapshot;
 use glossator_store::fs::output_file;
-use glossator_store::schema::{SOURCES, Sources};
 
 use crate::context::{Context, snapshot};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
 use crate::render::{number, plain};
-use crate::view::SnapshotView;
-
-/// Which rows an export gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ViewName {
-    /// Every row
-    Rows,
-    /// One final answer an item and field, for training
-    Labels,
-}
+use crate::view::{SnapshotView, ViewName, only_source};
 
 /// Write labels to a file of any format
 #[derive(Debug, Args)]
@@ -49,20 +38,6 @@ pub(crate) struct ExportArgs {
     without_people: bool,
     #[command(flatten)]
     filters: Filters,
-}
-
-/// The source that an export speaks for: the one asked for, or the only one of the format.
-fn seen_by(snapshot: &Snapshot<'_>, format: &str, args: &ExportArgs) -> Result<Option<String>> {
-    if let [one] = &args.filters.source[..] {
-        return Ok(Some(one.clone()));
-    }
-    let mut found = Vec::new();
-    for batch in snapshot.table(&SOURCES)?.scan()? {
-        let batch = batch?.project(&(0..SOURCES.columns.len()).collect::<Vec<_>>())?;
-        let rows = Sources::new(&batch);
-        found.extend(rows.iter().filter(|row| row.format == format).map(|r| r.source.to_owned()));
-    }
-    Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
 /// What final answers left out, for people.
@@ -94,7 +69,7 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
         snapshot: &snapshot,
         filters: &args.filters,
         people: people.as_ref(),
-        seen_by: seen_by(&snapshot, exporter.name(), args)?,
+        seen_by: only_source(&snapshot, exporter.name(), &args.filters)?,
         labels: args.view == ViewName::Labels,
         left_out: Default::default(),
     };

@@ -4,23 +4,32 @@ use std::io::Write;
 
 use clap::Args;
 
+use glossator_store::Store;
+
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::network::{Bar, entry_of, open};
 use crate::render::{number, plain};
 
 /// Remove objects that nothing refers to
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gloss gc --dry-run\n\n\
+#[command(after_help = "Examples:\n  gloss gc --dry-run\n  gloss gc --remote\n\n\
     Commits of branches, tags and reflogs and what is staged are kept, with all that they need. \
     The plan is shown first.")]
 pub(crate) struct GcArgs {
     /// Only show the plan
     #[arg(long)]
     dry_run: bool,
+    /// Remove from a remote what pushes that did not end have left there instead
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    remote: Option<Option<String>>,
 }
 
 pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
     let store = context.store()?;
+    if let Some(name) = &args.remote {
+        return collect(context, &store, name.as_deref(), args.dry_run);
+    }
     if !args.dry_run {
         let _stage_lock = store.lock_stage()?;
         store.clear_committed_stage()?;
@@ -63,6 +72,29 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
         )?,
         None if empty => writeln!(out, "nothing to remove")?,
         None => writeln!(out, "nothing was removed (--dry-run)")?,
+    }
+    Ok(0)
+}
+
+fn collect(context: &mut Context, store: &Store, name: Option<&str>, dry_run: bool) -> Result<u8> {
+    let (_, entry) = entry_of(store, name)?;
+    let remote = open(context, &entry.url)?;
+    let done = {
+        let bar = Bar::new(context);
+        remote.collect(store, dry_run, &bar)?
+    };
+    if context.json {
+        context.json_line(&done)?;
+        return Ok(0);
+    }
+    let out = context.out();
+    for key in &done.keys {
+        writeln!(out, "{}", plain(key))?;
+    }
+    match (done.keys.len(), done.removed) {
+        (0, _) => writeln!(out, "nothing to remove at {}", plain(&entry.url))?,
+        (keys, true) => writeln!(out, "removed {keys} keys from {}", plain(&entry.url))?,
+        (_, false) => writeln!(out, "nothing was removed (--dry-run)")?,
     }
     Ok(0)
 }

@@ -2,12 +2,15 @@
 
 mod annotator;
 mod branch;
+mod checkout;
+mod clone;
 mod commit;
 mod compact;
 mod completions;
 mod demo;
 mod diff;
 mod export;
+mod fetch;
 mod gc;
 mod history;
 mod import;
@@ -15,6 +18,10 @@ mod init;
 mod items;
 mod log;
 mod ls;
+mod pin;
+mod pull;
+mod push;
+mod remote;
 mod restore;
 mod revert;
 mod rm;
@@ -49,6 +56,13 @@ pub(crate) enum Command {
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
     Export(export::ExportArgs),
+    Clone(clone::CloneArgs),
+    Remote(remote::RemoteArgs),
+    Push(push::PushArgs),
+    Fetch(fetch::FetchArgs),
+    Pull(pull::PullArgs),
+    Pin(pin::PinArgs),
+    Checkout(checkout::CheckoutArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
@@ -77,6 +91,13 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),
         Command::Export(args) => export::run(context, args),
+        Command::Clone(args) => clone::run(context, args),
+        Command::Remote(args) => remote::run(context, args),
+        Command::Push(args) => push::run(context, args),
+        Command::Fetch(args) => fetch::run(context, args),
+        Command::Pull(args) => pull::run(context, args),
+        Command::Pin(args) => pin::run(context, args),
+        Command::Checkout(args) => checkout::run(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),

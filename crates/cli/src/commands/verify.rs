@@ -6,22 +6,36 @@ use clap::Args;
 use glossator_store::verify::VerifyProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use glossator_store::Store;
+
 use crate::context::Context;
 use crate::error::Result;
+use crate::network::{Bar, entry_of, open};
 use crate::render::{number, plain};
 
 /// Check every object, commit and invariant of the store
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gloss verify --json\n\n\
+#[command(after_help = "Examples:\n  gloss verify --json\n  gloss verify --remote\n  \
+    gloss verify --remote=origin --repair\n\n\
     Every object is hashed again and every invariant of schemas/format-v1.md is checked. Exits \
     with 0 where all is well, with 3 where something is damaged.")]
-pub(crate) struct VerifyArgs {}
+pub(crate) struct VerifyArgs {
+    /// Read and check everything that a remote has instead
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    remote: Option<Option<String>>,
+    /// Upload from this store what is damaged or missing there
+    #[arg(long, requires = "remote")]
+    repair: bool,
+}
 
 /// The exit code of a damaged store.
 const DAMAGED: u8 = 3;
 
-pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
+pub(crate) fn run(context: &mut Context, args: &VerifyArgs) -> Result<u8> {
     let store = context.store()?;
+    if let Some(name) = &args.remote {
+        return audit(context, &store, name.as_deref(), args.repair);
+    }
     let bar = if context.interactive() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -61,6 +75,37 @@ pub(crate) fn run(context: &mut Context, _args: &VerifyArgs) -> Result<u8> {
         }
         (false, 1) => writeln!(out, "{objects} objects checked, 1 finding")?,
         (false, findings) => writeln!(out, "{objects} objects checked, {findings} findings")?,
+    }
+    Ok(code)
+}
+
+fn audit(context: &mut Context, store: &Store, name: Option<&str>, repair: bool) -> Result<u8> {
+    let (_, entry) = entry_of(store, name)?;
+    let remote = open(context, &entry.url)?;
+    let report = {
+        let bar = Bar::new(context);
+        remote.audit(store, repair, &bar)?
+    };
+    let code = if report.ok { 0 } else { DAMAGED };
+    if context.json {
+        context.json_line(&report)?;
+        return Ok(code);
+    }
+    let out = context.out();
+    for finding in &report.findings {
+        writeln!(out, "{}: {}", plain(&finding.object), plain(&finding.detail))?;
+    }
+    let (objects, url) = (number(report.objects), plain(&entry.url));
+    match (report.findings.len(), report.ok) {
+        (0, _) => writeln!(out, "{objects} objects of {url} checked, all is well")?,
+        (found, true) => {
+            let repaired = number(report.repaired);
+            writeln!(out, "{found} findings at {url}; {repaired} objects were uploaded again")?;
+        }
+        (found, false) => {
+            writeln!(out, "{objects} objects of {url} checked, {found} findings")?;
+            context.note("hint: upload what this store has: `gloss verify --remote --repair`")?;
+        }
     }
     Ok(code)
 }

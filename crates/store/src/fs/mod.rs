@@ -64,6 +64,10 @@ pub trait Fs: Send + Sync + fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory: of caches only, so whoever tries faults need not see it.
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir(path)
+    }
     /// Makes a directory and its parents.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes renames and removals inside a directory durable.
@@ -283,6 +287,18 @@ impl Disk {
         }
     }
 
+    /// Removes a directory of files that may be lost, and all in it; a missing one is fine.
+    pub(crate) fn remove_dir_all(&self, path: &Path) -> Result<()> {
+        for entry in self.list(path)? {
+            let inner = path.join(&entry.name);
+            if entry.is_dir { self.remove_dir_all(&inner)? } else { self.remove_file(&inner)? }
+        }
+        match self.fs.remove_dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.at("remove", path),
+        }
+    }
+
     /// Waits for an exclusive lock.
     pub fn lock(&self, path: &Path) -> Result<Lock> {
         self.fs.lock(path, false).at("lock", path)
@@ -323,6 +339,12 @@ impl TempFile {
         self.sync()?;
         self.finish(path)?;
         self.disk.sync_dir(parent(path))
+    }
+
+    /// Syncs the file and gives it its name; the caller makes the name durable.
+    pub(crate) fn persist_unsynced(mut self, path: &Path) -> Result<()> {
+        self.sync()?;
+        self.finish(path)
     }
 
     fn sync(&mut self) -> Result<()> {

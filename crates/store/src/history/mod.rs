@@ -4,6 +4,7 @@
 //! [`crate::fs`]: one pack a commit, refs, reflogs.
 
 mod delta;
+mod exchange;
 mod identity;
 mod pack;
 mod refs;

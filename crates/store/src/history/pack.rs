@@ -45,7 +45,7 @@ impl History {
     }
 
     /// Writes a pack, and gives its name without an extension; `None` where there is no object.
-    fn write_encoded(&self, entries: Vec<output::Entry>) -> Result<Option<String>> {
+    pub(super) fn write_encoded(&self, entries: Vec<output::Entry>) -> Result<Option<String>> {
         if entries.is_empty() {
             return Ok(None);
         }
@@ -150,7 +150,7 @@ impl History {
     }
 
     /// Reads an object and checks it against its name: its other copy will go.
-    fn whole_object(&self, id: ObjectId) -> Result<NewObject> {
+    pub(super) fn whole_object(&self, id: ObjectId) -> Result<NewObject> {
         let read = |e: gix::Error| Error::git(format!("cannot read {id}"), e);
         if self.repo.find_header(id).map_err(read)?.size() > GIT_OBJECT_BYTES_MAX {
             return Err(Error::damaged(id, "it is larger than an object may be"));

@@ -26,6 +26,7 @@ mod statuses;
 use std::collections::HashSet;
 
 pub(crate) use copies::copies_fault;
+pub(crate) use named::Named;
 use serde::Serialize;
 
 use crate::error::{Error, Result};

@@ -98,6 +98,21 @@ impl Verifier<'_> {
         Ok(named)
     }
 
+    /// Walks what roots name and `known` has not: the git graph, and every tree of a commit.
+    pub(crate) fn gather_from(
+        &mut self,
+        roots: &[(String, gix::ObjectId)],
+        known: HashSet<gix::ObjectId>,
+    ) -> Result<Named> {
+        let mut named = Named { git: known, ..Named::default() };
+        let roots = roots.iter().map(|(name, id)| Root { name: name.clone(), id: *id });
+        self.check_roots(roots.collect(), &mut named);
+        for commit in named.commits.clone() {
+            self.read_tree(commit, &mut named)?;
+        }
+        Ok(named)
+    }
+
     fn check_graph(&mut self, named: &mut Named) -> Result<()> {
         let history = &self.store.history;
         let mut bad = Vec::new();
@@ -109,6 +124,13 @@ impl Verifier<'_> {
         for (name, what) in bad {
             self.find(rule::REFS, format!("git/{name}"), what, Vec::new());
         }
+        self.check_roots(roots, named);
+        Ok(())
+    }
+
+    /// Checks the graph below roots.
+    fn check_roots(&mut self, roots: Vec<Root>, named: &mut Named) {
+        let history = &self.store.history;
         // Notes are histories of their own, of other trees than those of labels.
         let (notes, labels): (Vec<Root>, Vec<Root>) =
             roots.into_iter().partition(|root| root.name.contains("refs/notes/"));
@@ -129,7 +151,6 @@ impl Verifier<'_> {
                 GitFault::Damaged(what) => self.find(rule::GIT_BYTES, id, what, vec![by]),
             }
         }
-        Ok(())
     }
 
     fn read_tree(&mut self, commit: CommitId, named: &mut Named) -> Result<()> {

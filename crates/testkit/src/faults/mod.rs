@@ -326,6 +326,11 @@ impl Fs for FaultFs {
         Ok(())
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.pass(Call::RemoveFile, path)?;
+        RealFs.remove_dir(path)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.pass(Call::RemoveFile, path)?;
         RealFs.remove_file(path)?;

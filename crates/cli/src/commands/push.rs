@@ -1,0 +1,117 @@
+//! `gloss push`
+
+use std::io::Write;
+
+use clap::Args;
+use glossator_store::remote::{PushReport, PushRequest, RemoteConfig};
+
+use super::remote::probe;
+use crate::context::Context;
+use crate::error::Result;
+use crate::network::{Bar, entry_of, open};
+use crate::render::{number, plain};
+
+/// Upload commits, their rows and tags to a remote
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gloss push\n  gloss push origin relabel\n  \
+    gloss push --dry-run\n\n\
+    A branch that somebody else moved is not overwritten: fetch and look first. With --force it is \
+    moved, if it is still where you fetched it last.")]
+pub(crate) struct PushArgs {
+    /// The remote: `origin`, or the only one, where none is given
+    remote: Option<String>,
+    /// Branches: the one you are on, where none is given
+    branches: Vec<String>,
+    /// All branches
+    #[arg(long, conflicts_with = "branches")]
+    all: bool,
+    /// Leave tags out
+    #[arg(long)]
+    no_tags: bool,
+    /// Also move branches whose commits would be lost there, if you have seen them
+    #[arg(long)]
+    force: bool,
+    /// Say what would be pushed, and push nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(context: &mut Context, args: &PushArgs) -> Result<u8> {
+    let store = context.store()?;
+    let (name, mut entry) = entry_of(&store, args.remote.as_deref())?;
+    let branches = if args.all {
+        let all = store.history.refs(false)?;
+        all.into_iter().map(|(name, _)| name.parse()).collect::<Result<_, _>>()?
+    } else if args.branches.is_empty() {
+        vec![store.branch()?]
+    } else {
+        args.branches.iter().map(|name| name.parse()).collect::<Result<_, _>>()?
+    };
+    let (_, who) = context.identities(&store)?;
+    let remote = open(context, &entry.url)?;
+    if !entry.checked && !args.dry_run {
+        probe(&remote)?;
+        entry.checked = true;
+        RemoteConfig::change(&store, |config| {
+            config.remotes.insert(name.clone(), entry.clone());
+            Ok(())
+        })?;
+    }
+    let request = PushRequest {
+        remote: name,
+        branches,
+        tags: !args.no_tags,
+        force: args.force,
+        dry_run: args.dry_run,
+        who,
+    };
+    let report = {
+        let bar = Bar::new(context);
+        remote.push(&store, &request, &bar)?
+    };
+    show(context, &entry.url, &report, args.dry_run)?;
+    Ok(0)
+}
+
+fn show(context: &mut Context, url: &str, report: &PushReport, dry_run: bool) -> Result<()> {
+    if context.json {
+        return context.json_line(&serde_json::json!({
+            "url": url,
+            "refs": report.refs,
+            "commits": report.commits,
+            "objects": report.objects,
+            "bytes": report.bytes,
+            "dry_run": dry_run,
+        }));
+    }
+    let out = context.out();
+    if report.refs.is_empty() {
+        writeln!(out, "{} has everything", plain(url))?;
+        return Ok(());
+    }
+    for moved in &report.refs {
+        let short = |id: &str| id.get(..10).unwrap_or(id).to_owned();
+        let name = moved.name.strip_prefix("refs/").unwrap_or(&moved.name);
+        let (old, new) = (moved.old.as_deref().map(short), short(&moved.new));
+        match old {
+            None => writeln!(out, "{name}  new at {new}")?,
+            Some(old) => {
+                let forced = if moved.forced { "  (forced)" } else { "" };
+                writeln!(out, "{name}  {old} → {new}{forced}")?;
+            }
+        }
+    }
+    if dry_run {
+        writeln!(out, "nothing was pushed (--dry-run)")?;
+    } else {
+        writeln!(
+            out,
+            "pushed {} commits and {} objects, {} bytes, to {}",
+            number(report.commits as u64),
+            number(report.objects as u64),
+            number(report.bytes),
+            plain(url)
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Clone: a new store that is a copy of a remote's.
+
+use std::path::Path;
+
+use super::config::{RemoteConfig, RemoteEntry};
+use super::error::{Error, Result};
+use super::fetch::FetchReport;
+use super::{Progress, Remote, block_on};
+use crate::fs::Disk;
+use crate::history::{Identity, RefName};
+use crate::store::Store;
+
+/// Makes a store in `dir/.gloss` with everything that a remote has, on `branch`, or on the one that
+/// the remote names. Gives the branch, too.
+///
+/// # Errors
+/// Where anything fails there is no store, and the same call goes on with what came.
+pub fn clone_store(
+    disk: &Disk,
+    dir: &Path,
+    remote: &Remote,
+    name: &str,
+    branch: Option<&RefName>,
+    who: &Identity,
+    progress: &dyn Progress,
+) -> Result<(Store, RefName, FetchReport)> {
+    let Some(read) = block_on(remote.read_root())? else {
+        return Err(Error::Empty(remote.address.clone()));
+    };
+    let root = read.root;
+    let has = |branch: &RefName| root.refs.contains_key(&format!("refs/heads/{branch}"));
+    let branch = match branch {
+        Some(branch) if has(branch) => branch.clone(),
+        Some(branch) => return Err(Error::NoBranch(branch.to_string())),
+        None => {
+            let first = root.refs.keys().find_map(|name| name.strip_prefix("refs/heads/"));
+            let head: RefName = root.head.parse()?;
+            match first {
+                _ if has(&head) => head,
+                Some(first) => first.parse()?,
+                None => return Err(Error::NoBranch(root.head)),
+            }
+        }
+    };
+    let mut report = FetchReport::default();
+    let store = Store::init_as(disk, dir, root.store_id.clone(), &branch, |store| {
+        report = remote.fetch(store, name, who, progress)?;
+        let theirs = store.history.ref_target(&format!("refs/remotes/{name}/{branch}"))?;
+        store.track(&format!("refs/heads/{branch}"), theirs, who, "clone")?;
+        RemoteConfig::change(store, |config| {
+            // From an earlier try.
+            config.remotes.remove(name);
+            config.add(name, RemoteEntry { url: remote.address.clone(), checked: false })
+        })
+    })?;
+    Ok((store, branch, report))
+}

@@ -1,0 +1,103 @@
+//! Removes from a remote what its root does not reach: what pushes that did not end left, and logs
+//! that were put together.
+//!
+//! Safe beside pushes without a lock or a clock: the epoch is counted up first, and only keys of
+//! earlier epochs go.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::error::{Error, Result};
+use super::layout::{Attempt, Key, Root};
+use super::limits::SWAP_TRIES;
+use super::log::decode;
+use super::logs::LogCache;
+use super::push::check_store;
+use super::swap::Swap;
+use super::{Progress, Remote, block_on};
+use crate::store::Store;
+
+/// What was removed, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Keys that the root does not reach.
+    pub keys: Vec<String>,
+    /// Whether they are gone.
+    pub removed: bool,
+}
+
+/// Keys that one list gives at most.
+const KEYS_MAX: usize = 10_000_000;
+
+impl Remote {
+    /// Removes every key of a push that the root does not reach.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a log cannot be read: nothing is removed then.
+    pub fn collect(
+        &self,
+        store: &Store,
+        dry_run: bool,
+        progress: &dyn Progress,
+    ) -> Result<Collected> {
+        block_on(self.collect_async(store, dry_run, progress))
+    }
+
+    async fn collect_async(
+        &self,
+        store: &Store,
+        dry_run: bool,
+        progress: &dyn Progress,
+    ) -> Result<Collected> {
+        for _ in 0..SWAP_TRIES {
+            let Some(read) = self.read_root().await? else {
+                return Err(Error::Empty(self.address.clone()));
+            };
+            check_store(store, &read.root)?;
+            let reached = self.reached(store, &read.root, progress).await?;
+            let mut root = read.root.clone();
+            if !dry_run {
+                root.attempt = Attempt::random()?;
+                root.epoch += 1;
+                if let Swap::Moved(_) = self.swap_root(Some(&read), &root).await? {
+                    continue;
+                }
+            }
+            let next = if dry_run { root.epoch + 1 } else { root.epoch };
+            let mut found = Collected { keys: Vec::new(), removed: !dry_run };
+            for text in self.list(KEYS_MAX).await? {
+                // Whatever is not of a push is not ours to remove.
+                let Ok(key) = text.parse::<Key>() else { continue };
+                if key.epoch < next && !reached.contains(&key) {
+                    if !dry_run {
+                        self.remove(&text).await?;
+                    }
+                    found.keys.push(text);
+                }
+            }
+            return Ok(found);
+        }
+        Err(Error::Busy(SWAP_TRIES))
+    }
+
+    async fn reached(
+        &self,
+        store: &Store,
+        root: &Root,
+        progress: &dyn Progress,
+    ) -> Result<HashSet<Key>> {
+        let mut reached = HashSet::new();
+        let logs = self.read_logs(&LogCache::new(store), &root.log, progress).await?;
+        for (entry, log) in root.log.iter().zip(logs) {
+            let Some(log) = log else { return Err(Error::damaged(&entry.key, "it is missing")) };
+            reached.insert(entry.key.clone());
+            let mut head = |head: super::log::PartHead| {
+                reached.extend(head.files.into_iter().map(|file| file.key));
+                Ok(())
+            };
+            decode(&entry.key.to_string(), &log, &mut head, &mut |_| Ok(()))?;
+        }
+        Ok(reached)
+    }
+}

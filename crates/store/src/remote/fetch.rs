@@ -1,0 +1,352 @@
+//! Fetch: logs, then the graph in quarantine, then the objects that it names, then the refs.
+
+use std::collections::HashMap;
+
+use gix::ObjectId;
+use serde::{Deserialize, Serialize};
+
+use super::download::Places;
+use super::error::{Error, Result};
+use super::layout::Root;
+use super::log::decode;
+use super::logs::LogCache;
+use super::push::check_store;
+use super::quarantine::Quarantine;
+use super::{Progress, Remote, block_on};
+use crate::fs::Disk;
+use crate::history::Identity;
+use crate::id::{CommitId, Digest};
+use crate::store::Store;
+use crate::verify::Named;
+
+/// How often a fetch begins again because the remote moved under it.
+const TRIES: u32 = 16;
+
+/// A ref that a fetch moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefChange {
+    /// `refs/remotes/origin/main`.
+    pub name: String,
+    /// Where it was.
+    pub old: Option<String>,
+    /// Where it is.
+    pub new: String,
+}
+
+/// What a fetch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FetchReport {
+    /// Refs that moved.
+    pub refs: Vec<RefChange>,
+    /// Tags that are here with another target: they were left alone.
+    pub kept_tags: Vec<String>,
+    /// Commits that came.
+    pub commits: usize,
+    /// Objects that came.
+    pub objects: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// How far fetches from a remote have come: a hint, never believed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Taken {
+    pushes: u64,
+}
+
+impl Remote {
+    /// Fetches all branches and tags. Branches become `refs/remotes/<name>/…`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the remote gives what it should not; no ref moves then.
+    pub fn fetch(
+        &self,
+        store: &Store,
+        name: &str,
+        who: &Identity,
+        progress: &dyn Progress,
+    ) -> Result<FetchReport> {
+        let _writing = store.writing()?;
+        block_on(self.fetch_async(store, name, who, progress))
+    }
+
+    pub(super) async fn fetch_async(
+        &self,
+        store: &Store,
+        name: &str,
+        who: &Identity,
+        progress: &dyn Progress,
+    ) -> Result<FetchReport> {
+        let hint = store.root().join(format!("cache/remote/{name}.json"));
+        let taken = store.disk().read_optional(&hint).ok().flatten();
+        let taken: Taken =
+            taken.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut from = taken.pushes;
+        for _ in 0..TRIES {
+            let Some(read) = self.read_root().await? else {
+                return Err(Error::Empty(self.address.clone()));
+            };
+            check_store(store, &read.root)?;
+            let fetched =
+                Fetch { remote: self, store, name, who, progress }.run(&read.root, from).await;
+            match fetched {
+                Ok(Some(report)) => {
+                    let taken = Taken { pushes: read.root.pushes() };
+                    if let Ok(bytes) = serde_json::to_vec(&taken) {
+                        let _ = store.disk().write_cache(&hint, &bytes);
+                    }
+                    return Ok(report);
+                }
+                // What an earlier fetch left may be gone: everything is read then.
+                Err(Error::Damaged { .. }) if from > 0 => from = 0,
+                Err(error) => return Err(error),
+                Ok(None) => {
+                    // A file went. Where the root has not moved that is no race.
+                    let now = self.read_root().await?;
+                    if now.is_some_and(|now| now.root.attempt == read.root.attempt) {
+                        let what = "a file that its log names is missing";
+                        return Err(Error::damaged(&self.address, what));
+                    }
+                }
+            }
+        }
+        Err(Error::Busy(TRIES))
+    }
+}
+
+/// A store that has one commit, and of its rows the snapshot alone. It vanishes when it is dropped.
+#[derive(Debug)]
+pub struct FetchedCommit {
+    /// The store.
+    pub store: Store,
+    _dir: tempfile::TempDir,
+}
+
+/// Fetches what the snapshot of a commit needs, and nothing else of the rows.
+///
+/// # Errors
+/// As [`Remote::fetch`]; [`Error::NoCommit`] where the remote has not got it.
+pub fn fetch_commit(
+    disk: &Disk,
+    remote: &Remote,
+    store_id: &str,
+    commit: CommitId,
+    progress: &dyn Progress,
+) -> Result<FetchedCommit> {
+    let dir = tempfile::tempdir().map_err(|source| crate::Error::Io {
+        action: "make a directory in",
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let who = Identity { name: "gloss".to_owned(), email: String::new(), seconds: 0, offset: 0 };
+    let fill = |store: &Store| {
+        let fetch = Fetch { remote, store, name: "origin", who: &who, progress };
+        block_on(fetch.one(commit))
+    };
+    let store = Store::init_as(disk, dir.path(), store_id.to_owned(), &"main".parse()?, fill)?;
+    Ok(FetchedCommit { store, _dir: dir })
+}
+
+struct Fetch<'a> {
+    remote: &'a Remote,
+    store: &'a Store,
+    name: &'a str,
+    who: &'a Identity,
+    progress: &'a dyn Progress,
+}
+
+/// What the checked graph names.
+struct Graph {
+    commits: usize,
+    /// Objects that are not here, with their lengths where the graph states them.
+    lacking: Vec<Digest>,
+}
+
+impl Fetch<'_> {
+    /// `None` where something is not there any more.
+    async fn run(&self, root: &Root, from: u64) -> Result<Option<FetchReport>> {
+        let mut roots = Vec::new();
+        for (name, found) in &root.refs {
+            let id =
+                ObjectId::from_hex(found.id.as_bytes()).map_err(|e| Error::damaged(name, e))?;
+            roots.push((name.clone(), id));
+        }
+        let known = self.store.history.known_commits()?;
+        let tags: Vec<ObjectId> =
+            self.store.history.own_refs()?.into_iter().map(|(_, id)| id).collect();
+        let mut report = FetchReport::default();
+        let mut quarantine = None;
+        if roots.iter().any(|(_, id)| !known.contains(id) && !tags.contains(id)) {
+            let cache = LogCache::new(self.store);
+            let mut places = Places::default();
+            let mut inner = Quarantine::new(self.store)?;
+            if !self.logs(root, from, &cache, &mut inner, &mut places).await? {
+                return Ok(None);
+            }
+            let named = inner.check(&roots)?;
+            let graph = self.lacking(&named, &places)?;
+            let (store, wanted) = (self.store, &graph.lacking);
+            report.commits = graph.commits;
+            report.objects = wanted.len();
+            report.bytes = wanted
+                .iter()
+                .filter_map(|object| places.get(object))
+                .map(|(_, range)| range.end - range.start)
+                .sum();
+            if !self.remote.download(store, &places, wanted, self.progress).await? {
+                return Ok(None);
+            }
+            cache.keep_only(root);
+            quarantine = Some(inner);
+        }
+        self.publish(&roots, quarantine, &mut report)?;
+        Ok(Some(report))
+    }
+
+    /// Takes one commit, with the objects of its snapshot.
+    async fn one(&self, commit: CommitId) -> Result<()> {
+        for _ in 0..TRIES {
+            let Some(read) = self.remote.read_root().await? else {
+                return Err(Error::Empty(self.remote.address.clone()));
+            };
+            check_store(self.store, &read.root)?;
+            let mut places = Places::default();
+            let mut quarantine = Quarantine::new(self.store)?;
+            let cache = LogCache::new(self.store);
+            let mut whole = self.logs(&read.root, 0, &cache, &mut quarantine, &mut places).await?;
+            if whole {
+                if !quarantine.has(commit)? {
+                    return Err(Error::NoCommit(commit.to_string()));
+                }
+                let roots = [("refs/heads/main".to_owned(), commit.0)];
+                quarantine.check(&roots)?;
+                let wanted = quarantine.snapshot_objects(commit)?;
+                if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
+                    return Err(Error::damaged(object, "it is not there, and the commit needs it"));
+                }
+                whole = self.remote.download(self.store, &places, &wanted, self.progress).await?;
+            }
+            if whole {
+                let mut lock = self.store.history.lock(&self.store.lock_path())?;
+                self.store.history.adopt_packs(&lock, &quarantine.git_dir())?;
+                let (name, new) = ("refs/heads/main", Some(commit.0));
+                self.store.track_locked(&mut lock, name, new, self.who, "fetch")?;
+                return Ok(());
+            }
+            let now = self.remote.read_root().await?;
+            if now.is_some_and(|now| now.root.attempt == read.root.attempt) {
+                let what = "a file that its log names is missing";
+                return Err(Error::damaged(&self.remote.address, what));
+            }
+        }
+        Err(Error::Busy(TRIES))
+    }
+
+    /// Reads the logs of pushes after the first so many.
+    async fn logs(
+        &self,
+        root: &Root,
+        from: u64,
+        cache: &LogCache<'_>,
+        quarantine: &mut Quarantine<'_>,
+        places: &mut Places,
+    ) -> Result<bool> {
+        let mut end = 0u64;
+        let after = |pushes: u64| {
+            end = end.saturating_add(pushes);
+            end > from
+        };
+        let entries: Vec<_> = {
+            let mut after = after;
+            root.log.iter().filter(|entry| after(entry.pushes)).cloned().collect()
+        };
+        for (entry, log) in
+            entries.iter().zip(self.remote.read_logs(cache, &entries, self.progress).await?)
+        {
+            let Some(log) = log else { return Ok(false) };
+            let name = entry.key.to_string();
+            let mut head = |head| {
+                places.add(head);
+                Ok(())
+            };
+            let parts = decode(&name, &log, &mut head, &mut |object| quarantine.take(object))?;
+            if parts != entry.pushes {
+                let what = format!("it is of {parts} pushes, not of {}", entry.pushes);
+                return Err(Error::damaged(name, what));
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is named and not here; each is somewhere, in the length that the graph states.
+    fn lacking(&self, named: &Named, places: &Places) -> Result<Graph> {
+        let lengths: HashMap<Digest, u64> =
+            named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
+        let mut lacking = Vec::new();
+        for (object, by) in named.objects() {
+            if self.store.objects().contains(&object) {
+                continue;
+            }
+            let by = by.first().map_or("a commit", String::as_str);
+            let Some((key, range)) = places.get(&object) else {
+                let what = format!("it is not there, and {by} names it");
+                return Err(Error::damaged(object, what));
+            };
+            let bytes = range.end - range.start;
+            if lengths.get(&object).is_some_and(|stated| *stated != bytes) {
+                let what = format!("it has another length in {key} than {by} says");
+                return Err(Error::damaged(object, what));
+            }
+            lacking.push(object);
+        }
+        lacking.sort_unstable();
+        Ok(Graph { commits: named.commits.len(), lacking })
+    }
+
+    /// Makes what came visible: packs first, then refs.
+    fn publish(
+        &self,
+        roots: &[(String, ObjectId)],
+        quarantine: Option<Quarantine<'_>>,
+        report: &mut FetchReport,
+    ) -> Result<()> {
+        let history = &self.store.history;
+        let mut lock = history.lock(&self.store.lock_path())?;
+        if let Some(quarantine) = &quarantine {
+            history.adopt_packs(&lock, &quarantine.git_dir())?;
+        }
+        for (name, id) in roots {
+            let (place, old) = match name.strip_prefix("refs/heads/") {
+                Some(branch) => {
+                    let place = format!("refs/remotes/{}/{branch}", self.name);
+                    let old = history.ref_target(&place)?;
+                    match self.store.track_locked(&mut lock, &place, Some(*id), self.who, "fetch") {
+                        Ok(_) => {}
+                        // No more refs move: the note of this one stays for whoever comes next, and
+                        // where it is lost it is fetched again. So it counts as not done.
+                        Err(crate::Error::Unsure { source, .. }) => {
+                            let (action, path) = ("sync", place.into());
+                            return Err(crate::Error::Io { action, path, source }.into());
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
+                    (place, old)
+                }
+                None => {
+                    let old = history.ref_target(name)?;
+                    if old.is_some_and(|old| old != *id) {
+                        report.kept_tags.push(name.clone());
+                        continue;
+                    }
+                    self.store.track_locked(&mut lock, name, Some(*id), self.who, "fetch")?;
+                    (name.clone(), old)
+                }
+            };
+            if old != Some(*id) {
+                let old = old.map(|old| old.to_string());
+                report.refs.push(RefChange { name: place, old, new: id.to_string() });
+            }
+        }
+        Ok(())
+    }
+}

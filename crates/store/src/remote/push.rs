@@ -1,0 +1,393 @@
+//! Push: what the remote lacks is uploaded, then the root is moved on top of what is there.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use gix::ObjectId;
+
+use super::error::{Error, Refusal, Result, Why};
+use super::layout::{Attempt, Key, LogEntry, REMOTE_FORMAT, RemoteRef, Root};
+use super::limits::{RECENT_MAX, SWAP_TRIES};
+use super::log::encode_part;
+use super::logs::LogCache;
+use super::swap::Swap;
+use super::upload::Upload;
+use super::{Progress, Remote, block_on};
+use crate::history::{Identity, RefName};
+use crate::id::{CommitId, Digest};
+use crate::store::Store;
+
+/// What is to be pushed.
+#[derive(Debug, Clone)]
+pub struct PushRequest {
+    /// The remote's name here, for what was fetched from it last.
+    pub remote: String,
+    /// Branches, each to the one of its name there.
+    pub branches: Vec<RefName>,
+    /// Also tags of commits that are pushed or there.
+    pub tags: bool,
+    /// Move branches that are at what was fetched last to commits that do not follow.
+    pub force: bool,
+    /// Say what would be done.
+    pub dry_run: bool,
+    /// Who pushes: for people who are refused later.
+    pub who: Identity,
+}
+
+/// A ref that a push moves.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PushedRef {
+    /// `refs/heads/main`.
+    pub name: String,
+    /// Where it was there.
+    pub old: Option<String>,
+    /// Where it is now.
+    pub new: String,
+    /// Whether the old commits are not among the new ones.
+    pub forced: bool,
+}
+
+/// What a push did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PushReport {
+    /// Refs that moved; those that were there already are not among them.
+    pub refs: Vec<PushedRef>,
+    /// Commits that were uploaded.
+    pub commits: usize,
+    /// Objects that were uploaded.
+    pub objects: usize,
+    /// Their bytes, and those of the history.
+    pub bytes: u64,
+}
+
+/// A ref as it shall be there.
+#[derive(Debug, Clone)]
+struct Want {
+    name: String,
+    new: ObjectId,
+}
+
+/// What is uploaded: files of objects, and the part of the log.
+pub(super) struct Sent {
+    epoch: u64,
+    attempt: Attempt,
+    part: Vec<u8>,
+    /// Logs that were uploaded so far.
+    logs: u32,
+    report: PushReport,
+}
+
+impl Remote {
+    /// Pushes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where a ref moved there: nothing is pushed then. [`Error::Unknown`] where
+    /// no answer came. With any other error nothing was pushed.
+    pub fn push(
+        &self,
+        store: &Store,
+        request: &PushRequest,
+        progress: &dyn Progress,
+    ) -> Result<PushReport> {
+        // What is read to be uploaded stays.
+        let _writing = store.writing()?;
+        block_on(self.push_async(store, request, progress))
+    }
+
+    async fn push_async(
+        &self,
+        store: &Store,
+        request: &PushRequest,
+        progress: &dyn Progress,
+    ) -> Result<PushReport> {
+        let mut read = self.read_root().await?;
+        if read.is_none() {
+            self.check_unused().await?;
+        }
+        let cache = LogCache::new(store);
+        let mut sent: Option<Sent> = None;
+        let mut fold = true;
+        for _ in 0..SWAP_TRIES {
+            if let Some(read) = &read {
+                check_store(store, &read.root)?;
+            }
+            let root = read.as_ref().map(|read| &read.root);
+            let moves = decide(store, root, request)?;
+            if moves.is_empty() || request.dry_run {
+                return Ok(PushReport { refs: moves, ..PushReport::default() });
+            }
+            let epoch = root.map_or(0, |root| root.epoch);
+            // Keys of an older epoch may be removed at any time.
+            let mut own = match sent.take().filter(|sent| sent.epoch == epoch) {
+                Some(own) => own,
+                None => self.send(store, root, &moves, epoch, progress).await?,
+            };
+            let entry = self.send_log(&cache, root, &mut own, fold, progress).await?;
+            let new = next_root(store, root, request, &moves, &own, entry);
+            match self.swap_root(read.as_ref(), &new).await? {
+                Swap::Done => {
+                    cache.keep_only(&new);
+                    self.record(store, request, &moves);
+                    return Ok(PushReport { refs: moves, ..own.report });
+                }
+                Swap::Moved(found) => {
+                    read = found.map(|found| *found);
+                    // Whoever came first may have put the same logs together.
+                    fold = false;
+                    sent = Some(own);
+                }
+            }
+        }
+        Err(Error::Busy(SWAP_TRIES))
+    }
+
+    /// Refuses a prefix without a root that holds what no push left there.
+    async fn check_unused(&self) -> Result<()> {
+        let found = self.list(1_000).await?;
+        let probe = |key: &str| key.starts_with(super::probe::PREFIX);
+        match found.into_iter().find(|key| key.parse::<Key>().is_err() && !probe(key)) {
+            Some(key) => Err(Error::InUse(key)),
+            None => Ok(()),
+        }
+    }
+
+    /// Uploads the objects that are not there, and makes the part of the log.
+    async fn send(
+        &self,
+        store: &Store,
+        root: Option<&Root>,
+        moves: &[PushedRef],
+        epoch: u64,
+        progress: &dyn Progress,
+    ) -> Result<Sent> {
+        let parse = |id: &String| ObjectId::from_hex(id.as_bytes()).ok();
+        let tips: Vec<ObjectId> = moves.iter().filter_map(|moved| parse(&moved.new)).collect();
+        let there = root.iter().flat_map(|root| root.refs.values());
+        let have: Vec<ObjectId> =
+            there.filter_map(|r| parse(&r.id)).filter(|id| store.history.has(id)).collect();
+        let lacking = store.history.lacking(&tips, &have)?;
+        let mut known = HashSet::new();
+        for commit in &lacking.edge {
+            known.extend(store.objects_of(*commit)?);
+        }
+        let mut objects = Vec::new();
+        for commit in &lacking.commits {
+            for object in store.objects_of(*commit)? {
+                if known.insert(object) {
+                    objects.push((object, store.objects().len(&object)?));
+                }
+            }
+        }
+        let attempt = Attempt::random()?;
+        let upload = Upload::new(epoch, &attempt, &objects);
+        upload.run(self, store, progress).await?;
+        let history = lacking.objects.iter().map(|id| store.history.object(*id));
+        let part = encode_part(&upload.head(), history)?;
+        let report = PushReport {
+            refs: Vec::new(),
+            commits: lacking.commits.len(),
+            objects: objects.len(),
+            bytes: objects.iter().map(|(_, len)| len).sum::<u64>() + part.len() as u64,
+        };
+        Ok(Sent { epoch, attempt, part, logs: 0, report })
+    }
+
+    /// Uploads the log of its own part alone.
+    pub(super) async fn send_own_log(
+        &self,
+        cache: &LogCache<'_>,
+        own: &mut Sent,
+    ) -> Result<LogEntry> {
+        Ok(self.send_log(cache, None, own, false, &super::Silent).await?.entry)
+    }
+
+    /// Uploads the log, with some of those before it in it.
+    async fn send_log(
+        &self,
+        cache: &LogCache<'_>,
+        root: Option<&Root>,
+        own: &mut Sent,
+        fold: bool,
+        progress: &dyn Progress,
+    ) -> Result<Folded> {
+        let log = root.map_or(&[][..], |root| &root.log);
+        let take = if fold { Self::folds(cache, log, own.part.len() as u64) } else { 0 };
+        let folded = &log[log.len() - take..];
+        let read = self.read_logs(cache, folded, progress).await?;
+        // One that went meanwhile: the root has moved, so this try will not be in.
+        let whole = read.iter().all(Option::is_some);
+        let folded = if whole { folded } else { &[] };
+        let mut bytes: Vec<u8> = Vec::new();
+        if whole {
+            read.iter().flatten().for_each(|log| bytes.extend_from_slice(log));
+        }
+        bytes.extend_from_slice(&own.part);
+        let entry = LogEntry {
+            key: Key::log(own.epoch, &own.attempt, own.logs),
+            digest: Digest::of(&bytes),
+            bytes: bytes.len() as u64,
+            pushes: folded.iter().fold(1, |sum, entry| sum.saturating_add(entry.pushes)),
+        };
+        own.logs += 1;
+        self.put(&entry.key, Bytes::from(bytes.clone())).await?;
+        cache.put(&entry.digest, &bytes);
+        Ok(Folded { entry, take: folded.len() })
+    }
+
+    /// Notes where the remote's branches are. The push is done: what fails here is fetched later.
+    fn record(&self, store: &Store, request: &PushRequest, moves: &[PushedRef]) {
+        for moved in moves {
+            let Some(branch) = moved.name.strip_prefix("refs/heads/") else { continue };
+            let name = format!("refs/remotes/{}/{branch}", request.remote);
+            let new = ObjectId::from_hex(moved.new.as_bytes()).ok();
+            let _ = store.track(&name, new, &request.who, "push");
+        }
+    }
+}
+
+impl Sent {
+    /// A part whose files are uploaded.
+    pub(super) fn new(epoch: u64, attempt: Attempt, part: Vec<u8>) -> Self {
+        Self { epoch, attempt, part, logs: 0, report: PushReport::default() }
+    }
+}
+
+/// A log of its own part and of the last logs of the root.
+struct Folded {
+    entry: LogEntry,
+    take: usize,
+}
+
+/// Refuses a remote that is of another store.
+pub(super) fn check_store(store: &Store, root: &Root) -> Result<()> {
+    let ours = &store.facts().store_id;
+    if root.store_id == *ours {
+        return Ok(());
+    }
+    Err(Error::OtherStore { ours: ours.clone(), theirs: root.store_id.clone() })
+}
+
+fn next_root(
+    store: &Store,
+    root: Option<&Root>,
+    request: &PushRequest,
+    moves: &[PushedRef],
+    own: &Sent,
+    folded: Folded,
+) -> Root {
+    let first = request.branches.first().map_or("main", RefName::as_str);
+    let mut new = root.cloned().unwrap_or_else(|| Root {
+        format: REMOTE_FORMAT,
+        needs: Vec::new(),
+        store_id: store.facts().store_id.clone(),
+        epoch: 0,
+        attempt: own.attempt.clone(),
+        recent: Vec::new(),
+        head: first.to_owned(),
+        refs: BTreeMap::new(),
+        log: Vec::new(),
+    });
+    // The root's own name, too: with it a root says whose it is.
+    new.attempt = own.attempt.clone();
+    new.recent.push(own.attempt.clone());
+    new.recent.drain(..new.recent.len().saturating_sub(RECENT_MAX));
+    for moved in moves {
+        let (by, at) = (request.who.name.clone(), request.who.seconds);
+        new.refs.insert(moved.name.clone(), RemoteRef { id: moved.new.clone(), by, at });
+    }
+    new.log.truncate(new.log.len() - folded.take);
+    new.log.push(folded.entry);
+    new
+}
+
+/// Which refs move, or why none does.
+fn decide(store: &Store, root: Option<&Root>, request: &PushRequest) -> Result<Vec<PushedRef>> {
+    let history = &store.history;
+    let mut wants = Vec::new();
+    for branch in &request.branches {
+        let name = format!("refs/heads/{branch}");
+        let new =
+            history.ref_target(&name)?.ok_or_else(|| crate::Error::NoCommit(branch.to_string()))?;
+        wants.push(Want { name, new });
+    }
+    let there = |name: &str| root.and_then(|root| root.refs.get(name));
+    let mut moves = Vec::new();
+    let mut refused = Vec::new();
+    for Want { name, new } in &wants {
+        let theirs = there(name);
+        let old = theirs.and_then(parse_id);
+        if old == Some(*new) {
+            continue;
+        }
+        let forward = match old {
+            None => true,
+            Some(old) => history.has(&old) && history.is_ancestor(CommitId(old), CommitId(*new))?,
+        };
+        let why = match (forward, request.force, theirs) {
+            (true, ..) | (_, _, None) => None,
+            (false, false, Some(_)) => Some(Why::NotForward),
+            (false, true, Some(_)) => {
+                let short = name.strip_prefix("refs/heads/").unwrap_or(name);
+                let lease = format!("refs/remotes/{}/{short}", request.remote);
+                (history.ref_target(&lease)? != old).then_some(Why::LeaseLost)
+            }
+        };
+        match (why, theirs) {
+            (Some(why), Some(theirs)) => refused.push(refusal(name, theirs, why)),
+            _ => moves.push(pushed(name, theirs, *new, !forward)),
+        }
+    }
+    if request.tags {
+        tags(store, root, &wants, &mut moves, &mut refused)?;
+    }
+    if refused.is_empty() { Ok(moves) } else { Err(Error::Refused(refused)) }
+}
+
+fn parse_id(found: &RemoteRef) -> Option<ObjectId> {
+    ObjectId::from_hex(found.id.as_bytes()).ok()
+}
+
+/// Tags of commits that are pushed, or are there.
+fn tags(
+    store: &Store,
+    root: Option<&Root>,
+    wants: &[Want],
+    moves: &mut Vec<PushedRef>,
+    refused: &mut Vec<Refusal>,
+) -> Result<()> {
+    let history = &store.history;
+    for (name, id) in history.own_refs()? {
+        if !name.starts_with("refs/tags/") {
+            continue;
+        }
+        match root.and_then(|root| root.refs.get(&name)) {
+            Some(theirs) if parse_id(theirs) == Some(id) => {}
+            Some(theirs) => refused.push(refusal(&name, theirs, Why::TagExists)),
+            None => {
+                let commit = history.peel(id)?;
+                for want in wants {
+                    if history.is_ancestor(commit, CommitId(want.new))? {
+                        moves.push(pushed(&name, None, id, false));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn pushed(name: &str, old: Option<&RemoteRef>, new: ObjectId, forced: bool) -> PushedRef {
+    let old = old.map(|old| old.id.clone());
+    PushedRef { name: name.to_owned(), old, new: new.to_string(), forced }
+}
+
+fn refusal(name: &str, theirs: &RemoteRef, why: Why) -> Refusal {
+    Refusal {
+        name: name.to_owned(),
+        theirs: theirs.id.clone(),
+        by: theirs.by.clone(),
+        at: theirs.at,
+        why,
+    }
+}
