@@ -12,6 +12,7 @@
 //! - Packs that git made, and loose git objects, are left to `git gc`.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -109,7 +110,7 @@ impl Store {
         let refs = self.history.lock(&self.lock_path())?;
         let now = self.unreachable()?;
         // A name of an object that is gone must not come back after a loss of power.
-        self.disk().sync_dir(&self.root().join("stage"))?;
+        self.sync_names(&self.root().join("stage"))?;
         self.disk().sync_dir(self.history.dir())?;
         self.sync_names(&self.history.dir().join("refs"))?;
         self.sync_names(&self.history.dir().join("logs"))?;
@@ -145,7 +146,11 @@ impl Store {
         for entry in self.disk().list(dir)?.iter().filter(|entry| entry.is_dir) {
             self.sync_names(&dir.join(&entry.name))?;
         }
-        self.disk().sync_dir(dir)
+        match self.disk().sync_dir(dir) {
+            // Somebody removed it: so says the directory around it, which is synced too.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
     }
 
     fn unreachable(&self) -> Result<GcPlan> {

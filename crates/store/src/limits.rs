@@ -28,7 +28,7 @@ pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// little of equal large cells, and how far rows of a row group differ bounds a batch.
 pub const ROW_GROUP_CANONICAL_BYTES_MAX: usize = 256 << 20;
 /// Bytes of a batch of a sorted run in a temporary file at most: a merge holds one of each run.
-pub const RUN_BATCH_BYTES_MAX: usize = 4 << 20;
+pub const RUN_BATCH_BYTES_MAX: usize = 1 << 20;
 /// Bytes of an id at most.
 pub const ID_BYTES_MAX: usize = 1_024;
 /// Unfolded removal objects of a table before a commit folds them into one.

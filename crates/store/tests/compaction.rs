@@ -87,9 +87,9 @@ fn segments_and_packs_stay_few_over_many_commits() {
         }
         first = first.or(Some(commit));
     }
-    // At the 33rd commit 32 segments are folded into one, and some 30 commits later again.
+    // At the 65th commit 64 segments are folded into one, and 63 commits later again.
     assert_eq!(most, SEGMENTS_SMALL_MAX);
-    assert!((4..=6).contains(&checkpoints), "{checkpoints} of 150 commits");
+    assert_eq!(checkpoints, 2, "of 150 commits");
     let head = test.store.history.head().unwrap().commit.unwrap();
     assert_eq!(rows(&test.reopen().unwrap(), head), expected);
     assert_eq!(rows(&watcher, first.unwrap()).len(), 1);
