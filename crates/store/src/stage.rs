@@ -93,6 +93,7 @@ impl Store {
     /// Forgets what is staged, whatever it is. Hold [`Store::lock_stage`].
     pub fn clear_stage(&self) -> Result<()> {
         let path = self.stage_path();
+        self.before_stage_goes()?;
         self.disk().remove_file(&path)?;
         // A removal that is not durable would bring back what the user was told is gone.
         let what = || "the stage is empty".to_owned();
@@ -134,6 +135,16 @@ impl Store {
             return self.clear_stage();
         }
         let bytes = serde_json::to_vec(stage).map_err(|e| Error::damaged(path.display(), e))?;
+        self.before_stage_goes()?;
         self.disk().write(&path, &bytes)
+    }
+
+    /// A stage that is committed may go only when the commit is there to stay: a process that died
+    /// may have moved the ref and not made that last, which whoever takes the lock does.
+    fn before_stage_goes(&self) -> Result<()> {
+        match self.stage_path().is_file() {
+            true => self.history.lock(&self.lock_path()).map(drop),
+            false => Ok(()),
+        }
     }
 }
