@@ -1,0 +1,269 @@
+//! Dawid and Skene's model: each annotator has a matrix of how they answer each true label.
+
+use crate::measure::Undefined;
+use crate::votes::Votes;
+
+/// Labels are padded to a multiple of this, so that loops over them are unrolled.
+const LANES: usize = 4;
+/// Cells of all confusion matrices at most: 128 MiB each for the matrices and their counts.
+const CELLS_MAX: usize = 1 << 24;
+/// Cells of all posteriors at most, 1 GiB.
+const POSTERIORS_MAX: usize = 1 << 27;
+/// A product of probabilities is scaled where it falls below.
+const SMALL: f64 = 1e-200;
+
+/// How the model is fitted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DawidSkeneOptions {
+    /// s: what is added to each cell of each confusion matrix before it is made into shares.
+    pub smoothing: f64,
+    /// Stops where the log-likelihood changes by less than this share of itself.
+    pub tolerance: f64,
+    /// Stops after so many iterations.
+    pub iterations_max: u32,
+}
+
+impl Default for DawidSkeneOptions {
+    fn default() -> Self {
+        Self { smoothing: 0.01, tolerance: 1e-9, iterations_max: 200 }
+    }
+}
+
+/// A fitted model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DawidSkene {
+    labels: usize,
+    stride: usize,
+    /// By item, then true label, with `stride` places an item.
+    posteriors: Vec<f64>,
+    /// By annotator, given label and true label.
+    confusion: Vec<f64>,
+    /// The share of each true label.
+    pub priors: Vec<f64>,
+    /// The natural logarithm of the likelihood of all answers.
+    pub log_likelihood: f64,
+    /// Iterations made.
+    pub iterations: u32,
+    /// Whether it stopped because nothing moved any more.
+    pub converged: bool,
+}
+
+impl DawidSkene {
+    /// Fits the model by expectation and maximisation. Dawid and Skene, *Maximum likelihood
+    /// estimation of observer error-rates using the EM algorithm*, 1979.
+    ///
+    /// T_ik, the probability that k is the true label of item i, starts as the share of answers k
+    /// to i. Then in turn: p_k = mean over answered items of T_ik; π_jkl = (Σ_i T_ik n_ijl + s) /
+    /// Σ_l (Σ_i T_ik n_ijl + s), the probability that annotator j answers l where k is true, n_ijl
+    /// being how often j gave l to i; T_ik ∝ p_k Π_j Π_l π_jkl^n_ijl. The log-likelihood is Σ_i ln
+    /// Σ_k p_k Π_j Π_l π_jkl^n_ijl. All answers count, also several of one annotator to one item.
+    ///
+    /// Cost: answers × labels an iteration; memory: (items + 2 × annotators × labels) × labels × 8
+    /// bytes.
+    ///
+    /// # Errors
+    /// Undefined without answers, and where the matrices would not fit into memory.
+    pub fn fit(votes: &Votes, options: &DawidSkeneOptions) -> Result<Self, Undefined> {
+        if votes.is_empty() {
+            return Err(crate::measure::NO_ANSWERS);
+        }
+        let labels = votes.label_count();
+        let stride = labels.next_multiple_of(LANES);
+        let cells = votes.annotator_count().saturating_mul(labels).saturating_mul(stride);
+        let posteriors = votes.item_count().saturating_mul(stride);
+        if cells > CELLS_MAX || posteriors > POSTERIORS_MAX {
+            return Err(Undefined("there are too many labels for a matrix of each annotator"));
+        }
+        let mut fit = Self {
+            labels,
+            stride,
+            posteriors: vec![0.0; posteriors],
+            confusion: vec![0.0; cells],
+            priors: vec![0.0; labels],
+            log_likelihood: f64::NEG_INFINITY,
+            iterations: 0,
+            converged: false,
+        };
+        fit.run(votes, options);
+        Ok(fit)
+    }
+
+    fn run(&mut self, votes: &Votes, options: &DawidSkeneOptions) {
+        let mut counts = vec![0.0; self.confusion.len()];
+        let mut sums = vec![0.0; self.stride];
+        let mut answered = 0.0;
+        for ((annotators, labels), shares) in
+            votes.items().zip(self.posteriors.chunks_exact_mut(self.stride))
+        {
+            let part = 1.0 / labels.len().max(1) as f64;
+            labels.iter().for_each(|&label| shares[label as usize] += part);
+            answered += f64::from(u8::from(!labels.is_empty()));
+            add(shares, annotators, labels, self.labels, &mut counts, &mut sums);
+        }
+        while self.iterations < options.iterations_max && !self.converged {
+            self.maximise(&counts, &sums, answered, options.smoothing);
+            counts.fill(0.0);
+            sums.fill(0.0);
+            let before = self.log_likelihood;
+            self.log_likelihood = self.expect(votes, &mut counts, &mut sums);
+            self.iterations += 1;
+            let change = (self.log_likelihood - before).abs();
+            // A likelihood of 1 has the logarithm 0, of which nothing is a share.
+            let whole = self.log_likelihood.abs().max(f64::MIN_POSITIVE);
+            self.converged = before.is_finite() && change <= options.tolerance * whole;
+        }
+    }
+
+    /// Priors and confusion matrices from what the posteriors add up to.
+    fn maximise(&mut self, counts: &[f64], sums: &[f64], answered: f64, smoothing: f64) {
+        let (labels, stride) = (self.labels, self.stride);
+        self.priors.iter_mut().zip(sums).for_each(|(prior, sum)| *prior = sum / answered);
+        let mut totals = vec![0.0; stride];
+        let matrices = self.confusion.chunks_exact_mut(labels * stride);
+        for (matrix, counts) in matrices.zip(counts.chunks_exact(labels * stride)) {
+            totals.fill(smoothing * labels as f64);
+            for given in counts.chunks_exact(stride) {
+                totals.iter_mut().zip(given).for_each(|(total, count)| *total += count);
+            }
+            // Where nothing was ever true there is nothing to divide by; its prior is 0 as well, or
+            // the annotator saw none of it, and then the row is never used. What is less than the
+            // smallest normal number has no inverse either.
+            totals.iter_mut().for_each(|total| {
+                *total = if *total > f64::MIN_POSITIVE { 1.0 / *total } else { 0.0 };
+            });
+            for (shares, counts) in matrix.chunks_exact_mut(stride).zip(counts.chunks_exact(stride))
+            {
+                let cells = shares.iter_mut().zip(counts).zip(&totals);
+                cells.for_each(|((share, count), total)| *share = (count + smoothing) * total);
+            }
+            // What pads the labels must stay impossible.
+            for row in matrix.chunks_exact_mut(stride) {
+                row[labels..].fill(0.0);
+            }
+        }
+    }
+
+    /// Posteriors from priors and matrices, added up at once for the next step; gives the
+    /// log-likelihood.
+    fn expect(&mut self, votes: &Votes, counts: &mut [f64], sums: &mut [f64]) -> f64 {
+        let (labels, stride) = (self.labels, self.stride);
+        let mut priors = self.priors.clone();
+        priors.resize(stride, 0.0);
+        let mut likelihood = LogProduct::default();
+        let items = votes.items().zip(self.posteriors.chunks_exact_mut(stride));
+        for ((annotators, given), posterior) in items {
+            if given.is_empty() {
+                continue;
+            }
+            posterior.copy_from_slice(&priors);
+            for (&annotator, &label) in annotators.iter().zip(given) {
+                let row = (annotator as usize * labels + label as usize) * stride;
+                let row = &self.confusion[row..row + stride];
+                let largest = multiply(posterior, row);
+                if largest < SMALL && largest > 0.0 {
+                    posterior.iter_mut().for_each(|p| *p /= largest);
+                    likelihood.times(largest);
+                }
+            }
+            let whole: f64 = posterior.iter().sum();
+            likelihood.times(whole);
+            let part = if whole > 0.0 { 1.0 / whole } else { 0.0 };
+            posterior.iter_mut().for_each(|p| *p *= part);
+            add(posterior, annotators, given, labels, counts, sums);
+        }
+        likelihood.ln()
+    }
+
+    /// The probability of each label on an item, in order of labels; all 0 where nobody answered.
+    pub fn posterior(&self, item: usize) -> &[f64] {
+        &self.posteriors[item * self.stride..][..self.labels]
+    }
+
+    /// The most probable label of each item, the lowest of equal ones; `None` where nobody
+    /// answered.
+    pub fn winners(&self) -> Vec<Option<u32>> {
+        let best = |shares: &[f64]| {
+            let mut best: Option<(u32, f64)> = None;
+            for (label, &share) in shares[..self.labels].iter().enumerate() {
+                if share > best.map_or(0.0, |(_, most)| most) {
+                    best = Some((label as u32, share));
+                }
+            }
+            best.map(|(label, _)| label)
+        };
+        self.posteriors.chunks_exact(self.stride).map(best).collect()
+    }
+
+    /// How an annotator answers: the probability that they give `given` where `truth` is true,
+    /// smoothed as it was fitted.
+    pub fn confusion(&self, annotator: usize, truth: usize, given: usize) -> f64 {
+        self.confusion[(annotator * self.labels + given) * self.stride + truth]
+    }
+}
+
+/// Multiplies in place and gives the largest product.
+fn multiply(into: &mut [f64], by: &[f64]) -> f64 {
+    let mut largest = [0.0_f64; LANES];
+    for (into, by) in into.chunks_exact_mut(LANES).zip(by.chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            into[lane] *= by[lane];
+            largest[lane] = if into[lane] > largest[lane] { into[lane] } else { largest[lane] };
+        }
+    }
+    largest.into_iter().fold(0.0, f64::max)
+}
+
+/// Adds an item's posterior to the matrices of those who answered it, and to the sum of all.
+fn add(
+    posterior: &[f64],
+    annotators: &[u32],
+    given: &[u32],
+    labels: usize,
+    counts: &mut [f64],
+    sums: &mut [f64],
+) {
+    let stride = posterior.len();
+    if !given.is_empty() {
+        sums.iter_mut().zip(posterior).for_each(|(sum, p)| *sum += p);
+    }
+    for (&annotator, &label) in annotators.iter().zip(given) {
+        let row = (annotator as usize * labels + label as usize) * stride;
+        let row = &mut counts[row..row + stride];
+        for (row, posterior) in row.chunks_exact_mut(LANES).zip(posterior.chunks_exact(LANES)) {
+            for lane in 0..LANES {
+                row[lane] += posterior[lane];
+            }
+        }
+    }
+}
+
+/// The logarithm of a product of many small numbers, with few logarithms.
+struct LogProduct {
+    product: f64,
+    sum: f64,
+}
+
+impl Default for LogProduct {
+    fn default() -> Self {
+        Self { product: 1.0, sum: 0.0 }
+    }
+}
+
+impl LogProduct {
+    fn times(&mut self, factor: f64) {
+        // Both are above 1e-201 or so, or the factor is 0 and so is the likelihood.
+        if self.product < 1e-100 {
+            self.sum += self.product.ln();
+            self.product = 1.0;
+        }
+        self.product *= factor;
+        if self.product < SMALL {
+            self.sum += self.product.ln();
+            self.product = 1.0;
+        }
+    }
+
+    fn ln(&self) -> f64 {
+        self.sum + self.product.ln()
+    }
+}
