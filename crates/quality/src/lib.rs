@@ -12,6 +12,8 @@ mod answers;
 pub mod gold;
 pub mod measure;
 pub mod numbers;
+pub mod report;
+pub mod unit;
 pub mod votes;
 
 pub use answers::{Aliases, FinalAnswers, LeftOut};

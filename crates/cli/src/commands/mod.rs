@@ -2,6 +2,7 @@
 
 mod annotator;
 mod branch;
+mod check;
 mod commit;
 mod compact;
 mod completions;
@@ -15,6 +16,7 @@ mod init;
 mod items;
 mod log;
 mod ls;
+pub(crate) mod quality;
 mod restore;
 mod revert;
 mod rm;
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
     Export(export::ExportArgs),
+    Quality(quality::QualityArgs),
+    Check(check::CheckArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
@@ -77,6 +81,8 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),
         Command::Export(args) => export::run(context, args),
+        Command::Quality(args) => quality::run(context, args),
+        Command::Check(args) => check::run(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),

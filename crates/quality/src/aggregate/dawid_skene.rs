@@ -179,6 +179,20 @@ impl DawidSkene {
         &self.posteriors[item * self.stride..][..self.labels]
     }
 
+    /// The probability of one label on an item; 0 for an item or label that nobody voted on or for.
+    pub fn probability(&self, item: usize, label: u32) -> f64 {
+        let label = label as usize;
+        let at = item * self.stride + label;
+        if label < self.labels { self.posteriors.get(at).copied().unwrap_or(0.0) } else { 0.0 }
+    }
+
+    /// How open the label of an item is: -Σ_k T_ik log₂ T_ik, in bits.
+    pub fn entropy(&self, item: usize) -> f64 {
+        let start = (item * self.stride).min(self.posteriors.len());
+        let shares = self.posteriors[start..].iter().take(self.labels);
+        shares.filter(|p| **p > 0.0).map(|p| -p * p.log2()).sum()
+    }
+
     /// The most probable label of each item, the lowest of equal ones; `None` where nobody
     /// answered.
     pub fn winners(&self) -> Vec<Option<u32>> {

@@ -36,7 +36,12 @@ pub struct Coincidences {
 impl Coincidences {
     /// Counts once over all answers.
     pub fn new(votes: &Votes) -> Self {
-        let labels = votes.label_count();
+        Self::weighted(votes.label_count(), votes.items().map(|(_, labels)| (labels, 1.0)))
+    }
+
+    /// Counts over items of which each stands for `weight` of its kind: what a bootstrap draws. The
+    /// labels are numbers below `labels`.
+    pub fn weighted<'a>(labels: usize, items: impl Iterator<Item = (&'a [u32], f64)>) -> Self {
         let mut all = Self {
             margins: vec![0.0; labels],
             label_equal: vec![0.0; labels],
@@ -46,14 +51,14 @@ impl Coincidences {
         let mut each = None;
         let mut unequal = false;
         let mut counts = vec![0_u32; labels];
-        for (_, answers) in votes.items() {
+        for (answers, weight) in items {
             let n = answers.len() as u32;
-            if n == 0 {
+            if n == 0 || weight == 0.0 {
                 continue;
             }
             unequal |= *each.get_or_insert(n) != n;
             if n >= 2 {
-                all.add(answers, &mut counts);
+                all.add(answers, weight, &mut counts);
             }
         }
         all.each = each.filter(|_| !unequal);
@@ -61,7 +66,7 @@ impl Coincidences {
     }
 
     /// Adds the answers to one item. `counts` is 0 everywhere, before and after.
-    fn add(&mut self, answers: &[u32], counts: &mut [u32]) {
+    fn add(&mut self, answers: &[u32], weight: f64, counts: &mut [u32]) {
         let n = answers.len() as f64;
         let mut equal = 0_u32;
         for &label in answers {
@@ -70,18 +75,18 @@ impl Coincidences {
             let before = counts[label];
             counts[label] = before + 1;
             equal += before;
-            self.margins[label] += 1.0;
-            self.label_equal[label] += f64::from(2 * before);
-            self.label_pairs[label] += n - 1.0;
+            self.margins[label] += weight;
+            self.label_equal[label] += weight * f64::from(2 * before);
+            self.label_pairs[label] += weight * (n - 1.0);
         }
         answers.iter().for_each(|&label| counts[label as usize] = 0);
         let equal = f64::from(equal) * 2.0;
-        self.items += 1.0;
-        self.answers += n;
-        self.pairs += n * (n - 1.0);
-        self.equal += equal;
-        self.shares += equal / (n * (n - 1.0));
-        self.diagonal += equal / (n - 1.0);
+        self.items += weight;
+        self.answers += weight * n;
+        self.pairs += weight * n * (n - 1.0);
+        self.equal += weight * equal;
+        self.shares += weight * equal / (n * (n - 1.0));
+        self.diagonal += weight * equal / (n - 1.0);
     }
 
     /// The mean over items of the share of equal pairs: Σ_k n_ik(n_ik-1) / n_i(n_i-1), each item

@@ -1,0 +1,356 @@
+//! The unit of analysis: what counts as one answer, and whose.
+//!
+//! An answer is the rows of one (submission, target, region, field); without submissions each row is
+//! one. Choices about a region of an item are about the same thing where they share the region's
+//! id. Agreement takes live answers of people other than `gold`: drafts, skipped and superseded
+//! rows, models and rules are out, and counted by reason. Rejected answers stay, for else rejecting
+//! would raise agreement; they do not vote in a consensus. A person's answer that is marked as gold
+//! stays as well, does not vote, and does not score its author.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use arrow::array::RecordBatch;
+use glossator_store::Result;
+use glossator_store::schema::{ANNOTATIONS, Annotations, ColumnView, Submissions};
+use glossator_store::segment::BatchStream;
+use glossator_store::whole_items::WholeItems;
+
+use crate::agreement::Sets;
+use crate::answers::Aliases;
+
+/// The annotator that reference answers of a file are given to.
+const REFERENCE: &str = "gold";
+
+/// Which answers count where one person answered one question more than once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeats {
+    /// The one that was changed last; of equal times, the later in the file.
+    #[default]
+    Last,
+    /// The one that was changed first.
+    First,
+    /// All of them.
+    All,
+}
+
+/// Names and their numbers, in the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    numbers: HashMap<String, u32>,
+    /// The names by number.
+    pub all: Vec<String>,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.all.len() as u32;
+        self.numbers.insert(name.to_owned(), number);
+        self.all.push(name.to_owned());
+        number
+    }
+
+    /// The number of a name.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+}
+
+/// What somebody answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// To which of [`Field::units`].
+    pub unit: u32,
+    /// Whose it is: a number of [`Answers::annotators`].
+    pub annotator: u32,
+    /// A number of [`Field::sets`]: the labels given.
+    pub set: u32,
+    /// The number given; 0 where the kind has none.
+    pub number: f64,
+    /// Whether it votes: neither rejected nor gold.
+    pub votes: bool,
+}
+
+/// A reference answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gold {
+    /// A number of [`Field::sets`].
+    pub set: u32,
+    /// The number given.
+    pub number: f64,
+}
+
+/// The answers to one field, of one kind of annotation.
+#[derive(Debug, Clone, Default)]
+pub struct Field {
+    /// Which question of the policy.
+    pub name: String,
+    /// The kind of its annotations.
+    pub kind: String,
+    /// The item of each unit, in order of items: an item, or a target or region of one.
+    pub units: Vec<String>,
+    /// Answers in order of units.
+    pub answers: Vec<Answer>,
+    /// The reference answer of each unit, where there is one.
+    pub gold: Vec<Option<Gold>>,
+    /// Who made the reference answers: unit and annotator.
+    pub gold_authors: HashSet<(u32, u32)>,
+    /// The labels.
+    pub labels: Names,
+    /// Sets of labels.
+    pub sets: Sets,
+    /// Whether any answer or reference is a set of none or several labels.
+    pub has_sets: bool,
+}
+
+/// All answers of a snapshot, by field.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    /// Annotation rows that were read.
+    pub rows: u64,
+    /// Rows that are no answers that count, by reason.
+    pub excluded: BTreeMap<&'static str, u64>,
+    /// Who answered.
+    pub annotators: Names,
+    /// Submissions that a person skipped, by annotator.
+    pub skipped: Vec<u64>,
+    /// Fields by name and kind.
+    pub fields: Vec<Field>,
+}
+
+impl Answers {
+    /// Reads batches of `annotations` and of `submissions` in key order.
+    pub fn read(
+        rows: BatchStream<'_>,
+        submissions: BatchStream<'_>,
+        aliases: &Aliases,
+        repeats: Repeats,
+    ) -> Result<Self> {
+        let mut reader = Reader { aliases, repeats, out: Self::default(), fields: HashMap::new() };
+        for batch in WholeItems::new(rows) {
+            reader.read(&batch?);
+        }
+        let mut answers = reader.out;
+        for batch in submissions {
+            let batch = batch?;
+            let rows = Submissions::new(&batch);
+            for row in 0..rows.len() {
+                if rows.origin(row) == "human" && rows.state(row) == "skipped" {
+                    let who = aliases.person(rows.annotator_id(row));
+                    let who = answers.annotators.number(who) as usize;
+                    answers.skipped.resize(answers.skipped.len().max(who + 1), 0);
+                    answers.skipped[who] += 1;
+                }
+            }
+        }
+        answers.skipped.resize(answers.annotators.all.len(), 0);
+        answers.fields.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
+        Ok(answers)
+    }
+}
+
+/// Why a row is no answer that counts.
+fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
+    match (rows.origin(row), rows.status(row)) {
+        ("model", _) => Some("prediction"),
+        ("rule", _) => Some("rule"),
+        (_, "draft") => Some("draft"),
+        (_, "skipped") => Some("skipped"),
+        (_, "superseded") => Some("superseded"),
+        _ => None,
+    }
+}
+
+/// Numbers of a dictionary column's values, looked up once a batch each.
+struct Keys<'a> {
+    view: Option<ColumnView<'a>>,
+    known: Vec<Option<u32>>,
+}
+
+impl<'a> Keys<'a> {
+    fn new(batch: &'a RecordBatch, column: &str) -> Self {
+        let column = ANNOTATIONS.column(column).and_then(|at| batch.columns().get(at));
+        Self { view: column.and_then(|c| ColumnView::new(c.as_ref())), known: Vec::new() }
+    }
+
+    fn number(&mut self, row: usize, look_up: impl FnOnce() -> u32) -> u32 {
+        let Some(key) = self.view.as_ref().and_then(|view| view.dict_key(row)) else {
+            return look_up();
+        };
+        if key >= self.known.len() {
+            self.known.resize(key + 1, None);
+        }
+        *self.known[key].get_or_insert_with(look_up)
+    }
+}
+
+/// One row, with what makes it part of an answer: ordered by question, person and submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Part<'a> {
+    field: usize,
+    target: &'a str,
+    region: &'a str,
+    annotator: u32,
+    submission: &'a str,
+    /// Tells rows without a submission apart.
+    own: usize,
+    row: usize,
+}
+
+impl Part<'_> {
+    fn question(&self) -> (usize, &str, &str) {
+        (self.field, self.target, self.region)
+    }
+}
+
+struct Reader<'a> {
+    aliases: &'a Aliases,
+    repeats: Repeats,
+    out: Answers,
+    fields: HashMap<(String, String), usize>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, batch: &RecordBatch) {
+        let rows = Annotations::new(batch);
+        self.out.rows += rows.len() as u64;
+        let mut people = Keys::new(batch, "annotator_id");
+        let mut parts = Vec::new();
+        let mut start = 0;
+        // The last question, for its number.
+        let mut last: Option<(&str, &str, usize)> = None;
+        while start < rows.len() {
+            let item = rows.item_id(start);
+            let mut end = start + 1;
+            while end < rows.len() && rows.item_id(end) == item {
+                end += 1;
+            }
+            let regions = drawn(&rows, start..end);
+            parts.clear();
+            for row in start..end {
+                if let Some(reason) = reason(&rows, row) {
+                    *self.out.excluded.entry(reason).or_default() += 1;
+                    continue;
+                }
+                let (name, kind) = (rows.field(row), rows.kind(row));
+                let field = match last {
+                    Some((n, k, at)) if n == name && k == kind => at,
+                    _ => self.field(name, kind),
+                };
+                last = Some((name, kind, field));
+                let annotator = people.number(row, || {
+                    self.out.annotators.number(self.aliases.person(rows.annotator_id(row)))
+                });
+                let submission = rows.submission_id(row);
+                let region = rows.region_id(row).filter(|region| {
+                    rows.geometry(row).is_none()
+                        && regions.contains(&(submission.unwrap_or_default(), *region))
+                });
+                parts.push(Part {
+                    field,
+                    target: rows.target(row).unwrap_or_default(),
+                    region: region.unwrap_or_default(),
+                    annotator,
+                    submission: submission.unwrap_or_default(),
+                    own: if submission.is_none() { row } else { 0 },
+                    row,
+                });
+            }
+            parts.sort_unstable();
+            for question in parts.chunk_by(|a, b| a.question() == b.question()) {
+                self.question(&rows, item, question);
+            }
+            start = end;
+        }
+    }
+
+    fn field(&mut self, name: &str, kind: &str) -> usize {
+        let next = self.out.fields.len();
+        let at = *self.fields.entry((name.to_owned(), kind.to_owned())).or_insert(next);
+        if at == next {
+            let (name, kind) = (name.to_owned(), kind.to_owned());
+            self.out.fields.push(Field { name, kind, ..Field::default() });
+        }
+        at
+    }
+
+    /// All answers to one question of one item.
+    fn question(&mut self, rows: &Annotations<'_>, item: &str, parts: &[Part<'_>]) {
+        let field = &mut self.out.fields[parts[0].field];
+        let unit = field.units.len() as u32;
+        field.units.push(item.to_owned());
+        let mut gold: Vec<Gold> = Vec::new();
+        for person in parts.chunk_by(|a, b| a.annotator == b.annotator) {
+            let annotator = person[0].annotator;
+            let reference = self.out.annotators.all[annotator as usize] == REFERENCE;
+            let mut answers: Vec<&[Part<'_>]> =
+                person.chunk_by(|a, b| (a.submission, a.own) == (b.submission, b.own)).collect();
+            if answers.len() > 1 && !reference && self.repeats != Repeats::All {
+                let key = |answer: &&[Part<'_>]| {
+                    let at =
+                        |part: &Part<'_>| rows.updated_at(part.row).or(rows.created_at(part.row));
+                    let seq = |part: &Part<'_>| rows.seq(part.row);
+                    (answer.iter().map(at).max(), answer.iter().map(seq).max())
+                };
+                let kept = match self.repeats {
+                    Repeats::First => answers.iter().copied().min_by_key(key),
+                    _ => answers.iter().copied().max_by_key(key),
+                };
+                let kept: Vec<_> = kept.into_iter().collect();
+                let left = person.len() - kept.iter().map(|answer| answer.len()).sum::<usize>();
+                *self.out.excluded.entry("repeat").or_default() += left as u64;
+                answers = kept;
+            }
+            for answer in answers {
+                let (set, number) = field.value(rows, answer);
+                let marked = answer.iter().any(|part| rows.gold(part.row));
+                let rejected = answer.iter().any(|part| rows.status(part.row) == "rejected");
+                if reference || marked {
+                    gold.push(Gold { set, number });
+                    field.gold_authors.insert((unit, annotator));
+                }
+                if reference {
+                    *self.out.excluded.entry("reference").or_default() += answer.len() as u64;
+                } else {
+                    let votes = !rejected && !marked;
+                    field.answers.push(Answer { unit, annotator, set, number, votes });
+                }
+            }
+        }
+        // Gold that contradicts itself is none.
+        let agreed = gold.first().filter(|first| gold.iter().all(|other| other == *first));
+        if agreed.is_none() && !gold.is_empty() {
+            *self.out.excluded.entry("contradicting reference").or_default() += gold.len() as u64;
+        }
+        field.gold.push(agreed.copied());
+    }
+}
+
+impl Field {
+    fn value(&mut self, rows: &Annotations<'_>, answer: &[Part<'_>]) -> (u32, f64) {
+        let labels: Vec<u32> = answer
+            .iter()
+            .filter_map(|part| {
+                let label = rows.label(part.row)?;
+                Some(match rows.negative(part.row) {
+                    false => self.labels.number(label),
+                    true => self.labels.number(&format!("not {label}")),
+                })
+            })
+            .collect();
+        let set = self.sets.number(&labels);
+        self.has_sets |= self.sets.all()[set as usize].len() != 1;
+        let number = answer.iter().find_map(|part| rows.number(part.row)).unwrap_or(0.0);
+        (set, number)
+    }
+}
+
+/// Regions that somebody drew: submission and region.
+fn drawn<'a>(rows: &Annotations<'a>, range: std::ops::Range<usize>) -> HashSet<(&'a str, &'a str)> {
+    range
+        .filter(|&row| rows.geometry(row).is_some())
+        .filter_map(|row| Some((rows.submission_id(row).unwrap_or_default(), rows.region_id(row)?)))
+        .collect()
+}
