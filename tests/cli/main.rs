@@ -18,6 +18,7 @@ mod formats;
 mod json;
 mod oracle;
 mod outside;
+mod quality;
 mod race;
 mod samples;
 mod session;

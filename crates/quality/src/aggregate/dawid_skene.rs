@@ -3,8 +3,8 @@
 use crate::measure::Undefined;
 use crate::votes::Votes;
 
-/// Labels are padded to a multiple of this, so that loops over them are unrolled.
-const LANES: usize = 4;
+/// Labels are padded to a multiple of this: what one instruction holds.
+const LANES: usize = 2;
 /// Cells of all confusion matrices at most: 128 MiB each for the matrices and their counts.
 const CELLS_MAX: usize = 1 << 24;
 /// Cells of all posteriors at most, 1 GiB.
@@ -146,7 +146,27 @@ impl DawidSkene {
     /// Posteriors from priors and matrices, added up at once for the next step; gives the
     /// log-likelihood.
     fn expect(&mut self, votes: &Votes, counts: &mut [f64], sums: &mut [f64]) -> f64 {
-        let (labels, stride) = (self.labels, self.stride);
+        // Loops over few labels are unrolled; 0 stands for any number of them.
+        match self.stride {
+            2 => self.expect_of::<2>(votes, counts, sums),
+            4 => self.expect_of::<4>(votes, counts, sums),
+            6 => self.expect_of::<6>(votes, counts, sums),
+            8 => self.expect_of::<8>(votes, counts, sums),
+            10 => self.expect_of::<10>(votes, counts, sums),
+            12 => self.expect_of::<12>(votes, counts, sums),
+            16 => self.expect_of::<16>(votes, counts, sums),
+            _ => self.expect_of::<0>(votes, counts, sums),
+        }
+    }
+
+    fn expect_of<const S: usize>(
+        &mut self,
+        votes: &Votes,
+        counts: &mut [f64],
+        sums: &mut [f64],
+    ) -> f64 {
+        let stride = if S == 0 { self.stride } else { S };
+        let labels = self.labels;
         let mut priors = self.priors.clone();
         priors.resize(stride, 0.0);
         let mut likelihood = LogProduct::default();
@@ -155,21 +175,33 @@ impl DawidSkene {
             if given.is_empty() {
                 continue;
             }
-            posterior.copy_from_slice(&priors);
+            let row = |annotator: u32, label: u32| {
+                let start = (annotator as usize * labels + label as usize) * stride;
+                start..start + stride
+            };
+            posterior.copy_from_slice(&priors[..stride]);
             for (&annotator, &label) in annotators.iter().zip(given) {
-                let row = (annotator as usize * labels + label as usize) * stride;
-                let row = &self.confusion[row..row + stride];
-                let largest = multiply(posterior, row);
-                if largest < SMALL && largest > 0.0 {
-                    posterior.iter_mut().for_each(|p| *p /= largest);
-                    likelihood.times(largest);
-                }
+                let shares = &self.confusion[row(annotator, label)];
+                posterior.iter_mut().zip(shares).for_each(|(p, share)| *p *= share);
             }
-            let whole: f64 = posterior.iter().sum();
+            let mut whole: f64 = posterior.iter().sum();
+            if whole < SMALL {
+                // Once more, scaled before it vanishes.
+                posterior.copy_from_slice(&priors[..stride]);
+                for (&annotator, &label) in annotators.iter().zip(given) {
+                    let shares = &self.confusion[row(annotator, label)];
+                    scale(posterior, shares, &mut likelihood);
+                }
+                whole = posterior.iter().sum();
+            }
             likelihood.times(whole);
             let part = if whole > 0.0 { 1.0 / whole } else { 0.0 };
             posterior.iter_mut().for_each(|p| *p *= part);
-            add(posterior, annotators, given, labels, counts, sums);
+            sums.iter_mut().zip(&*posterior).for_each(|(sum, p)| *sum += p);
+            for (&annotator, &label) in annotators.iter().zip(given) {
+                let counts = &mut counts[row(annotator, label)];
+                counts.iter_mut().zip(&*posterior).for_each(|(count, p)| *count += p);
+            }
         }
         likelihood.ln()
     }
@@ -215,16 +247,14 @@ impl DawidSkene {
     }
 }
 
-/// Multiplies in place and gives the largest product.
-fn multiply(into: &mut [f64], by: &[f64]) -> f64 {
-    let mut largest = [0.0_f64; LANES];
-    for (into, by) in into.chunks_exact_mut(LANES).zip(by.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            into[lane] *= by[lane];
-            largest[lane] = if into[lane] > largest[lane] { into[lane] } else { largest[lane] };
-        }
+/// Multiplies in place, and divides by the largest product where that is very small.
+fn scale(posterior: &mut [f64], shares: &[f64], likelihood: &mut LogProduct) {
+    posterior.iter_mut().zip(shares).for_each(|(p, share)| *p *= share);
+    let largest = posterior.iter().copied().fold(0.0, f64::max);
+    if largest < SMALL && largest > 0.0 {
+        posterior.iter_mut().for_each(|p| *p /= largest);
+        likelihood.times(largest);
     }
-    largest.into_iter().fold(0.0, f64::max)
 }
 
 /// Adds an item's posterior to the matrices of those who answered it, and to the sum of all.
@@ -243,11 +273,7 @@ fn add(
     for (&annotator, &label) in annotators.iter().zip(given) {
         let row = (annotator as usize * labels + label as usize) * stride;
         let row = &mut counts[row..row + stride];
-        for (row, posterior) in row.chunks_exact_mut(LANES).zip(posterior.chunks_exact(LANES)) {
-            for lane in 0..LANES {
-                row[lane] += posterior[lane];
-            }
-        }
+        row.iter_mut().zip(posterior).for_each(|(count, p)| *count += p);
     }
 }
 

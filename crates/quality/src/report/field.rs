@@ -193,7 +193,7 @@ impl Measured {
         let column = |of: fn(&Answer) -> u32| field.answers.iter().map(of).collect::<Vec<_>>();
         let (units, people) = (column(|a| a.unit), column(|a| a.annotator));
         let number = field.kind == "number";
-        let categorical = matches!(field.kind.as_str(), "choice" | "pairwise");
+        let categorical = field.kind == "choice";
         let scale = if categorical { scale_of(field, options)? } else { None };
         let votes = Votes::new(&units, &people, &column(|a| a.set));
         let counted = Coincidences::new(&votes);
