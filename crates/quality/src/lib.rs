@@ -12,6 +12,7 @@ mod answers;
 pub mod gold;
 pub mod measure;
 pub mod numbers;
+pub mod objects;
 pub mod report;
 pub mod unit;
 pub mod votes;

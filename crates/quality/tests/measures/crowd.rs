@@ -21,7 +21,7 @@ struct Crowd {
 }
 
 /// Where a file of the shared folder is; with `CI` set it must be there.
-fn shared(name: &str) -> Option<PathBuf> {
+pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     if path.exists() {
         return Some(path);
@@ -72,7 +72,7 @@ fn crowd(name: &str) -> Option<Crowd> {
 
 /// Equal in all digits of the expected text.
 #[track_caller]
-fn printed(value: Measure, expected: &str, what: &str) {
+pub fn printed(value: Measure, expected: &str, what: &str) {
     let decimals = expected.split_once('.').map_or(0, |(_, digits)| digits.len());
     let value = value.unwrap_or_else(|why| panic!("{what}: {why}"));
     assert_eq!(format!("{value:.decimals$}"), expected, "{what}");

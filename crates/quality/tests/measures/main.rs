@@ -9,4 +9,5 @@
 
 mod by_hand;
 mod crowd;
+mod objects;
 mod properties;
