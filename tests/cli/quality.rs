@@ -174,6 +174,65 @@ fn exports_of_tools_have_reports() {
     assert!(report["fields"].as_array().unwrap().len() > 3);
 }
 
+/// Who found nothing says so; whom a file calls gold is no one to agree with.
+#[test]
+fn boxes_of_people_are_matched() {
+    let s = Session::new();
+    let line = |image: &str, who: &str, id: u32, boxes: Value| {
+        json!({"image": image, "annotator": who, "submission": id, "boxes": boxes}).to_string()
+    };
+    let lines = [
+        line("a.jpg", "ann", 1, json!([[0, 0, 10, 10], [50, 50, 10, 10]])),
+        // IoU 80/120 with the first of Ann's; the flat box matches nothing.
+        line("a.jpg", "bob", 2, json!([[2, 0, 10, 10], [50, 50, 0, 10]])),
+        line("b.jpg", "ann", 3, json!([])),
+        line("b.jpg", "bob", 4, json!([])),
+        line("c.jpg", "ann", 5, json!([])),
+        line("c.jpg", "bob", 6, json!([[0, 0, 5, 5]])),
+    ];
+    s.write("boxes.jsonl", lines.join("\n"));
+    s.ok("import boxes.jsonl --each boxes -m boxes");
+    let report = report(&s, "");
+    let field = &report["fields"][0];
+    assert_eq!((&field["items"], &field["answers"]), (&json!(3), &json!(6)));
+    let boxes = &field["boxes"];
+    assert_eq!((&boxes["pairs"], &boxes["objects"]), (&json!(3), &json!(5)));
+    assert_eq!((&boxes["empty_answers"], &boxes["degenerate"]), (&json!(3), &json!(1)));
+    assert_eq!((&boxes["both_empty"], &boxes["one_empty"]), (&json!(1), &json!(1)));
+    // One match of 4 + 0 + 1 boxes.
+    assert!((boxes["pair_f1"].as_f64().unwrap() - 2.0 / 5.0).abs() < 1e-12);
+    assert!((boxes["mean_iou"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(boxes["pair_f1_strict"], 0.0);
+    assert_eq!(boxes["gold_f1"], Value::Null);
+    assert!(s.ok("quality").contains("F1 of 3 pairs, IoU 0.5      0.4000"));
+    assert_eq!(s.gloss("check --gate pair-f1=0.3 --iou 0.7").code, 1);
+    s.ok("check --gate pair-f1=0.3 --iou 0.6");
+    s.fails(2, "quality --iou 0");
+}
+
+/// The figures beside the data: pairs of people, matched by falling IoU, and equal spans.
+#[test]
+fn crowds_of_objects_have_their_reference_figures() {
+    let figures = |folder: &str, import: &str, more: &str, wanted: &[(&str, &str)]| {
+        let Some(path) = shared(folder) else { return };
+        let s = Session::new();
+        s.ok(&format!("import '{}' {import} -m crowd", path.display()));
+        let report = report(&s, &format!("--repeats all {more}"));
+        for (path, expected) in wanted {
+            let found = report["fields"][0].pointer(path).and_then(Value::as_f64);
+            let found = found.unwrap_or_else(|| panic!("{folder}: no {path}"));
+            assert_eq!(format!("{found:.6}"), *expected, "{folder}: {path}");
+        }
+    };
+    let boxes = [
+        ("/boxes/pair_f1", "0.856169"),
+        ("/boxes/mean_iou", "0.754349"),
+        ("/boxes/same_count", "0.890664"),
+    ];
+    let file = "crowd-bbox-pedestrians/crowd.jsonl.gz";
+    figures(file, "--each boxes", "--match greedy", &boxes);
+}
+
 /// The figures beside the data, where every answer counts.
 #[test]
 fn crowds_have_their_reference_figures() {

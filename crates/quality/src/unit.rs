@@ -1,7 +1,8 @@
 //! The unit of analysis: what counts as one answer, and whose.
 //!
 //! An answer is the rows of one (submission, target, region, field); without submissions each row is
-//! one. Choices about a region of an item are about the same thing where they share the region's
+//! one. Boxes, areas and spans of one submission to one field are one answer together, and a
+//! submission that has none is the answer that there is nothing. Choices about a region of an item are about the same thing where they share the region's
 //! id. Agreement takes live answers of people other than `gold`: drafts, skipped and superseded
 //! rows, models and rules are out, and counted by reason. Rejected answers stay, for else rejecting
 //! would raise agreement; they do not vote in a consensus. A person's answer that is marked as gold
@@ -11,12 +12,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use glossator_store::Result;
+use glossator_store::geometry::Shape;
+use glossator_store::intake::is_stub;
 use glossator_store::schema::{ANNOTATIONS, Annotations, ColumnView, Submissions};
 use glossator_store::segment::BatchStream;
 use glossator_store::whole_items::WholeItems;
 
 use crate::agreement::Sets;
 use crate::answers::Aliases;
+use crate::objects::Object;
 
 /// The annotator that reference answers of a file are given to.
 const REFERENCE: &str = "gold";
@@ -58,6 +62,11 @@ impl Names {
     }
 }
 
+/// Kinds whose answer is all objects that a submission has of them.
+const AREAS: [&str; 4] = ["bbox", "rotated_bbox", "ellipse", "polygon"];
+/// The same of stretches.
+const STRETCHES: [&str; 2] = ["span", "time_span"];
+
 /// What somebody answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
@@ -71,6 +80,8 @@ pub struct Answer {
     pub number: f64,
     /// Whether it votes: neither rejected nor gold.
     pub votes: bool,
+    /// Where its objects start and end in [`Field::objects`].
+    pub objects: (u32, u32),
 }
 
 /// A reference answer.
@@ -80,6 +91,8 @@ pub struct Gold {
     pub set: u32,
     /// The number given.
     pub number: f64,
+    /// Where its objects start and end in [`Field::objects`].
+    pub objects: (u32, u32),
 }
 
 /// The answers to one field, of one kind of annotation.
@@ -101,6 +114,8 @@ pub struct Field {
     pub labels: Names,
     /// Sets of labels.
     pub sets: Sets,
+    /// What was drawn or marked.
+    pub objects: Vec<Object>,
     /// Whether any answer or reference is a set of none or several labels.
     pub has_sets: bool,
 }
@@ -128,23 +143,27 @@ impl Answers {
         aliases: &Aliases,
         repeats: Repeats,
     ) -> Result<Self> {
-        let mut reader = Reader { aliases, repeats, out: Self::default(), fields: HashMap::new() };
+        let mut reader = Reader {
+            aliases,
+            repeats,
+            out: Self::default(),
+            fields: HashMap::new(),
+            sources: HashMap::new(),
+            handed: HashSet::new(),
+        };
         for batch in WholeItems::new(rows) {
             reader.read(&batch?);
         }
-        let mut answers = reader.out;
+        let mut empty = Vec::new();
         for batch in submissions {
             let batch = batch?;
             let rows = Submissions::new(&batch);
             for row in 0..rows.len() {
-                if rows.origin(row) == "human" && rows.state(row) == "skipped" {
-                    let who = aliases.person(rows.annotator_id(row));
-                    let who = answers.annotators.number(who) as usize;
-                    answers.skipped.resize(answers.skipped.len().max(who + 1), 0);
-                    answers.skipped[who] += 1;
-                }
+                reader.submission(&rows, row, &mut empty);
             }
         }
+        reader.add_empty(empty);
+        let mut answers = reader.out;
         answers.skipped.resize(answers.annotators.all.len(), 0);
         answers.fields.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
         Ok(answers)
@@ -210,9 +229,89 @@ struct Reader<'a> {
     repeats: Repeats,
     out: Answers,
     fields: HashMap<(String, String), usize>,
+    /// Fields that people drew or marked in, by source.
+    sources: HashMap<String, Vec<usize>>,
+    /// Item and submission of rows that have one.
+    handed: HashSet<(String, String)>,
+}
+
+/// A submission that found nothing: unit by item, annotator, fields.
+struct Empty {
+    item: String,
+    annotator: u32,
+    votes: bool,
+    fields: Vec<usize>,
 }
 
 impl Reader<'_> {
+    /// Counts a skipped submission; remembers one that was handed in without a row.
+    fn submission(&mut self, rows: &Submissions<'_>, row: usize, empty: &mut Vec<Empty>) {
+        if rows.origin(row) != "human" || rows.annotator_id(row) == REFERENCE {
+            return;
+        }
+        let person = self.aliases.person(rows.annotator_id(row));
+        match rows.state(row) {
+            "skipped" => {
+                let who = self.out.annotators.number(person) as usize;
+                let skipped = &mut self.out.skipped;
+                skipped.resize(skipped.len().max(who + 1), 0);
+                skipped[who] += 1;
+                return;
+            }
+            "draft" | "superseded" => return,
+            _ => {}
+        }
+        let item = rows.item_id(row);
+        let known = (item.to_owned(), rows.submission_id(row).to_owned());
+        if rows.extra(row).is_some_and(is_stub) || self.handed.contains(&known) {
+            return;
+        }
+        let Some(drawn) = self.sources.get(rows.source(row)) else { return };
+        let fields: Vec<usize> = match rows.fields_asked(row) {
+            Some(asked) => {
+                let asked = |at: &&usize| asked.contains(&self.out.fields[**at].name.as_str());
+                drawn.iter().filter(asked).copied().collect()
+            }
+            // Nobody says what was asked: it is certain where there is one question alone.
+            None if drawn.len() == 1 => drawn.clone(),
+            None => Vec::new(),
+        };
+        if !fields.is_empty() {
+            let annotator = self.out.annotators.number(person);
+            let votes = rows.state(row) != "rejected" && !rows.gold(row);
+            empty.push(Empty { item: item.to_owned(), annotator, votes, fields });
+        }
+    }
+
+    /// Adds the answers of those who found nothing, on the item as a whole.
+    fn add_empty(&mut self, empty: Vec<Empty>) {
+        if empty.is_empty() {
+            return;
+        }
+        let mut units: HashMap<(usize, String), u32> = HashMap::new();
+        for (at, field) in self.out.fields.iter().enumerate() {
+            for (unit, item) in field.units.iter().enumerate() {
+                // Of several targets the first.
+                units.entry((at, item.clone())).or_insert(unit as u32);
+            }
+        }
+        for Empty { item, annotator, votes, fields } in empty {
+            for at in fields {
+                let field = &mut self.out.fields[at];
+                let next = field.units.len() as u32;
+                let unit = *units.entry((at, item.clone())).or_insert(next);
+                if unit == next {
+                    field.units.push(item.clone());
+                    field.gold.push(None);
+                }
+                let set = field.sets.number(&[]);
+                let answer = Answer { unit, annotator, set, number: 0.0, votes, objects: (0, 0) };
+                field.answers.push(answer);
+            }
+        }
+        self.out.fields.iter_mut().for_each(|f| f.answers.sort_by_key(|answer| answer.unit));
+    }
+
     fn read(&mut self, batch: &RecordBatch) {
         let rows = Annotations::new(batch);
         self.out.rows += rows.len() as u64;
@@ -254,15 +353,31 @@ impl Reader<'_> {
                     region: region.unwrap_or_default(),
                     annotator,
                     submission: submission.unwrap_or_default(),
-                    own: if submission.is_none() { row } else { 0 },
+                    own: if submission.is_none() && !has_objects(kind) { row } else { 0 },
                     row,
                 });
+                if has_objects(kind) {
+                    self.drew(rows.source(row), item, submission, field);
+                }
             }
             parts.sort_unstable();
             for question in parts.chunk_by(|a, b| a.question() == b.question()) {
                 self.question(&rows, item, question);
             }
             start = end;
+        }
+    }
+
+    fn drew(&mut self, source: &str, item: &str, submission: Option<&str>, field: usize) {
+        let fields = match self.sources.get_mut(source) {
+            Some(fields) => fields,
+            None => self.sources.entry(source.to_owned()).or_default(),
+        };
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+        if let Some(submission) = submission {
+            self.handed.insert((item.to_owned(), submission.to_owned()));
         }
     }
 
@@ -304,18 +419,18 @@ impl Reader<'_> {
                 answers = kept;
             }
             for answer in answers {
-                let (set, number) = field.value(rows, answer);
+                let (set, number, objects) = field.value(rows, answer);
                 let marked = answer.iter().any(|part| rows.gold(part.row));
                 let rejected = answer.iter().any(|part| rows.status(part.row) == "rejected");
                 if reference || marked {
-                    gold.push(Gold { set, number });
+                    gold.push(Gold { set, number, objects });
                     field.gold_authors.insert((unit, annotator));
                 }
                 if reference {
                     *self.out.excluded.entry("reference").or_default() += answer.len() as u64;
                 } else {
                     let votes = !rejected && !marked;
-                    field.answers.push(Answer { unit, annotator, set, number, votes });
+                    field.answers.push(Answer { unit, annotator, set, number, votes, objects });
                 }
             }
         }
@@ -329,7 +444,7 @@ impl Reader<'_> {
 }
 
 impl Field {
-    fn value(&mut self, rows: &Annotations<'_>, answer: &[Part<'_>]) -> (u32, f64) {
+    fn value(&mut self, rows: &Annotations<'_>, answer: &[Part<'_>]) -> (u32, f64, (u32, u32)) {
         let labels: Vec<u32> = answer
             .iter()
             .filter_map(|part| {
@@ -343,8 +458,36 @@ impl Field {
         let set = self.sets.number(&labels);
         self.has_sets |= self.sets.all()[set as usize].len() != 1;
         let number = answer.iter().find_map(|part| rows.number(part.row)).unwrap_or(0.0);
-        (set, number)
+        let start = self.objects.len() as u32;
+        if has_objects(&self.kind) {
+            for part in answer {
+                let label = rows.label(part.row).map(|label| self.labels.number(label));
+                let geometry = rows.geometry(part.row);
+                let shape = geometry.and_then(|shape| Shape::decode(&self.kind, shape));
+                self.objects.push(Object { shape, label });
+            }
+        }
+        (set, number, (start, self.objects.len() as u32))
     }
+
+    /// What somebody drew or marked.
+    pub fn drawn(&self, objects: (u32, u32)) -> &[Object] {
+        &self.objects[objects.0 as usize..objects.1 as usize]
+    }
+
+    /// Whether an answer is all areas that were drawn.
+    pub fn has_areas(&self) -> bool {
+        AREAS.contains(&self.kind.as_str())
+    }
+
+    /// Whether an answer is all stretches that were marked.
+    pub fn has_stretches(&self) -> bool {
+        STRETCHES.contains(&self.kind.as_str())
+    }
+}
+
+fn has_objects(kind: &str) -> bool {
+    AREAS.contains(&kind) || STRETCHES.contains(&kind)
 }
 
 /// Regions that somebody drew: submission and region.

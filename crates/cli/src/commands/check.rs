@@ -19,7 +19,7 @@ const FAILED: u8 = 1;
 type Named = (&'static str, fn(&FieldReport) -> Option<f64>);
 
 /// What a gate can ask for.
-const MEASURES: [Named; 13] = [
+const MEASURES: [Named; 16] = [
     ("alpha", |f| f.agreement.krippendorff_alpha.nominal),
     ("alpha-ordinal", |f| f.agreement.krippendorff_alpha.ordinal),
     ("alpha-interval", |f| f.agreement.krippendorff_alpha.interval),
@@ -30,6 +30,9 @@ const MEASURES: [Named; 13] = [
     ("gold-accuracy", |f| f.gold.answer_accuracy),
     ("majority-accuracy", |f| f.gold.majority_accuracy),
     ("dawid-skene-accuracy", |f| f.gold.dawid_skene_accuracy),
+    ("pair-f1", |f| f.boxes.as_ref().or(f.spans.as_ref())?.pair_f1),
+    ("mean-iou", |f| f.boxes.as_ref().or(f.spans.as_ref())?.mean_iou),
+    ("gold-f1", |f| f.boxes.as_ref().or(f.spans.as_ref())?.gold_f1),
     ("items", |f| Some(f.items as f64)),
     ("answers", |f| Some(f.answers as f64)),
     ("annotators", |f| Some(f.annotators as f64)),
@@ -40,7 +43,8 @@ const MEASURES: [Named; 13] = [
 #[command(after_help = "Examples:\n  gloss check --gate alpha=0.8\n  \
     gloss check v1 --gate topic:alpha=0.67 --gate topic:gold-accuracy=0.9 --gate topic:items=100\n\n\
     Measures: alpha, alpha-ordinal, alpha-interval, alpha-masi, percent, fleiss, cohen, \
-    gold-accuracy, majority-accuracy, dawid-skene-accuracy, items, answers, annotators. A gate \
+    gold-accuracy, majority-accuracy, dawid-skene-accuracy, pair-f1, mean-iou, gold-f1, items, answers, \
+    annotators. A gate \
     without a field is one on every field. A measure that is undefined does not pass. Exits with 1 \
     where a gate is not passed.")]
 pub(crate) struct CheckArgs {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use clap::{Args, ValueEnum};
 use glossator_quality::agreement::Bootstrap;
+use glossator_quality::objects::Matching;
 use glossator_quality::report::{Report, ReportOptions};
 use glossator_quality::unit::{Answers, Repeats};
 use glossator_store::id::CommitId;
@@ -31,6 +32,15 @@ pub(crate) enum RepeatsName {
     All,
 }
 
+/// How objects of two people are paired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MatchName {
+    /// So that they overlap most in sum
+    Best,
+    /// By falling overlap
+    Greedy,
+}
+
 /// What a report is broken down by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
@@ -56,6 +66,12 @@ pub(crate) struct MeasureArgs {
     /// Compare two annotators where they share so many pairs of answers
     #[arg(long, value_name = "N", default_value_t = 10)]
     min_overlap: u32,
+    /// How boxes, areas and spans of two people are paired
+    #[arg(long = "match", value_enum, default_value = "best", value_name = "HOW")]
+    matching: MatchName,
+    /// The least overlap (intersection over union) of objects that match
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    iou: f64,
     /// The seed of the bootstrap: the same seed gives the same intervals
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -112,6 +128,9 @@ pub(crate) fn measure(
     revision: Option<&str>,
     args: &MeasureArgs,
 ) -> Result<(CommitId, Report)> {
+    if !(args.iou > 0.0 && args.iou <= 1.0) {
+        return Err(CliError::input("`--iou` is a share above 0, up to 1"));
+    }
     let commit = resolve(store, revision)?;
     let snapshot = store.snapshot(Some(commit), &[])?;
     let repeats = match args.repeats {
@@ -131,6 +150,11 @@ pub(crate) fn measure(
         bootstrap: Bootstrap { seed: args.seed, ..Bootstrap::default() },
         groups: groups(&snapshot)?,
         hardest: HARDEST,
+        matching: match args.matching {
+            MatchName::Best => Matching::Best,
+            MatchName::Greedy => Matching::Greedy,
+        },
+        iou_min: args.iou,
     };
     let report = Report::new(&answers, &options).map_err(|wrong| {
         CliError::input(format!(

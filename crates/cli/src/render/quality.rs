@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use glossator_quality::agreement::Interval;
-use glossator_quality::report::{FieldReport, Report};
+use glossator_quality::report::{FieldReport, ObjectsReport, Report};
 
 use super::{lines, number, plain, shortened, table};
 use crate::commands::quality::By;
@@ -94,6 +94,12 @@ fn write_field(out: &mut dyn Write, field: &FieldReport) -> Result<()> {
         (of_gold("Spearman"), gold.spearman, None),
     ];
     let mut any = false;
+    for (name, value) in field.boxes.iter().chain(&field.spans).flat_map(objects) {
+        if value.is_some() {
+            any = true;
+            rows.add_row([name, figure(value), String::new()]);
+        }
+    }
     for (name, value, interval) in measures {
         if value.is_some() {
             any = true;
@@ -109,7 +115,8 @@ fn write_field(out: &mut dyn Write, field: &FieldReport) -> Result<()> {
         ("krippendorff_alpha.nominal", "nominal alpha"),
         ("fleiss_kappa", "Fleiss' kappa"),
     ] {
-        if let Some(reason) = agreement.undefined.get(measure) {
+        let objects = field.boxes.is_some() || field.spans.is_some();
+        if let Some(reason) = agreement.undefined.get(measure).filter(|_| !objects) {
             writeln!(out, "{name} is undefined, because {reason}")?;
         }
     }
@@ -120,6 +127,20 @@ fn write_field(out: &mut dyn Write, field: &FieldReport) -> Result<()> {
         writeln!(out, "Dawid-Skene did not converge in {} iterations", fit.iterations)?;
     }
     Ok(())
+}
+
+/// The figures of boxes, areas or spans.
+fn objects(of: &ObjectsReport) -> [(String, Option<f64>); 8] {
+    [
+        (format!("F1 of {} pairs, IoU {}", number(of.pairs), of.iou_min), of.pair_f1),
+        ("F1 whatever the label".into(), of.pair_f1_any_label),
+        ("F1, equal extent and label".into(), of.pair_f1_strict),
+        ("IoU of matched objects".into(), of.mean_iou),
+        ("labels of matched objects".into(), of.label_agreement),
+        ("as many objects".into(), of.same_count),
+        (format!("gold: F1, {} answers", number(of.gold_answers)), of.gold_f1),
+        ("gold: F1, equal".into(), of.gold_f1_strict),
+    ]
 }
 
 fn more(out: &mut dyn Write, all: usize) -> Result<()> {

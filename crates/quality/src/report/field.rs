@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::objects::{ObjectsReport, measure as measure_objects};
 use super::{NotALevel, Reasons, ReportOptions, told};
 use crate::aggregate::{DawidSkene, DawidSkeneOptions, Winners, majority};
 use crate::agreement::{
@@ -19,6 +20,7 @@ use crate::votes::Votes;
 const NO_SCALE: Undefined = Undefined("no order of the labels is known");
 const OTHER_KIND: Undefined = Undefined("annotations of this kind are not measured yet");
 const IS_NUMBER: Undefined = Undefined("the answers are numbers");
+const IS_OBJECTS: Undefined = Undefined("the answers are objects");
 const IS_SETS: Undefined = Undefined("answers are sets of labels");
 const NO_SETS: Undefined = Undefined("no answer is a set of none or several labels");
 const NO_PAIRS: Undefined = Undefined("no two annotators share enough items");
@@ -42,6 +44,10 @@ pub struct FieldReport {
     pub agreement: AgreementReport,
     /// How much they agree with reference answers.
     pub gold: GoldReport,
+    /// Boxes and other areas.
+    pub boxes: Option<ObjectsReport>,
+    /// Spans.
+    pub spans: Option<ObjectsReport>,
     /// The fit of Dawid and Skene's model.
     pub dawid_skene: Option<FitReport>,
     /// Items whose majority is tied.
@@ -212,11 +218,20 @@ impl Measured {
             fit: None,
             categorical,
         };
+        if field.has_areas() {
+            measured.report.boxes = Some(measure_objects(field, &measured.votes, options));
+        } else if field.has_stretches() {
+            measured.report.spans = Some(measure_objects(field, &measured.votes, options));
+        }
         if categorical {
             measured.categories(field, &counted, &scale, options);
             measured.consensus(field, &gold, options);
         } else {
-            measured.not_categories(if number { IS_NUMBER } else { OTHER_KIND });
+            measured.not_categories(match (number, field.has_areas() || field.has_stretches()) {
+                (true, _) => IS_NUMBER,
+                (_, true) => IS_OBJECTS,
+                _ => OTHER_KIND,
+            });
         }
         let values: Option<Vec<f64>> = match (&scale, number) {
             (_, true) => Some(field.answers.iter().map(|a| a.number).collect()),
@@ -571,6 +586,8 @@ impl FieldReport {
                 unanswered: unanswered as u64,
                 ..GoldReport::default()
             },
+            boxes: None,
+            spans: None,
             dawid_skene: None,
             tied_items: None,
         }

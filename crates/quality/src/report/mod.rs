@@ -1,6 +1,7 @@
 //! Everything that is measured of a snapshot, in one value that becomes JSON.
 
 mod field;
+mod objects;
 mod people;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,10 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 pub use field::{AgreementReport, Alphas, FieldReport, GoldReport, KappaReport, LabelReport};
+pub use objects::ObjectsReport;
 pub use people::{AnnotatorField, AnnotatorReport, HardItem};
 
 use crate::agreement::Bootstrap;
 use crate::measure::Measure;
+use crate::objects::Matching;
 use crate::unit::Answers;
 
 /// What is asked of a report.
@@ -28,6 +31,10 @@ pub struct ReportOptions {
     pub groups: HashMap<String, String>,
     /// How many of the hardest items are listed.
     pub hardest: usize,
+    /// How objects are paired.
+    pub matching: Matching,
+    /// The least IoU of objects that match.
+    pub iou_min: f64,
 }
 
 /// How good the labels of a snapshot are.
