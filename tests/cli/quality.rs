@@ -228,9 +228,19 @@ fn crowds_of_objects_have_their_reference_figures() {
         ("/boxes/pair_f1", "0.856169"),
         ("/boxes/mean_iou", "0.754349"),
         ("/boxes/same_count", "0.890664"),
+        ("/boxes/gold_precision", "0.910721"),
+        ("/boxes/gold_recall", "0.831169"),
+        ("/boxes/gold_f1", "0.869128"),
+        ("/boxes/gold_mean_iou", "0.782468"),
     ];
     let file = "crowd-bbox-pedestrians/crowd.jsonl.gz";
-    figures(file, "--each boxes", "--match greedy", &boxes);
+    if let Some(gold) = shared("crowd-bbox-pedestrians/expert.jsonl") {
+        let import = format!("--each boxes --gold '{}'", gold.display());
+        figures(file, &import, "--match greedy", &boxes);
+    }
+    let spans = [("/spans/pair_f1_strict", "0.564118"), ("/spans/gold_f1_strict", "0.606706")];
+    let file = "crowd-ner-conll/spans.jsonl.gz";
+    figures(file, "--each 'annotations.*,gold'", "", &spans);
 }
 
 /// The figures beside the data, where every answer counts.

@@ -95,8 +95,8 @@ impl Scores {
     }
 }
 
-/// The mean credit of the labels with most votes (see [`Winners::credit`]) over items that have gold
-/// and an answer.
+/// The mean credit of the labels with most votes (see [`Winners::credit`]) over items that have
+/// gold and an answer.
 ///
 /// # Errors
 /// Undefined where there is no such item.

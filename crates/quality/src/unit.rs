@@ -1,12 +1,14 @@
 //! The unit of analysis: what counts as one answer, and whose.
 //!
-//! An answer is the rows of one (submission, target, region, field); without submissions each row is
-//! one. Boxes, areas and spans of one submission to one field are one answer together, and a
-//! submission that has none is the answer that there is nothing. Choices about a region of an item are about the same thing where they share the region's
-//! id. Agreement takes live answers of people other than `gold`: drafts, skipped and superseded
-//! rows, models and rules are out, and counted by reason. Rejected answers stay, for else rejecting
-//! would raise agreement; they do not vote in a consensus. A person's answer that is marked as gold
-//! stays as well, does not vote, and does not score its author.
+//! An answer is the rows of one (submission, target, region, field); without submissions each row
+//! is one. Boxes, areas and spans of one submission to one field are one answer together, and a
+//! submission that has none is the answer that there is nothing. Choices about a region of an item
+//! are about the same thing where they share the region's id.
+//!
+//! Agreement takes live answers of people other than `gold`: drafts, skipped and superseded rows,
+//! models and rules are out, and counted by reason. Rejected answers stay, for else rejecting would
+//! raise agreement; they do not vote in a consensus. A person's answer that is marked as gold stays
+//! as well, does not vote, and does not score its author.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -240,13 +242,15 @@ struct Empty {
     item: String,
     annotator: u32,
     votes: bool,
+    /// Whether it says that there is nothing to find.
+    gold: bool,
     fields: Vec<usize>,
 }
 
 impl Reader<'_> {
     /// Counts a skipped submission; remembers one that was handed in without a row.
     fn submission(&mut self, rows: &Submissions<'_>, row: usize, empty: &mut Vec<Empty>) {
-        if rows.origin(row) != "human" || rows.annotator_id(row) == REFERENCE {
+        if rows.origin(row) != "human" {
             return;
         }
         let person = self.aliases.person(rows.annotator_id(row));
@@ -278,8 +282,9 @@ impl Reader<'_> {
         };
         if !fields.is_empty() {
             let annotator = self.out.annotators.number(person);
-            let votes = rows.state(row) != "rejected" && !rows.gold(row);
-            empty.push(Empty { item: item.to_owned(), annotator, votes, fields });
+            let gold = rows.gold(row) || person == REFERENCE;
+            let votes = rows.state(row) != "rejected" && !gold;
+            empty.push(Empty { item: item.to_owned(), annotator, votes, gold, fields });
         }
     }
 
@@ -295,7 +300,8 @@ impl Reader<'_> {
                 units.entry((at, item.clone())).or_insert(unit as u32);
             }
         }
-        for Empty { item, annotator, votes, fields } in empty {
+        let reference = self.out.annotators.find(REFERENCE);
+        for Empty { item, annotator, votes, gold, fields } in empty {
             for at in fields {
                 let field = &mut self.out.fields[at];
                 let next = field.units.len() as u32;
@@ -305,8 +311,15 @@ impl Reader<'_> {
                     field.gold.push(None);
                 }
                 let set = field.sets.number(&[]);
-                let answer = Answer { unit, annotator, set, number: 0.0, votes, objects: (0, 0) };
-                field.answers.push(answer);
+                let (number, objects) = (0.0, (0, 0));
+                if gold {
+                    let nothing = Gold { set, number, objects };
+                    field.gold[unit as usize].get_or_insert(nothing);
+                    field.gold_authors.insert((unit, annotator));
+                }
+                if Some(annotator) != reference {
+                    field.answers.push(Answer { unit, annotator, set, number, votes, objects });
+                }
             }
         }
         self.out.fields.iter_mut().for_each(|f| f.answers.sort_by_key(|answer| answer.unit));

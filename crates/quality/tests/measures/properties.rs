@@ -103,7 +103,8 @@ proptest! {
 
     #[test]
     fn the_order_of_rows_means_nothing(
-        (answers, shuffled) in answers().prop_flat_map(|a| (Just(a.clone()), Just(a).prop_shuffle()))
+        (answers, shuffled) in
+            answers().prop_flat_map(|a| (Just(a.clone()), Just(a).prop_shuffle()))
     ) {
         let (a, b) = (votes(&answers), votes(&shuffled));
         prop_assert!(same(&nominal(&a), &nominal(&b)));
