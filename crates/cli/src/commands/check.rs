@@ -44,8 +44,8 @@ const MEASURES: [Named; 16] = [
     gloss check v1 --gate topic:alpha=0.67 --gate topic:items=100\n\n\
     Measures: alpha, alpha-ordinal, alpha-interval, alpha-masi, percent, fleiss, cohen, \
     gold-accuracy, majority-accuracy, dawid-skene-accuracy, pair-f1, mean-iou, gold-f1, \
-    items, answers, annotators. A gate without a field is one on every field. A measure that is undefined does not pass. Exits with 1 \
-    where a gate is not passed.")]
+    items, answers, annotators. A gate without a field is one on every field. A measure \
+    that is undefined does not pass. Exits with 1 where a gate is not passed.")]
 pub(crate) struct CheckArgs {
     /// At this commit
     #[arg(value_name = "REV")]

@@ -9,6 +9,9 @@ const LANES: usize = 2;
 const CELLS_MAX: usize = 1 << 24;
 /// Cells of all posteriors at most, 1 GiB.
 const POSTERIORS_MAX: usize = 1 << 27;
+/// Less than this is no count of answers: a cell that is 0 would stay so for ever, and the model
+/// end where the likelihood is lower.
+const COUNT_MIN: f64 = 1e-10;
 /// A product of probabilities is scaled where it falls below.
 const SMALL: f64 = 1e-200;
 
@@ -55,8 +58,9 @@ impl DawidSkene {
     /// T_ik, the probability that k is the true label of item i, starts as the share of answers k
     /// to i. Then in turn: p_k = mean over answered items of T_ik; π_jkl = (Σ_i T_ik n_ijl + s) /
     /// Σ_l (Σ_i T_ik n_ijl + s), the probability that annotator j answers l where k is true, n_ijl
-    /// being how often j gave l to i; T_ik ∝ p_k Π_j Π_l π_jkl^n_ijl. The log-likelihood is Σ_i ln
-    /// Σ_k p_k Π_j Π_l π_jkl^n_ijl. All answers count, also several of one annotator to one item.
+    /// being how often j gave l to i, and each numerator 1e-10 at least; T_ik ∝ p_k Π_j Π_l
+    /// π_jkl^n_ijl. The log-likelihood is Σ_i ln Σ_k p_k Π_j Π_l π_jkl^n_ijl. All answers count,
+    /// also several of one annotator to one item.
     ///
     /// Cost: answers × labels an iteration; memory: (items + 2 × annotators × labels) × labels × 8
     /// bytes.
@@ -121,20 +125,16 @@ impl DawidSkene {
         let mut totals = vec![0.0; stride];
         let matrices = self.confusion.chunks_exact_mut(labels * stride);
         for (matrix, counts) in matrices.zip(counts.chunks_exact(labels * stride)) {
-            totals.fill(smoothing * labels as f64);
+            let cell = |count: f64| (count + smoothing).max(COUNT_MIN);
+            totals.fill(0.0);
             for given in counts.chunks_exact(stride) {
-                totals.iter_mut().zip(given).for_each(|(total, count)| *total += count);
+                totals.iter_mut().zip(given).for_each(|(total, count)| *total += cell(*count));
             }
-            // Where nothing was ever true there is nothing to divide by; its prior is 0 as well, or
-            // the annotator saw none of it, and then the row is never used. What is less than the
-            // smallest normal number has no inverse either.
-            totals.iter_mut().for_each(|total| {
-                *total = if *total > f64::MIN_POSITIVE { 1.0 / *total } else { 0.0 };
-            });
+            totals.iter_mut().for_each(|total| *total = 1.0 / *total);
             for (shares, counts) in matrix.chunks_exact_mut(stride).zip(counts.chunks_exact(stride))
             {
                 let cells = shares.iter_mut().zip(counts).zip(&totals);
-                cells.for_each(|((share, count), total)| *share = (count + smoothing) * total);
+                cells.for_each(|((share, count), total)| *share = cell(*count) * total);
             }
             // What pads the labels must stay impossible.
             for row in matrix.chunks_exact_mut(stride) {

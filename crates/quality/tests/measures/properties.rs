@@ -190,16 +190,18 @@ proptest! {
         prop_assert!(SetDistance::Masi.of(&a, &b) >= SetDistance::Jaccard.of(&a, &b));
     }
 
-    /// Without smoothing each step is one of maximum likelihood: it never falls.
+    /// Without smoothing each step is one of maximum likelihood, but for cells of 1e-10 in the
+    /// place of 0: it never falls.
     #[test]
     fn the_likelihood_rises(answers in answers()) {
         let votes = votes(&answers);
         let mut before = f64::NEG_INFINITY;
         for steps in 1..8 {
-            let options = DawidSkeneOptions { smoothing: 0.0, tolerance: 0.0, iterations_max: steps };
+            let options =
+                DawidSkeneOptions { smoothing: 0.0, tolerance: 0.0, iterations_max: steps };
             let fit = DawidSkene::fit(&votes, &options).unwrap();
             let now = fit.log_likelihood;
-            prop_assert!(now >= before - 1e-9 * now.abs(), "{steps}: {before} to {now}");
+            prop_assert!(now >= before - 1e-6 * (1.0 + now.abs()), "{steps}: {before} to {now}");
             before = fit.log_likelihood;
             for item in 0..votes.item_count() {
                 let sum: f64 = fit.posterior(item).iter().sum();
