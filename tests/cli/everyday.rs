@@ -1324,6 +1324,8 @@ fn every_command_helps_with_an_example() {
         "items",
         "rm",
         "export",
+        "quality",
+        "check",
         "verify",
         "gc",
         "compact",

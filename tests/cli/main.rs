@@ -19,6 +19,7 @@ mod json;
 mod oracle;
 mod outside;
 mod pins;
+mod quality;
 mod race;
 mod remote;
 mod samples;

@@ -89,20 +89,20 @@ impl SnapshotView<'_> {
             false => Ok(Box::new(std::iter::empty())),
         }
     }
+}
 
-    fn aliases(&self) -> Result<Aliases> {
-        let mut pairs = Vec::new();
-        for batch in self.snapshot.table(&ANNOTATORS)?.scan()? {
-            let batch = batch?.project(&(0..ANNOTATORS.columns.len()).collect::<Vec<_>>())?;
-            let rows = Annotators::new(&batch);
-            pairs.extend(
-                rows.iter().filter_map(|row| {
-                    Some((row.annotator_id.to_owned(), row.alias_of?.to_owned()))
-                }),
-            );
-        }
-        Ok(Aliases::new(pairs))
+/// Which ids are names of one person.
+pub(crate) fn aliases(snapshot: &Snapshot<'_>) -> Result<Aliases> {
+    let mut pairs = Vec::new();
+    for batch in snapshot.table(&ANNOTATORS)?.scan()? {
+        let batch = batch?.project(&(0..ANNOTATORS.columns.len()).collect::<Vec<_>>())?;
+        let rows = Annotators::new(&batch);
+        pairs.extend(
+            rows.iter()
+                .filter_map(|row| Some((row.annotator_id.to_owned(), row.alias_of?.to_owned()))),
+        );
     }
+    Ok(Aliases::new(pairs))
 }
 
 impl View for SnapshotView<'_> {
@@ -118,7 +118,7 @@ impl View for SnapshotView<'_> {
         if self.labels && table == &ANNOTATIONS {
             *self.left_out.borrow_mut() = LeftOut::default();
             let handed = self.submissions().map_err(|e| e.into_format())?;
-            let aliases = self.aliases().map_err(|e| e.into_format())?;
+            let aliases = aliases(self.snapshot).map_err(|e| e.into_format())?;
             let answers = FinalAnswers::new(rows, handed, aliases);
             return Ok(Box::new(answers.map(|batch| {
                 let (batch, left_out) = batch?;

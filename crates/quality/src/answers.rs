@@ -70,6 +70,11 @@ impl Aliases {
         Self(names.map(|id| (id.clone(), end(id))).collect())
     }
 
+    /// Whom an id names, across sources.
+    pub(crate) fn person<'a>(&'a self, id: &'a str) -> &'a str {
+        self.0.get(id).map_or(id, String::as_str)
+    }
+
     /// Who votes: with a name that the store joins to others, the person wherever they answered.
     fn voter<'a>(&'a self, source: &'a str, id: &'a str) -> (&'a str, &'a str) {
         self.0.get(id).map_or((source, id), |person| ("", person.as_str()))

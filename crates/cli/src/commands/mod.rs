@@ -2,6 +2,7 @@
 
 mod annotator;
 mod branch;
+mod check;
 mod checkout;
 mod clone;
 mod commit;
@@ -21,6 +22,7 @@ mod ls;
 mod pin;
 mod pull;
 mod push;
+pub(crate) mod quality;
 mod remote;
 mod restore;
 mod revert;
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Pull(pull::PullArgs),
     Pin(pin::PinArgs),
     Checkout(checkout::CheckoutArgs),
+    Quality(quality::QualityArgs),
+    Check(check::CheckArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
@@ -98,6 +102,8 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Pull(args) => pull::run(context, args),
         Command::Pin(args) => pin::run(context, args),
         Command::Checkout(args) => checkout::run(context, args),
+        Command::Quality(args) => quality::run(context, args),
+        Command::Check(args) => check::run(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),

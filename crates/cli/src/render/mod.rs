@@ -2,6 +2,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod diff;
+pub(crate) mod quality;
 pub(crate) mod row;
 pub(crate) mod stat;
 

@@ -1,0 +1,104 @@
+//! Everything that is measured of a snapshot, in one value that becomes JSON.
+
+mod field;
+mod objects;
+mod people;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+pub use field::{AgreementReport, Alphas, FieldReport, GoldReport, KappaReport, LabelReport};
+pub use objects::ObjectsReport;
+pub use people::{AnnotatorField, AnnotatorReport, HardItem};
+
+use crate::agreement::Bootstrap;
+use crate::measure::Measure;
+use crate::objects::Matching;
+use crate::unit::Answers;
+
+/// What is asked of a report.
+#[derive(Debug, Clone, Default)]
+pub struct ReportOptions {
+    /// Levels of ordinal scales, in their order, by field; under the empty name those of every
+    /// other field that has such labels.
+    pub orders: BTreeMap<String, Vec<String>>,
+    /// Two annotators are compared where they share so many pairs of answers.
+    pub shared_min: u32,
+    /// How intervals are drawn.
+    pub bootstrap: Bootstrap,
+    /// Which items stand or fall together: patient, video, conversation, by item.
+    pub groups: HashMap<String, String>,
+    /// How many of the hardest items are listed.
+    pub hardest: usize,
+    /// How objects are paired.
+    pub matching: Matching,
+    /// The least IoU of objects that match.
+    pub iou_min: f64,
+}
+
+/// How good the labels of a snapshot are.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Annotation rows that were read.
+    pub rows: u64,
+    /// Rows that are no answers, by reason.
+    pub excluded: BTreeMap<&'static str, u64>,
+    /// By field and kind.
+    pub fields: Vec<FieldReport>,
+    /// By annotator.
+    pub annotators: Vec<AnnotatorReport>,
+    /// Single items.
+    pub items: ItemsReport,
+}
+
+/// Single items that stand out.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ItemsReport {
+    /// Those that people agree on least.
+    pub hardest: Vec<HardItem>,
+}
+
+/// Why measures have no value, by the name of the measure.
+pub type Reasons = BTreeMap<&'static str, &'static str>;
+
+/// A value, or nothing and the reason kept.
+pub(crate) fn told(reasons: &mut Reasons, name: &'static str, measure: Measure) -> Option<f64> {
+    measure.map_err(|why| reasons.insert(name, why.0)).ok()
+}
+
+/// A label that is not a level of the scale that its field has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotALevel {
+    /// The field.
+    pub field: String,
+    /// The label.
+    pub label: String,
+}
+
+impl Report {
+    /// Measures everything.
+    ///
+    /// # Errors
+    /// Where a field has an order of levels, and somebody gave a label that is none of them.
+    pub fn new(answers: &Answers, options: &ReportOptions) -> Result<Self, NotALevel> {
+        let mut people = people::People::new(answers);
+        let mut fields = Vec::new();
+        let mut hardest = Vec::new();
+        for field in &answers.fields {
+            let measured = field::Measured::new(field, options)?;
+            people.add(field, &measured);
+            hardest.extend(people::hard_items(field, &measured, options.hardest));
+            fields.push(measured.report);
+        }
+        hardest.sort_by(HardItem::harder);
+        hardest.truncate(options.hardest);
+        Ok(Self {
+            rows: answers.rows,
+            excluded: answers.excluded.clone(),
+            fields,
+            annotators: people.report(),
+            items: ItemsReport { hardest },
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! `gloss quality` and `gloss check`: what they count, what they print, and real crowds.
+
+use serde_json::{Value, json};
+
+use crate::json::fits;
+use crate::samples::{ours, shared};
+use crate::session::Session;
+
+/// Two people on four items, of which one answered the last alone, and gold for three.
+fn small() -> Session {
+    let s = Session::new();
+    s.write("crowd.csv", ours("table/crowd.csv"));
+    s.write("gold.csv", "item,label\ni1,cat\ni2,dog\ni4,dog\ni9,cat\n");
+    s.ok("import crowd.csv --gold gold.csv -m crowd");
+    s
+}
+
+fn report(s: &Session, more: &str) -> Value {
+    let mut found = s.json(&format!("quality {more}"));
+    fits("quality", &found);
+    assert_eq!(found.len(), 1);
+    found.remove(0)
+}
+
+/// By hand: pairs on i1 (equal), i2 (not), i3 (equal).
+#[test]
+fn a_small_crowd() {
+    let s = small();
+    let report = report(&s, "--names");
+    assert_eq!(report["commit"], s.commit("main"));
+    assert_eq!(report["rows"], 14);
+    assert_eq!(
+        report["excluded"],
+        json!({"draft": 1, "reference": 4, "skipped": 1, "superseded": 1})
+    );
+    let field = &report["fields"][0];
+    assert_eq!((&field["items"], &field["answers"]), (&json!(4), &json!(7)));
+    let agreement = &field["agreement"];
+    let near = |value: &Value, expected: f64| {
+        let value = value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+        assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+    };
+    near(&agreement["percent_item_mean"], 2.0 / 3.0);
+    // Three cats and three dogs: D_o = 1/3, D_e = (36 - 9 - 9)/30.
+    near(&agreement["krippendorff_alpha"]["nominal"], 4.0 / 9.0);
+    assert_eq!(agreement["krippendorff_alpha"]["ordinal"], Value::Null);
+    assert_eq!(
+        agreement["undefined"]["krippendorff_alpha.ordinal"],
+        "no order of the labels is known"
+    );
+    assert_eq!(agreement["fleiss_kappa"], Value::Null);
+    assert!(agreement["undefined"]["fleiss_kappa"].is_string());
+    // Ten shared answers are asked for, and they share three.
+    assert_eq!(agreement["cohen_kappa"]["mean"], Value::Null);
+    let gold = &field["gold"];
+    assert_eq!((&gold["items"], &gold["unanswered"]), (&json!(3), &json!(1)));
+    // cat cat of cat, cat dog of dog, cat of dog: 3 of 5.
+    near(&gold["answer_accuracy"], 0.6);
+    // Bob's dog on i2 was rejected and does not vote: cat, cat, cat against cat, dog, dog.
+    near(&gold["majority_accuracy"], 1.0 / 3.0);
+    let people = report["annotators"].as_array().unwrap();
+    assert_eq!(people[0]["annotator"], "ann");
+    assert_eq!(people[0]["fields"][0]["gold"], json!({"answers": 3, "right": 1}));
+    assert_eq!(people[1]["fields"][0]["gold"], json!({"answers": 2, "right": 2}));
+    assert_eq!(report["items"]["hardest"][0]["item"], "i2");
+}
+
+#[test]
+fn people_have_pseudonyms_unless_names_are_asked_for() {
+    let s = small();
+    let shown = s.ok("quality --by annotator");
+    assert!(shown.contains("annotator-1") && !shown.contains("bob"), "{shown}");
+    assert!(s.ok("quality --by annotator --names").contains("bob"));
+    assert!(!report(&s, "").to_string().contains("bob"));
+    for by in ["field", "annotator", "label", "item"] {
+        let shown = s.ok(&format!("quality --by {by}"));
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+}
+
+#[test]
+fn kappa_where_overlap_is_enough_and_weights_where_there_is_an_order() {
+    let s = small();
+    let kappa = |more: &str| report(&s, more)["fields"][0]["agreement"]["cohen_kappa"].clone();
+    let plain = kappa("--min-overlap 3");
+    assert_eq!((&plain["pairs"], &plain["mean_linear"]), (&json!(1), &Value::Null));
+    // Ann: two cats, a dog; Bob: a cat, two dogs. (2/3 - 4/9)/(5/9) = 2/5.
+    assert!((plain["mean"].as_f64().unwrap() - 0.4).abs() < 1e-12);
+    // Two levels have one distance, whichever is the lower.
+    for order in ["cat,dog", "label=dog,cat"] {
+        let weighted = kappa(&format!("--min-overlap 3 --order {order}"));
+        assert!((weighted["mean_linear"].as_f64().unwrap() - 0.4).abs() < 1e-12);
+    }
+    let error = s.fails(2, "quality --order label=cat,bird");
+    assert!(error.contains("`dog`") && error.contains("hint: "), "{error}");
+    s.fails(2, "quality --order cat");
+    s.fails(2, "quality --order cat,cat");
+}
+
+#[test]
+fn gates_pass_and_fail() {
+    let s = small();
+    let line = "check --gate alpha=0.4 --gate label:items=4";
+    assert!(s.ok(line).contains("passed"));
+    fits("check", &s.json(line));
+    let ran = s.gloss("check --gate alpha=0.8 --gate items=4 --json");
+    assert_eq!(ran.code, 1);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    fits("check", std::slice::from_ref(&told));
+    assert_eq!(told["passed"], false);
+    assert_eq!(told["gates"][0]["passed"], false);
+    assert_eq!(told["gates"][1]["passed"], true);
+    // 0.8 - 4/9
+    assert!((told["gates"][0]["missing"].as_f64().unwrap() - 16.0 / 45.0).abs() < 1e-12);
+    // What is undefined does not pass, however low the gate.
+    let ran = s.gloss("check --gate fleiss=-1");
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    for wrong in ["alpha", "alpha=high", "alpha=nan", "beta=1", "other:alpha=0"] {
+        s.fails(2, &format!("check --gate {wrong}"));
+    }
+}
+
+#[test]
+fn repeats_are_chosen() {
+    let s = Session::new();
+    s.write("a.csv", "item,annotator,label\ni1,ann,cat\ni1,bob,dog\ni1,ann,dog\n");
+    s.ok("import a.csv -m repeats");
+    for (repeats, answers, percent) in [("last", 2, 1.0), ("first", 2, 0.0), ("all", 3, 1.0 / 3.0)]
+    {
+        let report = report(&s, &format!("--repeats {repeats}"));
+        let field = &report["fields"][0];
+        assert_eq!(field["answers"], answers, "{repeats}");
+        let found = field["agreement"]["percent_item_mean"].as_f64().unwrap();
+        assert!((found - percent).abs() < 1e-12, "{repeats}: {found}");
+        let left = report["excluded"].get("repeat").and_then(Value::as_u64).unwrap_or_default();
+        assert_eq!(left, if repeats == "all" { 0 } else { 1 });
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_says_why() {
+    let s = Session::new();
+    s.write("one.csv", "item,annotator,label,status\ni1,ann,cat,submitted\ni2,ann,cat,submitted\n");
+    s.ok("import one.csv -m one");
+    let one = report(&s, "");
+    let agreement = &one["fields"][0]["agreement"];
+    assert_eq!(agreement["krippendorff_alpha"]["nominal"], Value::Null);
+    assert_eq!(agreement["undefined"]["krippendorff_alpha.nominal"], "no item has two answers");
+    assert!(s.ok("quality").contains("undefined, because no item has two answers"));
+    // Nothing is left of an empty choice.
+    let none = report(&s, "--label bird");
+    assert_eq!(none["fields"], json!([]));
+    assert!(s.ok("quality --label bird").contains("no answers"));
+    s.fails(2, "check --gate alpha=0 --label bird");
+    let s = Session::new();
+    s.write("k.csv", "item,annotator,label,status\ni1,a,cat,skipped\ni2,b,cat,skipped\n");
+    s.ok("import k.csv -m skipped");
+    assert_eq!(report(&s, "")["excluded"], json!({"skipped": 2}));
+}
+
+/// Sets of labels, boxes, choices about regions, reviews: whatever tools give has a report.
+#[test]
+fn exports_of_tools_have_reports() {
+    let s = Session::new();
+    for name in ["reviews", "per-region", "dialogue", "chat-preference", "moving"] {
+        s.sample(&format!("label-studio/{name}.json"), &format!("{name}.json"));
+        s.ok(&format!("import {name}.json -m {name}"));
+    }
+    s.sample(crate::samples::IMAGES, "images.json");
+    s.ok("import images.json -m images");
+    let report = report(&s, "");
+    let rows = report["rows"].as_u64().unwrap();
+    assert_eq!(rows, s.rows().len() as u64);
+    assert!(report["fields"].as_array().unwrap().len() > 3);
+}
+
+/// Who found nothing says so; whom a file calls gold is no one to agree with.
+#[test]
+fn boxes_of_people_are_matched() {
+    let s = Session::new();
+    let line = |image: &str, who: &str, id: u32, boxes: Value| {
+        json!({"image": image, "annotator": who, "submission": id, "boxes": boxes}).to_string()
+    };
+    let lines = [
+        line("a.jpg", "ann", 1, json!([[0, 0, 10, 10], [50, 50, 10, 10]])),
+        // IoU 80/120 with the first of Ann's; the flat box matches nothing.
+        line("a.jpg", "bob", 2, json!([[2, 0, 10, 10], [50, 50, 0, 10]])),
+        line("b.jpg", "ann", 3, json!([])),
+        line("b.jpg", "bob", 4, json!([])),
+        line("c.jpg", "ann", 5, json!([])),
+        line("c.jpg", "bob", 6, json!([[0, 0, 5, 5]])),
+    ];
+    s.write("boxes.jsonl", lines.join("\n"));
+    s.ok("import boxes.jsonl --each boxes -m boxes");
+    let report = report(&s, "");
+    let field = &report["fields"][0];
+    assert_eq!((&field["items"], &field["answers"]), (&json!(3), &json!(6)));
+    let boxes = &field["boxes"];
+    assert_eq!((&boxes["pairs"], &boxes["objects"]), (&json!(3), &json!(5)));
+    assert_eq!((&boxes["empty_answers"], &boxes["degenerate"]), (&json!(3), &json!(1)));
+    assert_eq!((&boxes["both_empty"], &boxes["one_empty"]), (&json!(1), &json!(1)));
+    // One match of 4 + 0 + 1 boxes.
+    assert!((boxes["pair_f1"].as_f64().unwrap() - 2.0 / 5.0).abs() < 1e-12);
+    assert!((boxes["mean_iou"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(boxes["pair_f1_strict"], 0.0);
+    assert_eq!(boxes["gold_f1"], Value::Null);
+    assert!(s.ok("quality").contains("F1 of 3 pairs, IoU 0.5      0.4000"));
+    assert_eq!(s.gloss("check --gate pair-f1=0.3 --iou 0.7").code, 1);
+    s.ok("check --gate pair-f1=0.3 --iou 0.6");
+    s.fails(2, "quality --iou 0");
+}
+
+/// The figures beside the data: pairs of people, matched by falling IoU, and equal spans.
+#[test]
+fn crowds_of_objects_have_their_reference_figures() {
+    let figures = |folder: &str, import: &str, more: &str, wanted: &[(&str, &str)]| {
+        let Some(path) = shared(folder) else { return };
+        let s = Session::new();
+        s.ok(&format!("import '{}' {import} -m crowd", path.display()));
+        let report = report(&s, &format!("--repeats all {more}"));
+        for (path, expected) in wanted {
+            let found = report["fields"][0].pointer(path).and_then(Value::as_f64);
+            let found = found.unwrap_or_else(|| panic!("{folder}: no {path}"));
+            assert_eq!(format!("{found:.6}"), *expected, "{folder}: {path}");
+        }
+    };
+    let boxes = [
+        ("/boxes/pair_f1", "0.856169"),
+        ("/boxes/mean_iou", "0.754349"),
+        ("/boxes/same_count", "0.890664"),
+        ("/boxes/gold_precision", "0.910721"),
+        ("/boxes/gold_recall", "0.831169"),
+        ("/boxes/gold_f1", "0.869128"),
+        ("/boxes/gold_mean_iou", "0.782468"),
+    ];
+    let file = "crowd-bbox-pedestrians/crowd.jsonl.gz";
+    if let Some(gold) = shared("crowd-bbox-pedestrians/expert.jsonl") {
+        let import = format!("--each boxes --gold '{}'", gold.display());
+        figures(file, &import, "--match greedy", &boxes);
+    }
+    let spans = [("/spans/pair_f1_strict", "0.564118"), ("/spans/gold_f1_strict", "0.606706")];
+    let file = "crowd-ner-conll/spans.jsonl.gz";
+    figures(file, "--each 'annotations.*,gold'", "", &spans);
+}
+
+/// The figures beside the data, where every answer counts.
+#[test]
+fn crowds_have_their_reference_figures() {
+    for (name, more, figures) in [
+        (
+            "dog",
+            "",
+            [
+                ("/agreement/krippendorff_alpha/nominal", "0.519418"),
+                ("/agreement/fleiss_kappa", "0.519358"),
+                ("/agreement/percent_item_mean", "0.641140"),
+                ("/gold/answer_accuracy", "0.696406"),
+                ("/gold/majority_accuracy", "0.822181"),
+                ("/gold/dawid_skene_accuracy", "0.842627"),
+            ],
+        ),
+        (
+            "adult2-ordinal",
+            "--order G,P,R,X",
+            [
+                ("/agreement/krippendorff_alpha/ordinal", "0.426999"),
+                ("/agreement/krippendorff_alpha/interval", "0.519236"),
+                ("/agreement/percent_pair_pooled", "0.703875"),
+                ("/gold/majority_accuracy", "0.759760"),
+                ("/gold/dawid_skene_accuracy", "0.738739"),
+                ("/gold/median_mae", "0.289790"),
+            ],
+        ),
+        (
+            "valence",
+            "",
+            [
+                ("/agreement/krippendorff_alpha/ordinal", "0.375356"),
+                ("/agreement/krippendorff_alpha/interval", "0.325562"),
+                ("/gold/mean_mae", "21.695000"),
+                ("/gold/mean_rmse", "26.096109"),
+                ("/gold/pearson", "0.849805"),
+                ("/gold/single_mae", "34.525000"),
+            ],
+        ),
+    ] {
+        let Some(folder) = shared(&format!("crowd-{name}")) else { continue };
+        let packed = folder.join("answers.csv.gz");
+        let answers = if packed.exists() { packed } else { folder.join("answers.csv") };
+        let gold = folder.join("gold.csv");
+        let s = Session::new();
+        s.ok(&format!("import '{}' --gold '{}' -m crowd", answers.display(), gold.display()));
+        let report = report(&s, &format!("--repeats all {more}"));
+        for (path, expected) in figures {
+            let found = report["fields"][0].pointer(path).and_then(Value::as_f64);
+            let found = found.unwrap_or_else(|| panic!("{name}: no {path}"));
+            assert_eq!(format!("{found:.6}"), expected, "{name}: {path}");
+        }
+    }
+}
