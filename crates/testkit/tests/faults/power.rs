@@ -1,5 +1,7 @@
 //! The power goes.
 
+use std::path::Path;
+
 use glossator_testkit::faults::{Call, Errno, Fault, FaultFs, Plan, power_cuts, power_cuts_at_end};
 use glossator_testkit::operations::OPERATIONS;
 use glossator_testkit::scratch;
@@ -41,6 +43,10 @@ fn power_is_lost_after_a_second_process() {
             if matches!(call.call, Call::Read | Call::Open | Call::List | Call::Lock) {
                 continue;
             }
+            // Of the 256 directories that `init` makes alike, the first and the last.
+            if operation.name == "init" && is_inner_shard(&call.path) {
+                continue;
+            }
             let dir = scratch();
             let plan = Plan { step, fault: Fault::Kill, lasting: false };
             let calls = FaultFs::with(plan);
@@ -63,6 +69,12 @@ fn power_is_lost_after_a_second_process() {
         }
     }
     tally.end(500);
+}
+
+fn is_inner_shard(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_shard = name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
+    is_shard && !["00", "ff"].contains(&name)
 }
 
 /// gc goes by what it sees; what it saw lasts as long as what it removed.
