@@ -107,7 +107,11 @@ impl Store {
         let changed = std::mem::take(&mut people.changed);
         people.fresh.clear();
         if changed.is_empty() {
-            return Ok(());
+            // Who is known already may be so by a process that died before that was to last.
+            return match people.by_id.is_empty() {
+                true => Ok(()),
+                false => self.disk().sync_dir(&self.root().join("private")),
+            };
         }
         let _lock = self.disk().lock(&self.root().join("private/lock"))?;
         let written = self.people()?;

@@ -1,6 +1,7 @@
 //! Fetch: logs, then the graph in quarantine, then the objects that it names, then the refs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use gix::ObjectId;
 use serde::{Deserialize, Serialize};
@@ -282,9 +283,10 @@ impl Fetch<'_> {
     fn lacking(&self, named: &Named, places: &Places) -> Result<Graph> {
         let lengths: HashMap<Digest, u64> =
             named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
-        let mut lacking = Vec::new();
+        let (mut lacking, mut there) = (Vec::new(), BTreeSet::new());
         for (object, by) in named.objects() {
             if self.store.objects().contains(&object) {
+                there.extend(self.store.objects().path(&object).parent().map(Path::to_owned));
                 continue;
             }
             let by = by.first().map_or("a commit", String::as_str);
@@ -299,6 +301,8 @@ impl Fetch<'_> {
             }
             lacking.push(object);
         }
+        // By a process that may have died before their names were to last.
+        there.iter().try_for_each(|dir| self.store.disk().sync_dir(dir))?;
         lacking.sort_unstable();
         Ok(Graph { commits: named.commits.len(), lacking })
     }
