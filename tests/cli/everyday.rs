@@ -1324,6 +1324,7 @@ fn every_command_helps_with_an_example() {
         "items",
         "rm",
         "export",
+        "convert",
         "verify",
         "gc",
         "compact",

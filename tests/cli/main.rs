@@ -10,6 +10,7 @@
 mod again;
 mod bad;
 mod compat;
+mod convert;
 mod edges;
 mod ends;
 mod everyday;

@@ -27,6 +27,7 @@ pub mod segment;
 pub mod snapshot;
 pub mod stage;
 pub mod store;
+mod temp_store;
 pub mod transaction;
 pub mod verify;
 pub mod whole_items;
@@ -35,6 +36,7 @@ pub use error::{Error, Result, RowConflict};
 pub use id::{CommitId, Digest};
 pub use stage::Stage;
 pub use store::{Layer, Snapshot, Store};
+pub use temp_store::TempStore;
 pub use transaction::{CommitOptions, Transaction};
 
 /// The place of a segment's key index.

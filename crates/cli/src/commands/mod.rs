@@ -7,6 +7,7 @@ mod clone;
 mod commit;
 mod compact;
 mod completions;
+mod convert;
 mod demo;
 mod diff;
 mod export;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
     Export(export::ExportArgs),
+    Convert(convert::ConvertArgs),
     Clone(clone::CloneArgs),
     Remote(remote::RemoteArgs),
     Push(push::PushArgs),
@@ -91,6 +93,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),
         Command::Export(args) => export::run(context, args),
+        Command::Convert(args) => convert::run(context, args),
         Command::Clone(args) => clone::run(context, args),
         Command::Remote(args) => remote::run(context, args),
         Command::Push(args) => push::run(context, args),

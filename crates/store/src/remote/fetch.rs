@@ -17,6 +17,7 @@ use crate::fs::Disk;
 use crate::history::Identity;
 use crate::id::{CommitId, Digest};
 use crate::store::Store;
+use crate::temp_store::TempStore;
 use crate::verify::Named;
 
 /// How often a fetch begins again because the remote moved under it.
@@ -114,14 +115,6 @@ impl Remote {
     }
 }
 
-/// A store that has one commit, and of its rows the snapshot alone. It vanishes when it is dropped.
-#[derive(Debug)]
-pub struct FetchedCommit {
-    /// The store.
-    pub store: Store,
-    _dir: tempfile::TempDir,
-}
-
 /// Fetches what the snapshot of a commit needs, and nothing else of the rows.
 ///
 /// # Errors
@@ -132,19 +125,13 @@ pub fn fetch_commit(
     store_id: &str,
     commit: CommitId,
     progress: &dyn Progress,
-) -> Result<FetchedCommit> {
-    let dir = tempfile::tempdir().map_err(|source| crate::Error::Io {
-        action: "make a directory in",
-        path: std::env::temp_dir(),
-        source,
-    })?;
+) -> Result<TempStore> {
     let who = Identity { name: "gloss".to_owned(), email: String::new(), seconds: 0, offset: 0 };
     let fill = |store: &Store| {
         let fetch = Fetch { remote, store, name: "origin", who: &who, progress };
         block_on(fetch.one(commit))
     };
-    let store = Store::init_as(disk, dir.path(), store_id.to_owned(), &"main".parse()?, fill)?;
-    Ok(FetchedCommit { store, _dir: dir })
+    TempStore::new(disk, store_id.to_owned(), fill)
 }
 
 struct Fetch<'a> {
