@@ -1325,6 +1325,8 @@ fn every_command_helps_with_an_example() {
         "rm",
         "export",
         "convert",
+        "run",
+        "runs",
         "verify",
         "gc",
         "compact",

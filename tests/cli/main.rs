@@ -22,5 +22,6 @@ mod outside;
 mod pins;
 mod race;
 mod remote;
+mod runs;
 mod samples;
 mod session;

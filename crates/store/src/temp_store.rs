@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::fs::Disk;
-use crate::id::Digest;
 use crate::store::Store;
 
 /// A store that vanishes when it is dropped.
@@ -19,8 +18,7 @@ impl TempStore {
     /// # Errors
     /// Where the directory of temporary files takes none.
     pub fn empty(disk: &Disk) -> Result<Self> {
-        let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
-        Self::new(disk, store_id, |_| Ok(()))
+        Self::new(disk, crate::random_name()?, |_| Ok(()))
     }
 
     /// Makes one of that name, which `fill` is given first.

@@ -23,8 +23,8 @@ use crate::view::{SnapshotView, ViewName, only_source};
 #[command(after_help = "Examples:\n  gloss convert export.json -o rows.jsonl\n  \
     gloss convert answers.csv -o tasks.json --to label-studio --map item=question\n  \
     gloss convert instances.json -o train.parquet --view labels\n\n\
-    The same rows as `gloss import` and `gloss export` give. Rows are kept in a temporary directory \
-    meanwhile (TMPDIR). The output is there whole, or not at all.")]
+    The same rows as `gloss import` and `gloss export` give. Rows are kept in a temporary \
+    directory meanwhile (TMPDIR). The output is there whole, or not at all.")]
 pub(crate) struct ConvertArgs {
     /// Files, perhaps gzipped
     #[arg(required = true, value_name = "IN")]

@@ -26,6 +26,7 @@ mod remote;
 mod restore;
 mod revert;
 mod rm;
+mod run;
 mod show;
 mod status;
 mod switch;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Pull(pull::PullArgs),
     Pin(pin::PinArgs),
     Checkout(checkout::CheckoutArgs),
+    Run(run::RunArgs),
+    Runs(run::RunsArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
@@ -101,6 +104,8 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Pull(args) => pull::run(context, args),
         Command::Pin(args) => pin::run(context, args),
         Command::Checkout(args) => checkout::run(context, args),
+        Command::Run(args) => run::run(context, args),
+        Command::Runs(args) => run::list(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),
