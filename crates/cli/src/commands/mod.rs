@@ -19,6 +19,7 @@ mod init;
 mod items;
 mod log;
 mod ls;
+mod man;
 mod pin;
 mod pull;
 mod push;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Annotator(annotator::AnnotatorArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// Runs a command and gives its exit code.
@@ -112,5 +115,6 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Annotator(args) => annotator::run(context, args),
         Command::Demo(args) => demo::run(context, args),
         Command::Completions(args) => completions::run(context, args),
+        Command::Man(args) => man::run(context, args),
     }
 }
