@@ -159,3 +159,84 @@ fn what_cannot_be_recorded_is_not() {
     assert!(error.contains("of another store"), "{error}");
     assert_ne!(s.try_git("rev-parse --verify refs/notes/gloss-runs").code, 0);
 }
+
+/// The names of all runs, in their order by name.
+fn names(s: &Session) -> Vec<String> {
+    let runs = s.json("runs");
+    let mut names: Vec<String> =
+        runs.iter().map(|run| run["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn runs_of_two_machines_come_together() {
+    let (here, shared) = pinned();
+    let url = Place::directory(&shared).url;
+    here.ok("run record --name a1");
+    here.ok("push");
+    // A clone brings them.
+    let there = Session::empty();
+    there.ok(&format!("clone {url} ."));
+    assert_eq!(names(&there), ["a1"]);
+    there.write("gloss.lock", here.read("gloss.lock"));
+    // Forward on one side only.
+    there.ok("run record --name b1");
+    fits("push", &there.json("push"));
+    fits("fetch", &here.json("fetch"));
+    assert_eq!(names(&here), ["a1", "b1"]);
+    assert_eq!(here.commit("refs/notes/gloss-runs"), there.commit("refs/notes/gloss-runs"));
+    // Apart, on the same commit and on another one.
+    here.ok("run record --name a2");
+    here.ok("push");
+    there.write("corrected.json", corrected());
+    there.ok("import corrected.json -m later");
+    there.ok("run record --name b2");
+    there.ok("push");
+    there.ok("pin");
+    there.ok("run record --name b3");
+    // Those here do not follow those there: nobody's are overwritten.
+    assert!(there.ok("push").contains("has everything"));
+    assert!(there.ok("fetch").contains("notes/gloss-runs"));
+    let all = ["a1", "a2", "b1", "b2", "b3"];
+    assert_eq!(names(&there), all);
+    let merged = there.commit("refs/notes/gloss-runs");
+    assert!(there.ok("fetch").contains("nothing new"));
+    assert_eq!(there.commit("refs/notes/gloss-runs"), merged);
+    there.ok("push");
+    here.ok("pull");
+    assert_eq!(names(&here), all);
+    assert_eq!(here.commit("refs/notes/gloss-runs"), merged);
+    for s in [&here, &there] {
+        let mut shown: Vec<Value> = noted(s, "v1");
+        shown.extend(noted(s, "origin/main"));
+        assert_eq!(shown.len(), 5);
+        s.ok("gc");
+        s.ok("verify");
+        s.ok("verify --remote");
+        s.git("fsck --strict");
+    }
+    // From the remote alone, all of it; and what is lost there is uploaded again.
+    let third = Session::empty();
+    third.ok(&format!("clone {url} ."));
+    assert_eq!(names(&third), all);
+    assert!(here.ok("push").contains("has everything"));
+    let mut logs = Vec::new();
+    files(&shared.path("shared"), &mut logs);
+    logs.retain(|path| path.to_string_lossy().contains("/log-"));
+    for log in logs {
+        std::fs::remove_file(log).unwrap();
+    }
+    assert_ne!(here.gloss("verify --remote").code, 0);
+    here.ok("verify --remote --repair");
+    let fourth = Session::empty();
+    fourth.ok(&format!("clone {url} ."));
+    assert_eq!(names(&fourth), all);
+}
+
+fn files(dir: &std::path::Path, into: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, into) } else { into.push(path) }
+    }
+}

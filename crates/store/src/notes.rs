@@ -4,8 +4,10 @@
 //! - A line that was appended is there once, whoever appends at the same time; its commit is
 //!   published as any other.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use crate::error::{Error, Result};
-use crate::history::{Expected, Identity, NewCommit, RefMove};
+use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
 use crate::id::CommitId;
 use crate::limits::NOTE_BYTES_MAX;
 use crate::store::Store;
@@ -78,6 +80,71 @@ impl Store {
         self.history.move_ref(&mut lock, &change)
     }
 
+    /// Whether what is noted here includes these notes.
+    pub(crate) fn has_notes(&self, theirs: CommitId) -> bool {
+        let ours = self.history.ref_target(RUNS_REF).ok().flatten().map(CommitId);
+        let has = |ours| self.history.is_ancestor(theirs, ours).unwrap_or(false);
+        self.history.contains(theirs) && ours.is_some_and(has)
+    }
+
+    /// Puts notes together with those here: line by line, none twice. Gives what the ref was and is
+    /// where it moved.
+    pub(crate) fn merge_notes(
+        &self,
+        lock: &mut PublishLock,
+        theirs: CommitId,
+        who: &Identity,
+    ) -> Result<Option<(Option<CommitId>, CommitId)>> {
+        let tip = self.history.ref_target(RUNS_REF)?.map(CommitId);
+        let new = match tip {
+            None => theirs,
+            Some(ours) if self.history.is_ancestor(theirs, ours)? => return Ok(None),
+            Some(ours) if self.history.is_ancestor(ours, theirs)? => theirs,
+            Some(ours) => self.union(ours, theirs, who)?,
+        };
+        let (name, expected) = (RUNS_REF, Expected::commit(tip));
+        let change = RefMove { name, expected, new: Some(new.0), who, why: "fetch: runs" };
+        self.history.move_ref(lock, &change)?;
+        Ok(Some((tip, new)))
+    }
+
+    /// The notes of both sides in one commit.
+    fn union(&self, ours: CommitId, theirs: CommitId, who: &Identity) -> Result<CommitId> {
+        let own: HashMap<CommitId, String> = self.history.noted(ours)?.into_iter().collect();
+        let mut made: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for (commit, path) in self.history.noted(theirs)? {
+            let place = own.get(&commit).cloned().unwrap_or_else(|| commit.to_string());
+            if self.history.entry(ours, &place)? == self.history.entry(theirs, &path)? {
+                continue;
+            }
+            let mut text = match made.remove(&place) {
+                Some(text) => text,
+                None => self.history.file(ours, &place)?.unwrap_or_default(),
+            };
+            let other = self.history.file(theirs, &path)?.unwrap_or_default();
+            let known: HashSet<Vec<u8>> = lines(&text).map(<[u8]>::to_vec).collect();
+            for line in lines(&other).filter(|line| !known.contains(*line)) {
+                // Beyond the limit ours stay: a remote must not make a note that none can read.
+                if text.len() + line.len() + 2 > NOTE_BYTES_MAX {
+                    break;
+                }
+                if !text.is_empty() && !text.ends_with(b"\n") {
+                    text.push(b'\n');
+                }
+                text.extend_from_slice(line);
+                text.push(b'\n');
+            }
+            made.insert(place, text);
+        }
+        self.history.write_commit(&NewCommit {
+            parents: &[ours, theirs],
+            files: made.into_iter().map(|(place, text)| (place, Some(text))).collect(),
+            author: who.clone(),
+            committer: who.clone(),
+            message: "Runs of both sides\n".to_owned(),
+        })
+    }
+
     /// The lines that are noted on a commit, or on all, with the commits.
     ///
     /// # Errors
@@ -98,4 +165,9 @@ impl Store {
         }
         Ok(lines)
     }
+}
+
+/// The lines of a note that say something.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
