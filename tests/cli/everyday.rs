@@ -1295,17 +1295,59 @@ fn a_store_inside_code_records_its_commit() {
     assert!(s.ok("-C labels log").contains(&code));
 }
 
+/// The commands that a help lists.
+fn listed(help: &str) -> Vec<&str> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let s = Session::empty();
+    let made = s.json("man pages/man1");
+    crate::json::fits("man", &made);
+    let mut pages = vec![("gloss".to_owned(), String::new())];
+    let help = s.ok("--help");
+    for name in listed(&help) {
+        pages.push((format!("gloss-{name}"), name.to_owned()));
+        for inner in listed(&s.ok(&format!("{name} --help"))) {
+            pages.push((format!("gloss-{name}-{inner}"), format!("{name} {inner}")));
+        }
+    }
+    // Commands with commands of their own are among them.
+    for name in ["gloss-import", "gloss-remote-add", "gloss-run-record", "gloss-annotator-list"] {
+        assert!(pages.iter().any(|(page, _)| page == name), "{name}");
+    }
+    for (page, command) in &pages {
+        let text = s.read(&format!("pages/man1/{page}.1"));
+        assert!(text.contains(&format!("\n.TH {page} 1")), "{page}: {text}");
+        assert!(text.contains("Example"), "{page}: no example");
+        // Every option of the help is on the page.
+        let help = s.ok(&format!("{command} --help"));
+        let plain = text.replace("\\-", "-");
+        for option in help.split(|c: char| c.is_whitespace() || "[]`=,.;:)".contains(c)) {
+            let name = option.trim_start_matches('-');
+            if option.starts_with("--") && !name.is_empty() {
+                assert!(plain.contains(option), "{page}: no {option}");
+            }
+        }
+    }
+    let files = std::fs::read_dir(s.path("pages/man1")).unwrap().count();
+    assert_eq!(files, pages.len(), "pages of no command");
+    assert_eq!(made[0]["pages"].as_array().unwrap().len(), pages.len());
+    assert!(s.ok("man --help").contains("Example"));
+}
+
 #[test]
 fn every_command_helps_with_an_example() {
     let s = Session::empty();
     let help = s.ok("--help");
-    let commands: Vec<&str> = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let commands = listed(&help);
     for name in [
         "init",
         "import",
@@ -1326,6 +1368,9 @@ fn every_command_helps_with_an_example() {
         "export",
         "quality",
         "check",
+        "convert",
+        "run",
+        "runs",
         "verify",
         "gc",
         "compact",

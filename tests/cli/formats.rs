@@ -26,7 +26,7 @@ fn round_trip(path: &Path, bytes: &[u8], format: &str, options: &str) -> Session
 
 /// Equal as JSON values, number texts too.
 #[track_caller]
-fn same(path: &Path, plain: &[u8], s: &Session) {
+pub fn same(path: &Path, plain: &[u8], s: &Session) {
     let was: Value = serde_json::from_slice(plain).expect("the sample is JSON");
     let is: Value = serde_json::from_str(&s.read("back.json")).expect("an export is JSON");
     let mut differences = Vec::new();

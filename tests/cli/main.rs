@@ -10,6 +10,7 @@
 mod again;
 mod bad;
 mod compat;
+mod convert;
 mod edges;
 mod ends;
 mod everyday;
@@ -22,5 +23,6 @@ mod pins;
 mod quality;
 mod race;
 mod remote;
+mod runs;
 mod samples;
 mod session;

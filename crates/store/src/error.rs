@@ -48,6 +48,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// The note of a commit has no room for more.
+    #[error("the note of commit {0} is full")]
+    NoteFull(CommitId),
     /// No store was found.
     #[error("no store at or above `{0}`")]
     NoStore(PathBuf),

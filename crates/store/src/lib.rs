@@ -16,6 +16,7 @@ mod item_rows;
 pub mod items;
 pub mod key_index;
 pub mod limits;
+pub mod notes;
 pub mod objects;
 pub mod people;
 pub mod remote;
@@ -27,6 +28,7 @@ pub mod segment;
 pub mod snapshot;
 pub mod stage;
 pub mod store;
+mod temp_store;
 pub mod transaction;
 pub mod verify;
 pub mod whole_items;
@@ -35,6 +37,7 @@ pub use error::{Error, Result, RowConflict};
 pub use id::{CommitId, Digest};
 pub use stage::Stage;
 pub use store::{Layer, Snapshot, Store};
+pub use temp_store::TempStore;
 pub use transaction::{CommitOptions, Transaction};
 
 /// The place of a segment's key index.
@@ -51,6 +54,14 @@ pub(crate) fn random_bytes() -> Result<[u8; 32]> {
         source: e.into(),
     })?;
     Ok(bytes)
+}
+
+/// A random name of 32 hex digits.
+///
+/// # Errors
+/// Where the system has no random bytes.
+pub fn random_name() -> Result<String> {
+    Ok(Digest(random_bytes()?).to_string()[..32].to_owned())
 }
 
 /// The place of a segment's row cache.

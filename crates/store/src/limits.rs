@@ -62,6 +62,8 @@ pub const REF_LOCK_TRIES: u32 = 21;
 pub const REF_LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of a git object that is read (a tree file, a commit) at most.
 pub const GIT_OBJECT_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of the note of a commit at most: about 10,000 runs. Each further one writes it anew.
+pub const NOTE_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes that the rows of a batch take, as the limits count them: of a slice, its own part alone.
 pub fn batch_bytes(batch: &RecordBatch) -> usize {

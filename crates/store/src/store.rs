@@ -91,8 +91,7 @@ pub struct Store {
 impl Store {
     /// Makes a store in `dir/.gloss`.
     pub fn init(disk: &Disk, dir: &Path) -> Result<Self> {
-        let store_id = Digest(crate::random_bytes()?).to_string()[..32].to_owned();
-        Self::init_as(disk, dir, store_id, &"main".parse()?, |_| Ok(()))
+        Self::init_as(disk, dir, crate::random_name()?, &"main".parse()?, |_| Ok(()))
     }
 
     /// Makes a store that is a copy of another one. `fill` is given the store before it counts as

@@ -265,7 +265,7 @@ impl Store {
     }
 
     /// Folds packs where they are many. The commit is made: what fails here is left for the next.
-    fn fold_packs(&self) {
+    pub(crate) fn fold_packs(&self) {
         let due = self.history.packs_are_due().unwrap_or(false);
         if let Some(lock) = due.then(|| self.history.lock(&self.lock_path()).ok()).flatten() {
             let _ = self.history.fold_packs(&lock);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use glossator_formats::{ExportOptions, exporters};
+use glossator_formats::{ExportOptions, Exporter, exporters};
 use glossator_quality::LeftOut;
 use glossator_store::fs::output_file;
 
@@ -40,8 +40,17 @@ pub(crate) struct ExportArgs {
     filters: Filters,
 }
 
+/// The exporter of a format.
+pub(super) fn exporter(format: &str) -> Result<&'static dyn Exporter> {
+    exporters().iter().copied().find(|e| e.name() == format).ok_or_else(|| {
+        let names: Vec<&str> = exporters().iter().map(|e| e.name()).collect();
+        CliError::input(format!("there is no format `{format}` to write"))
+            .hint(format!("formats: {}", names.join(", ")))
+    })
+}
+
 /// What final answers left out, for people.
-fn left_out(left_out: &LeftOut) -> String {
+pub(super) fn left_out(left_out: &LeftOut) -> String {
     let mut text = String::new();
     for (reason, count) in &left_out.by_reason {
         text.push_str(&format!("left out: {reason}: {count}\n"));
@@ -57,11 +66,7 @@ fn left_out(left_out: &LeftOut) -> String {
 }
 
 pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
-    let exporter = exporters().iter().find(|e| e.name() == args.format).ok_or_else(|| {
-        let names: Vec<&str> = exporters().iter().map(|e| e.name()).collect();
-        CliError::input(format!("there is no format `{}` to write", args.format))
-            .hint(format!("formats: {}", names.join(", ")))
-    })?;
+    let exporter = exporter(&args.format)?;
     let store = context.store()?;
     let snapshot = snapshot(&store, args.at.as_deref())?;
     let people = if args.without_people { None } else { Some(store.people()?) };

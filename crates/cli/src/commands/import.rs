@@ -1,6 +1,7 @@
 //! `gloss import`
 
 mod keys;
+mod reading;
 mod repeats;
 mod sink;
 
@@ -20,6 +21,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::render::{counts, number, plain};
 use crate::staging::{Outcome, Staging};
+pub(crate) use reading::Reading;
 use sink::StoreSink;
 
 /// Options that say how whole rows are read: an edit by key would ignore them.
@@ -37,7 +39,7 @@ const ONLY_WHOLE_ROWS: [&str; 10] = [
 ];
 
 /// Read labels from files and stage them
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "Examples:\n  \
     gloss import export.json -m \"first round\"\n  \
     gloss import answers.csv --map item=question --map annotator=worker --gold gold.csv\n  \
@@ -52,39 +54,17 @@ pub(crate) struct ImportArgs {
     /// Format of the files, where it cannot be told: label-studio, coco, csv, tsv, jsonl, parquet
     #[arg(long)]
     format: Option<String>,
-    /// Namespace of the ids in the files
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Commit at once with this message; the stage is not touched
     #[arg(short, long, value_name = "MSG")]
     message: Option<String>,
-    /// Which column of a table is what: `item=question`, `geometry=x,y,w,h`
-    #[arg(long, value_name = "OURS=THEIRS")]
-    map: Vec<String>,
-    /// Make a row of each entry of this nested array
-    #[arg(long, value_name = "PATH")]
-    each: Option<String>,
-    /// Unit of integer times: s, ms, us or ns
-    #[arg(long, value_name = "UNIT")]
-    time_unit: Option<String>,
-    /// What a word of a column means: `status:approved=accepted`
-    #[arg(long, value_name = "COLUMN:FROM=TO")]
-    value: Vec<String>,
-    /// Reference answers to the same fields, as a table
-    #[arg(long, value_name = "FILE")]
-    gold: Option<PathBuf>,
-    /// Images and categories of COCO results
-    #[arg(long, value_name = "FILE")]
-    images: Option<PathBuf>,
     /// Take answers of sources without submissions as further answers, not as new versions
     #[arg(long)]
     append: bool,
     /// Also remove what complete files no longer have
     #[arg(long)]
     prune: bool,
-    /// Take the good records and write the bad ones, with reasons, to this file
-    #[arg(long, value_name = "FILE")]
-    quarantine: Option<PathBuf>,
     /// Change only the columns that the files have, by item_id and annotation_id
     #[arg(long, group = "edit", conflicts_with_all = ONLY_WHOLE_ROWS)]
     update: bool,
@@ -104,13 +84,13 @@ pub(crate) struct ImportArgs {
 
 /// What an import made, as `--json` prints it.
 #[derive(Debug, Default, serde::Serialize)]
-struct Report {
+pub(super) struct Report {
     sources: Vec<String>,
-    rows: std::collections::BTreeMap<&'static str, u64>,
+    pub(super) rows: std::collections::BTreeMap<&'static str, u64>,
     changes: std::collections::BTreeMap<&'static str, glossator_store::delta::Counts>,
-    warnings: std::collections::BTreeMap<String, u64>,
-    losses: std::collections::BTreeMap<String, u64>,
-    quarantined: u64,
+    pub(super) warnings: std::collections::BTreeMap<String, u64>,
+    pub(super) losses: std::collections::BTreeMap<String, u64>,
+    pub(super) quarantined: u64,
     commit: Option<String>,
     staged: bool,
 }
@@ -124,12 +104,7 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
         if args.update || args.remove {
             keys::edit(context, args, &snapshot)?
         } else {
-            // Gold rows and removals are of the same keys as the files' own rows.
-            let in_order = args.gold.is_none() && args.remove_keys.is_none();
-            match intake(context, args, &snapshot, in_order)? {
-                Some(made) => made,
-                None => intake(context, args, &snapshot, false)?.ok_or(StoreError::OutOfOrder)?,
-            }
+            read(context, args, &snapshot)?
         }
     };
     for note in &made.notes {
@@ -155,12 +130,12 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
 }
 
 /// What was taken, before it is staged or committed.
-struct Made {
-    intaken: Intaken,
-    people: glossator_store::people::People,
-    report: Report,
+pub(super) struct Made {
+    pub(super) intaken: Intaken,
+    pub(super) people: glossator_store::people::People,
+    pub(super) report: Report,
     /// How the columns of tables were read.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
@@ -192,6 +167,23 @@ fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
     Ok(0)
 }
 
+impl ImportArgs {
+    /// An import of whole rows from these files, and nothing else.
+    pub(super) fn of(files: Vec<PathBuf>, format: Option<String>, reading: Reading) -> Self {
+        Self { files, format, reading, ..Self::default() }
+    }
+}
+
+/// Reads the files into a change.
+pub(super) fn read(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> Result<Made> {
+    // Gold rows and removals are of the same keys as the files' own rows.
+    let in_order = args.reading.gold.is_none() && args.remove_keys.is_none();
+    match intake(context, args, snapshot, in_order)? {
+        Some(made) => Ok(made),
+        None => Ok(intake(context, args, snapshot, false)?.ok_or(StoreError::OutOfOrder)?),
+    }
+}
+
 /// Reads the files into a change. With `in_order`, rows are not kept aside: `None` where they would
 /// have to be.
 fn intake(
@@ -201,7 +193,7 @@ fn intake(
     in_order: bool,
 ) -> Result<Option<Made>> {
     let store = snapshot.store();
-    let mut options = options(context, args)?;
+    let mut options = args.reading.options(context)?;
     let inputs: Vec<(Input, &'static dyn Importer)> = args
         .files
         .iter()
@@ -215,15 +207,15 @@ fn intake(
         in_order,
         ..intake_options(args, inputs.first().map(|(_, importer)| *importer))
     };
-    let quarantine = args.quarantine.as_ref().map(|path| context.path(path));
+    let quarantine = args.reading.quarantine.as_ref().map(|path| context.path(path));
     let mut intake = Intake::new(snapshot, intake_options);
-    if args.source.is_none() && args.images.is_none() {
+    if args.reading.source.is_none() && args.reading.images.is_none() {
         intake.refuse_items_of(other_coco_sources(snapshot, &inputs)?);
     }
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     let mut sources = Vec::new();
     let (mut field, mut notes) = (None, Vec::new());
-    if let (true, Some(source)) = (args.prune, &args.source) {
+    if let (true, Some(source)) = (args.prune, &args.reading.source) {
         sink.complete(source);
     }
     for (input, importer) in &inputs {
@@ -235,7 +227,7 @@ fn intake(
             Err(FormatError::Store(StoreError::OutOfOrder)) => return Ok(None),
             done => done?,
         };
-        if args.prune && args.source.is_none() && report.records == 0 {
+        if args.prune && args.reading.source.is_none() && report.records == 0 {
             return Err(CliError::input(format!(
                 "`{}` has no record, so `--prune` cannot tell whose rows to remove",
                 input.name()
@@ -246,7 +238,7 @@ fn intake(
         field = field.or_else(|| answer_column(&report.mapping));
         sources.push(report.source);
     }
-    if let Some(gold) = &args.gold {
+    if let Some(gold) = &args.reading.gold {
         let input = Input::new(context.path(gold));
         let importer = importer(&input, None)?;
         let source = sources.first().cloned();
@@ -389,7 +381,8 @@ fn record(
 /// Bytes of a file that detection looks at: a first record with a long text fits.
 const HEAD_BYTES: u64 = 4 << 20;
 
-fn importer(input: &Input, format: Option<&str>) -> Result<&'static dyn Importer> {
+/// The importer of a format, or else the one that knows the file.
+pub(super) fn importer(input: &Input, format: Option<&str>) -> Result<&'static dyn Importer> {
     let names: Vec<&str> = importers().iter().map(|i| i.name()).collect();
     if let Some(format) = format {
         return importers().iter().copied().find(|i| i.name() == format).ok_or_else(|| {
@@ -411,37 +404,5 @@ fn importer(input: &Input, format: Option<&str>) -> Result<&'static dyn Importer
     best.map(|(_, importer)| importer).ok_or_else(|| {
         CliError::input(format!("the format of `{}` cannot be told", input.name()))
             .hint(format!("name it with `--format`: {}", names.join(", ")))
-    })
-}
-
-fn options(context: &Context, args: &ImportArgs) -> Result<ImportOptions> {
-    let pair = |text: &str, what: &str| {
-        text.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).ok_or_else(|| {
-            CliError::input(format!("`{text}` is not of the form {what}"))
-                .hint("`gloss import --help` has examples")
-        })
-    };
-    let mut map = Vec::new();
-    for text in &args.map {
-        let (ours, theirs) = pair(text, "OURS=THEIRS")?;
-        map.push((ours, theirs.split(',').map(str::to_owned).collect()));
-    }
-    let mut values = Vec::new();
-    for text in &args.value {
-        let (left, to) = pair(text, "COLUMN:FROM=TO")?;
-        let (column, from) = left.split_once(':').ok_or_else(|| {
-            CliError::input(format!("`{text}` is not of the form COLUMN:FROM=TO"))
-                .hint("for example `--value status:approved=accepted`")
-        })?;
-        values.push((column.to_owned(), from.to_owned(), to));
-    }
-    Ok(ImportOptions {
-        source: args.source.clone(),
-        map,
-        each: args.each.clone(),
-        time_unit: args.time_unit.clone(),
-        values,
-        images: args.images.as_ref().map(|path| context.path(path)),
-        gold: false,
     })
 }

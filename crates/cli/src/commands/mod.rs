@@ -8,6 +8,7 @@ mod clone;
 mod commit;
 mod compact;
 mod completions;
+mod convert;
 mod demo;
 mod diff;
 mod export;
@@ -19,6 +20,7 @@ mod init;
 mod items;
 mod log;
 mod ls;
+mod man;
 mod pin;
 mod pull;
 mod push;
@@ -27,6 +29,7 @@ mod remote;
 mod restore;
 mod revert;
 mod rm;
+mod run;
 mod show;
 mod status;
 mod switch;
@@ -58,6 +61,7 @@ pub(crate) enum Command {
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
     Export(export::ExportArgs),
+    Convert(convert::ConvertArgs),
     Clone(clone::CloneArgs),
     Remote(remote::RemoteArgs),
     Push(push::PushArgs),
@@ -67,12 +71,16 @@ pub(crate) enum Command {
     Checkout(checkout::CheckoutArgs),
     Quality(quality::QualityArgs),
     Check(check::CheckArgs),
+    Run(run::RunArgs),
+    Runs(run::RunsArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
     Annotator(annotator::AnnotatorArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// Runs a command and gives its exit code.
@@ -95,6 +103,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),
         Command::Export(args) => export::run(context, args),
+        Command::Convert(args) => convert::run(context, args),
         Command::Clone(args) => clone::run(context, args),
         Command::Remote(args) => remote::run(context, args),
         Command::Push(args) => push::run(context, args),
@@ -104,11 +113,14 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Checkout(args) => checkout::run(context, args),
         Command::Quality(args) => quality::run(context, args),
         Command::Check(args) => check::run(context, args),
+        Command::Run(args) => run::run(context, args),
+        Command::Runs(args) => run::list(context, args),
         Command::Verify(args) => verify::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),
         Command::Annotator(args) => annotator::run(context, args),
         Command::Demo(args) => demo::run(context, args),
         Command::Completions(args) => completions::run(context, args),
+        Command::Man(args) => man::run(context, args),
     }
 }

@@ -16,7 +16,8 @@ use crate::render::{number, plain};
 #[command(after_help = "Examples:\n  gloss push\n  gloss push origin relabel\n  \
     gloss push --dry-run\n\n\
     A branch that somebody else moved is not overwritten: fetch and look first. With --force it is \
-    moved, if it is still where you fetched it last.")]
+    moved, if it is still where you fetched it last. Runs travel, too, where those that are there \
+    were fetched.")]
 pub(crate) struct PushArgs {
     /// The remote: `origin`, or the only one, where none is given
     remote: Option<String>,

@@ -6,6 +6,7 @@
 mod delta;
 mod exchange;
 mod identity;
+mod notes;
 mod pack;
 mod refs;
 mod walk;

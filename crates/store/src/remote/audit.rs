@@ -18,6 +18,7 @@ use super::swap::Swap;
 use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::id::Digest;
+use crate::notes::RUNS_REF;
 use crate::store::Store;
 use futures_util::{StreamExt, stream};
 
@@ -227,7 +228,7 @@ impl Remote {
         whole: &Whole,
         progress: &dyn Progress,
     ) -> Result<(Root, u64)> {
-        let mut tips = Vec::new();
+        let (mut tips, mut notes) = (Vec::new(), Vec::new());
         for (name, found) in &root.refs {
             let id = ObjectId::from_hex(found.id.as_bytes());
             let id = id.map_err(|e| Error::damaged(name, e))?;
@@ -235,11 +236,12 @@ impl Remote {
                 let what = "it is not in this store, which so cannot mend the remote";
                 return Err(Error::damaged(name, what));
             }
-            tips.push(id);
+            if name == RUNS_REF { notes.push(id) } else { tips.push(id) }
         }
         let needed = store.history.lacking(&tips, &[])?;
-        let git: Vec<ObjectId> =
-            needed.objects.into_iter().filter(|id| !whole.git.contains(id)).collect();
+        let noted = store.history.lacking(&notes, &[])?.objects;
+        let git = needed.objects.into_iter().chain(noted);
+        let git: Vec<ObjectId> = git.filter(|id| !whole.git.contains(id)).collect();
         let mut seen = whole.objects.clone();
         let mut objects = Vec::new();
         for commit in needed.commits {

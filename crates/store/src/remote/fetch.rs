@@ -17,7 +17,9 @@ use super::{Progress, Remote, block_on};
 use crate::fs::Disk;
 use crate::history::Identity;
 use crate::id::{CommitId, Digest};
+use crate::notes::RUNS_REF;
 use crate::store::Store;
+use crate::temp_store::TempStore;
 use crate::verify::Named;
 
 /// How often a fetch begins again because the remote moved under it.
@@ -115,14 +117,6 @@ impl Remote {
     }
 }
 
-/// A store that has one commit, and of its rows the snapshot alone. It vanishes when it is dropped.
-#[derive(Debug)]
-pub struct FetchedCommit {
-    /// The store.
-    pub store: Store,
-    _dir: tempfile::TempDir,
-}
-
 /// Fetches what the snapshot of a commit needs, and nothing else of the rows.
 ///
 /// # Errors
@@ -133,19 +127,13 @@ pub fn fetch_commit(
     store_id: &str,
     commit: CommitId,
     progress: &dyn Progress,
-) -> Result<FetchedCommit> {
-    let dir = tempfile::tempdir().map_err(|source| crate::Error::Io {
-        action: "make a directory in",
-        path: std::env::temp_dir(),
-        source,
-    })?;
+) -> Result<TempStore> {
     let who = Identity { name: "gloss".to_owned(), email: String::new(), seconds: 0, offset: 0 };
     let fill = |store: &Store| {
         let fetch = Fetch { remote, store, name: "origin", who: &who, progress };
         block_on(fetch.one(commit))
     };
-    let store = Store::init_as(disk, dir.path(), store_id.to_owned(), &"main".parse()?, fill)?;
-    Ok(FetchedCommit { store, _dir: dir })
+    TempStore::new(disk, store_id.to_owned(), fill)
 }
 
 struct Fetch<'a> {
@@ -175,9 +163,12 @@ impl Fetch<'_> {
         let known = self.store.history.known_commits()?;
         let tags: Vec<ObjectId> =
             self.store.history.own_refs()?.into_iter().map(|(_, id)| id).collect();
+        let noted = |name: &str, id| name == RUNS_REF && self.store.has_notes(CommitId(id));
         let mut report = FetchReport::default();
         let mut quarantine = None;
-        if roots.iter().any(|(_, id)| !known.contains(id) && !tags.contains(id)) {
+        let is_here =
+            |name: &str, id: &ObjectId| known.contains(id) || tags.contains(id) || noted(name, *id);
+        if !roots.iter().all(|(name, id)| is_here(name, id)) {
             let cache = LogCache::new(self.store);
             let mut places = Places::default();
             let mut inner = Quarantine::new(self.store)?;
@@ -320,20 +311,22 @@ impl Fetch<'_> {
             history.adopt_packs(&lock, &quarantine.git_dir())?;
         }
         for (name, id) in roots {
+            if name == RUNS_REF {
+                let name = name.clone();
+                let merged = self.store.merge_notes(&mut lock, CommitId(*id), self.who);
+                if let Some((old, new)) = lasting(&name, merged)? {
+                    let old = old.map(|old| old.to_string());
+                    report.refs.push(RefChange { name, old, new: new.to_string() });
+                }
+                continue;
+            }
             let (place, old) = match name.strip_prefix("refs/heads/") {
                 Some(branch) => {
                     let place = format!("refs/remotes/{}/{branch}", self.name);
                     let old = history.ref_target(&place)?;
-                    match self.store.track_locked(&mut lock, &place, Some(*id), self.who, "fetch") {
-                        Ok(_) => {}
-                        // No more refs move: the note of this one stays for whoever comes next, and
-                        // where it is lost it is fetched again. So it counts as not done.
-                        Err(crate::Error::Unsure { source, .. }) => {
-                            let (action, path) = ("sync", place.into());
-                            return Err(crate::Error::Io { action, path, source }.into());
-                        }
-                        Err(error) => return Err(error.into()),
-                    }
+                    let new = Some(*id);
+                    let moved = self.store.track_locked(&mut lock, &place, new, self.who, "fetch");
+                    lasting(&place, moved)?;
                     (place, old)
                 }
                 None => {
@@ -353,4 +346,16 @@ impl Fetch<'_> {
         }
         Ok(())
     }
+}
+
+/// What became of a ref that a fetch moved. Where it may not last no more refs move: the note of
+/// this one stays for whoever comes next, and where it is lost it is fetched again. So it counts as
+/// not done.
+fn lasting<T>(place: &str, moved: crate::Result<T>) -> Result<T> {
+    moved.map_err(|error| match error {
+        crate::Error::Unsure { source, .. } => {
+            crate::Error::Io { action: "sync", path: place.into(), source }.into()
+        }
+        error => error.into(),
+    })
 }

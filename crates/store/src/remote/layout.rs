@@ -10,6 +10,7 @@ use super::error::{Error, Result};
 use super::limits::{RECENT_MAX, REFS_MAX, ROOT_BYTES_MAX};
 use crate::history::RefName;
 use crate::id::Digest;
+use crate::notes::RUNS_REF;
 
 /// The version of the layout.
 pub const REMOTE_FORMAT: u32 = 1;
@@ -221,7 +222,8 @@ impl Root {
         }
         for (name, found) in &self.refs {
             let short = ["refs/heads/", "refs/tags/"].iter().find_map(|p| name.strip_prefix(p));
-            if short.is_none_or(|short| short.parse::<RefName>().is_err()) {
+            let bad = short.is_none_or(|short| short.parse::<RefName>().is_err());
+            if bad && name != RUNS_REF {
                 return Err("it has a ref of a bad name".to_owned());
             }
             if !is_hex(&found.id, 40) {

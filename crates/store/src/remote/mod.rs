@@ -49,7 +49,7 @@ pub use collect::Collected;
 pub use config::{RemoteConfig, RemoteEntry, forget};
 pub use directory::Directory;
 pub use error::{Error, Refusal, Result, Why};
-pub use fetch::{FetchReport, FetchedCommit, RefChange, fetch_commit};
+pub use fetch::{FetchReport, RefChange, fetch_commit};
 pub use layout::{Attempt, Key, LogEntry, RemoteRef, Root};
 pub use probe::Probe;
 pub use pull::PullReport;

@@ -15,6 +15,7 @@ use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::history::{Identity, RefName};
 use crate::id::{CommitId, Digest};
+use crate::notes::RUNS_REF;
 use crate::store::Store;
 
 /// What is to be pushed.
@@ -160,12 +161,18 @@ impl Remote {
         epoch: u64,
         progress: &dyn Progress,
     ) -> Result<Sent> {
-        let parse = |id: &String| ObjectId::from_hex(id.as_bytes()).ok();
-        let tips: Vec<ObjectId> = moves.iter().filter_map(|moved| parse(&moved.new)).collect();
-        let there = root.iter().flat_map(|root| root.refs.values());
-        let have: Vec<ObjectId> =
-            there.filter_map(|r| parse(&r.id)).filter(|id| store.history.has(id)).collect();
-        let lacking = store.history.lacking(&tips, &have)?;
+        let parse = |id: &str| ObjectId::from_hex(id.as_bytes()).ok();
+        // Notes name no objects of the store: they are a history of their own.
+        let lacking = |notes: bool| {
+            let of = |name: &str| (name == RUNS_REF) == notes;
+            let tips = moves.iter().filter(|moved| of(&moved.name));
+            let tips: Vec<ObjectId> = tips.filter_map(|moved| parse(&moved.new)).collect();
+            let there = root.iter().flat_map(|root| &root.refs).filter(|(name, _)| of(name));
+            let have = there.filter_map(|(_, found)| parse(&found.id));
+            let have: Vec<ObjectId> = have.filter(|id| store.history.has(id)).collect();
+            store.history.lacking(&tips, &have)
+        };
+        let (lacking, notes) = (lacking(false)?, lacking(true)?);
         let mut known = HashSet::new();
         for commit in &lacking.edge {
             known.extend(store.objects_of(*commit)?);
@@ -181,7 +188,8 @@ impl Remote {
         let attempt = Attempt::random()?;
         let upload = Upload::new(epoch, &attempt, &objects);
         upload.run(self, store, progress).await?;
-        let history = lacking.objects.iter().map(|id| store.history.object(*id));
+        let history = lacking.objects.iter().chain(&notes.objects);
+        let history = history.map(|id| store.history.object(*id));
         let part = encode_part(&upload.head(), history)?;
         let report = PushReport {
             refs: Vec::new(),
@@ -340,11 +348,25 @@ fn decide(store: &Store, root: Option<&Root>, request: &PushRequest) -> Result<V
     if request.tags {
         tags(store, root, &wants, &mut moves, &mut refused)?;
     }
+    moves.extend(runs(store, root)?);
     if refused.is_empty() { Ok(moves) } else { Err(Error::Refused(refused)) }
 }
 
 fn parse_id(found: &RemoteRef) -> Option<ObjectId> {
     ObjectId::from_hex(found.id.as_bytes()).ok()
+}
+
+/// The notes of runs, where they follow those that are there: a fetch puts them together.
+fn runs(store: &Store, root: Option<&Root>) -> Result<Option<PushedRef>> {
+    let Some(ours) = store.history.ref_target(RUNS_REF)? else { return Ok(None) };
+    let theirs = root.and_then(|root| root.refs.get(RUNS_REF));
+    let old = theirs.and_then(parse_id);
+    let follows = match old {
+        None => true,
+        Some(old) if old == ours || !store.history.has(&old) => false,
+        Some(old) => store.history.is_ancestor(CommitId(old), CommitId(ours))?,
+    };
+    Ok(follows.then(|| pushed(RUNS_REF, theirs, ours, false)))
 }
 
 /// Tags of commits that are pushed, or are there.

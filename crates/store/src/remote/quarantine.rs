@@ -96,8 +96,9 @@ impl<'s> Quarantine<'s> {
         }
         for (name, id) in roots {
             let commit = inside.history.peel(*id).map_err(|e| Error::damaged(name, e))?;
-            if name.starts_with("refs/heads/") && commit.0 != *id {
-                return Err(Error::damaged(name, "a branch that is no commit"));
+            let tag = name.starts_with("refs/tags/");
+            if !tag && commit.0 != *id {
+                return Err(Error::damaged(name, "it is no commit"));
             }
         }
         Ok(named)

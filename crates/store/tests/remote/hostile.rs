@@ -172,6 +172,11 @@ const ATTACKS: &[Attack] = &[
     ("a ref that is not a branch or tag", "a bad name", |f, _| {
         f.root["refs"]["refs/notes/x"] = f.root["refs"]["refs/heads/main"].clone();
     }),
+    ("notes that are nowhere", "it is missing", |f, _| {
+        let mut notes = f.root["refs"]["refs/heads/main"].clone();
+        notes["id"] = json!("ab".repeat(20));
+        f.root["refs"]["refs/notes/gloss-runs"] = notes;
+    }),
     ("a ref without a directory", "a bad name", |f, _| {
         f.root["refs"]["HEAD"] = f.root["refs"]["refs/heads/main"].clone();
     }),
