@@ -19,6 +19,8 @@ use glossator_store::schema::{ANNOTATIONS, Annotations, Submissions};
 use glossator_store::segment::BatchStream;
 use glossator_store::whole_items::WholeItems;
 
+use crate::unit;
+
 /// How many ties are listed.
 const TIES_SHOWN_MAX: usize = 20;
 
@@ -175,17 +177,10 @@ impl Handed<'_> {
     }
 }
 
-/// Why a row is no answer that counts.
+/// Why a row is no answer to train on: as [`unit::reason`], and what a reviewer rejected.
 fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
-    match (rows.origin(row), rows.status(row)) {
-        ("model", _) => Some("prediction"),
-        ("rule", _) => Some("rule"),
-        (_, "draft") => Some("draft"),
-        (_, "skipped") => Some("skipped"),
-        (_, "superseded") => Some("superseded"),
-        (_, "rejected") => Some("rejected"),
-        _ => None,
-    }
+    let rejected = (rows.status(row) == "rejected").then_some("rejected");
+    unit::reason(rows, row).or(rejected)
 }
 
 /// The question: item, field, target.

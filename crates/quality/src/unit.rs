@@ -173,7 +173,7 @@ impl Answers {
 }
 
 /// Why a row is no answer that counts.
-fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
+pub(crate) fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
     match (rows.origin(row), rows.status(row)) {
         ("model", _) => Some("prediction"),
         ("rule", _) => Some("rule"),

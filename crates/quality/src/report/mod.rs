@@ -3,6 +3,7 @@
 mod field;
 mod objects;
 mod people;
+mod scale;
 
 use std::collections::{BTreeMap, HashMap};
 
