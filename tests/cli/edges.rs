@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::json::fits;
-use crate::session::Session;
+use crate::session::{Ran, Session};
 
 /// A branch `side` with a commit that `main` does not have.
 fn with_side() -> Session {
@@ -234,4 +234,25 @@ fn names_of_one_person_and_empty_submissions_in_final_answers() {
     let told = s.json("export --format csv --view labels -o labels.csv");
     fits("export", &told);
     assert_eq!(told[0]["left_out"], json!({"tie": 3, "empty submission": 1}));
+}
+
+#[test]
+fn without_caches_rows_are_found_all_the_same() {
+    let files = |session: &Session| {
+        fs::read_dir(session.path(".gloss/cache/index")).map_or(0, Iterator::count)
+    };
+    let imported = |session: &Session, value: &str| {
+        session.write("a.csv", "item_id,annotation_id,label\ni1,a1,car\ni2,a2,bus\n");
+        let mut command = session.command("import a.csv -m first");
+        let ran = Ran::new(command.env("GLOSS_NO_CACHES", value).output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    };
+    let (with, without) = (Session::new(), Session::new());
+    imported(&with, "");
+    imported(&without, "1");
+    assert_ne!(files(&with), 0);
+    assert_eq!(files(&without), 0);
+    assert_eq!(without.json("ls --item i2"), with.json("ls --item i2"));
+    assert_ne!(files(&without), 0, "a look-up makes what it needs");
+    without.ok("verify");
 }

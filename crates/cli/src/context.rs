@@ -48,7 +48,7 @@ impl Context {
             return Err(CliError::input(format!("there is no directory `{dir}`"))
                 .hint("check what `-C` says"));
         }
-        Ok(Store::discover(&Disk::default(), &self.directory)?)
+        Ok(Store::discover(&disk(), &self.directory)?)
     }
 
     /// Standard output.
@@ -156,4 +156,12 @@ pub(crate) fn snapshot<'s>(store: &'s Store, revision: Option<&str>) -> Result<S
         some => Some(resolve(store, some)?),
     };
     Ok(store.snapshot(commit, &[])?)
+}
+
+/// The disk. `GLOSS_NO_CACHES` is for jobs that import, push and go: nobody looks rows up there.
+fn disk() -> Disk {
+    match std::env::var_os("GLOSS_NO_CACHES") {
+        Some(value) if !value.is_empty() => Disk::default().without_caches(),
+        _ => Disk::default(),
+    }
 }

@@ -68,7 +68,7 @@ pub(crate) fn run(context: &mut Context, args: &ConvertArgs) -> Result<u8> {
     let path = context.path(&args.output);
     let exporter = written(context, args)?;
     let mut file = output_file(&path)?;
-    let temp = TempStore::empty(&Disk::default())?;
+    let temp = TempStore::empty(&Disk::default().without_caches())?;
     let reading = args.reading.clone();
     let import = ImportArgs::of(args.files.clone(), args.format.clone(), reading);
     let made = import::read(context, &import, &temp.store.snapshot(None, &[])?)?;

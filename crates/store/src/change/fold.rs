@@ -59,16 +59,22 @@ impl Fold {
     pub fn finish_asking(self, alike: Alike<'_>) -> Result<DeltaStream<'static>> {
         let Self { table, read, changes: Changes { batches, rows } } = self;
         let nets = nets(table, read, &batches, &rows, alike)?;
-        drop(rows);
         let bytes: Vec<usize> = batches.iter().map(row_bytes).collect();
         let mut at = 0;
         let mut next = move || {
-            let chunk = first_chunk(&nets[at..], &bytes);
+            let chunk = first_chunk(&rows, &nets[at..], &bytes);
             at += chunk.len();
-            if chunk.is_empty() { Ok(None) } else { delta(table, &batches, chunk, read).map(Some) }
+            if chunk.is_empty() { Ok(None) } else { delta(table, &batches, &chunk, read).map(Some) }
         };
         Ok(Box::new(std::iter::from_fn(move || next().transpose())))
     }
+}
+
+/// What became of a row: the changes that it had first and last, by their numbers.
+type Net = (u32, u32);
+
+fn net(rows: &[Change], (first, last): Net) -> Change {
+    (rows[first as usize].0, rows[last as usize].1)
 }
 
 /// What became of each row, in order of keys.
@@ -78,16 +84,17 @@ fn nets(
     batches: &[RecordBatch],
     rows: &[Change],
     alike: Alike<'_>,
-) -> Result<Vec<Change>> {
+) -> Result<Vec<Net>> {
     let views: Vec<Rows<'_>> =
         batches.iter().map(|batch| Rows::new(table, batch)).collect::<Result<_>>()?;
     let key = |change: &Change| {
         let place = change.1.or(change.0).map(|row| row.at(0));
         place.map_or(("", ""), |(batch, row)| views[batch].key(row))
     };
-    let mut sorted: Vec<(Key<'_>, &Change)> = rows.iter().map(|c| (key(c), c)).collect();
+    let mut sorted: Vec<(Key<'_>, u32)> = rows.iter().map(key).zip(0..).collect();
     // Stable: the changes of one row stay in their order.
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    let change = |(_, at): &(Key<'_>, u32)| &rows[*at as usize];
     let same = |old: &Row, new: &Row| {
         (0..table.columns.len()).filter(|column| read.has(*column)).all(|column| {
             let ((ob, or), (nb, nr)) = (old.at(column), new.at(column));
@@ -98,11 +105,11 @@ fn nets(
     // Nets of which the columns that are read do not tell whether they are any: keys and places.
     let mut open: (Vec<Key<'_>>, Vec<usize>) = Default::default();
     for changes in sorted.chunk_by(|a, b| a.0 == b.0) {
-        let (old, new) = (changes[0].1.0, changes[changes.len() - 1].1.1);
-        match (&old, &new) {
+        let ends = (changes[0].1, changes[changes.len() - 1].1);
+        match net(rows, ends) {
             (None, None) => continue,
-            (Some(was), Some(is)) if changes.len() > 1 && same(was, is) => {
-                if changes.iter().all(|(_, change)| within(table, change, read)) {
+            (Some(was), Some(is)) if changes.len() > 1 && same(&was, &is) => {
+                if changes.iter().map(change).all(|change| within(table, change, read)) {
                     continue;
                 }
                 open.0.push(changes[0].0);
@@ -110,7 +117,7 @@ fn nets(
             }
             _ => {}
         }
-        nets.push((old, new));
+        nets.push(ends);
     }
     if !open.0.is_empty() {
         let alike = alike(&open.0)?;
@@ -133,13 +140,14 @@ fn within(table: &Table, (old, new): &Change, columns: Columns) -> bool {
 }
 
 /// The first changes that fit a batch, by rows and by bytes: at least one where there are any.
-fn first_chunk<'n>(nets: &'n [Change], batch_bytes: &[usize]) -> &'n [Change] {
+fn first_chunk(rows: &[Change], nets: &[Net], batch_bytes: &[usize]) -> Vec<Change> {
     // A row of two is counted twice over: whatever column is taken from where.
     let of = |row: Option<Row>| row.map_or(0, |row| row.batches().map(|b| batch_bytes[b]).sum());
-    let (mut rows, mut bytes): (usize, usize) = (0, 0);
-    while rows < nets.len().min(BATCH_ROWS) && bytes < BATCH_BYTES_MAX {
-        bytes += of(nets[rows].0) + of(nets[rows].1);
-        rows += 1;
-    }
-    &nets[..rows]
+    let mut bytes: usize = 0;
+    let fits = |change: &Change| {
+        let fits = bytes < BATCH_BYTES_MAX;
+        bytes += of(change.0) + of(change.1);
+        fits
+    };
+    nets.iter().take(BATCH_ROWS).map(|ends| net(rows, *ends)).take_while(fits).collect()
 }

@@ -10,28 +10,35 @@ use crate::segment::{SegmentKind, gather_column, nullable, segment_schema};
 /// A batch and a row in it.
 pub(super) type Place = (usize, usize);
 
-/// A row that is made of one or two.
+/// A row that is made of one or two. Many are held at once, so their places are short.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
-    base: Place,
-    over: Place,
+    base: (u32, u32),
+    over: (u32, u32),
     /// The columns that are taken from `over`, a bit each; the others are those of `base`.
     mask: Columns,
 }
 
 impl Row {
+    fn new(base: Place, over: Place, mask: Columns) -> Self {
+        // Neither batches that are held nor rows of one come near four billion.
+        let short = |(batch, row): Place| (batch as u32, row as u32);
+        Self { base: short(base), over: short(over), mask }
+    }
+
     fn whole(place: Place) -> Self {
-        Self { base: place, over: place, mask: Columns::ALL }
+        Self::new(place, place, Columns::ALL)
     }
 
     /// Where a column of the row stands.
     pub(super) fn at(&self, column: usize) -> Place {
-        if self.mask.has(column) { self.over } else { self.base }
+        let (batch, row) = if self.mask.has(column) { self.over } else { self.base };
+        (batch as usize, row as usize)
     }
 
     /// The same row where its batches come behind others.
     fn behind(self, batches: usize) -> Self {
-        let behind = |(batch, row)| (batch + batches, row);
+        let behind = |(batch, row)| (batch + batches as u32, row);
         Self { base: behind(self.base), over: behind(self.over), mask: self.mask }
     }
 
@@ -42,7 +49,7 @@ impl Row {
 
     /// The batches that it is in, twice where it is in one.
     pub(super) fn batches(&self) -> impl Iterator<Item = usize> {
-        [self.base.0, self.over.0].into_iter()
+        [self.base.0, self.over.0].into_iter().map(|batch| batch as usize)
     }
 }
 
@@ -76,7 +83,7 @@ impl Changes {
                     let changed = views[old.0].and_then(|column| column.text(old.1));
                     let mask = changed.map_or(Ok(Columns::ALL), |text| mask(table, text))?;
                     // Numbered from the first batch of both, as `behind` takes them.
-                    Some(Row { base: (before.len() + new.0, new.1), over: old, mask })
+                    Some(Row::new((before.len() + new.0, new.1), old, mask))
                 }
                 (old, _) => old.map(Row::whole),
             };
@@ -114,18 +121,21 @@ pub(super) fn assemble(
     }
     let Some(first) = rows.first() else { return Ok(RecordBatch::new_empty(schema)) };
     // Nearly always new rows of one batch as they stand: no copy.
-    let (batch, start) = first.over;
-    let stands = |(row, at): (&Row, usize)| row.mask == Columns::ALL && row.over == (batch, at);
+    let (batch, start) = first.at(0);
+    let stands = |(row, at): (&Row, usize)| row.mask == Columns::ALL && row.at(0) == (batch, at);
     let columns = 0..schema.fields().len();
     if rows.iter().zip(start..).all(stands) {
         let slice = batches[batch].slice(start, rows.len());
         let columns = columns.map(|column| slice.column(column).clone()).collect();
         return Ok(RecordBatch::try_new(schema, columns)?);
     }
+    let whole = rows.iter().all(|row| row.mask == Columns::ALL);
     let mut picks = Vec::with_capacity(rows.len());
     let columns = columns.map(|column| {
-        picks.clear();
-        picks.extend(rows.iter().map(|row| row.at(column)));
+        if column == 0 || !whole {
+            picks.clear();
+            picks.extend(rows.iter().map(|row| row.at(column)));
+        }
         let parts: Vec<_> = batches.iter().map(|batch| batch.column(column).as_ref()).collect();
         gather_column(&parts, &picks)
     });

@@ -83,7 +83,10 @@ impl Segments {
                     let mut writer =
                         SegmentWriter::new(&self.objects, self.table, self.kind, seed)?;
                     writer.after(self.last_key.take());
-                    writer.keep_rows(RowCacheWriter::new(&self.disk, &self.index_dir, self.table)?);
+                    if self.disk.caches {
+                        let rows = RowCacheWriter::new(&self.disk, &self.index_dir, self.table)?;
+                        writer.keep_rows(rows);
+                    }
                     none.insert(writer)
                 }
             };
@@ -108,7 +111,7 @@ impl Segments {
         let Some(written) = writer.finish()? else { return Ok(()) };
         let line = written.line.clone();
         written.write_caches(&self.disk, &self.index_dir)?;
-        if self.table == &ITEMS && self.kind == SegmentKind::Rows {
+        if self.disk.caches && self.table == &ITEMS && self.kind == SegmentKind::Rows {
             let path = crate::alias_path(&self.index_dir, &line.segment);
             let aliases = std::mem::take(&mut self.aliases);
             KeyIndex::write(&self.disk, &path, &line.segment, aliases, None)?;

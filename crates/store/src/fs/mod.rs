@@ -107,6 +107,8 @@ impl Work {
 #[derive(Debug, Clone)]
 pub struct Disk {
     fs: Arc<dyn Fs>,
+    /// Whether a segment's caches are written with it; else a look-up makes those that it needs.
+    pub(crate) caches: bool,
     /// What was done through this disk and its clones.
     pub work: Arc<Work>,
 }
@@ -123,7 +125,13 @@ pub const TEMP_PREFIX: &str = "tmp-";
 impl Disk {
     /// Works on a file system.
     pub fn new(fs: Arc<dyn Fs>) -> Self {
-        Self { fs, work: Arc::default() }
+        Self { fs, caches: true, work: Arc::default() }
+    }
+
+    /// The same without caches beside new segments: for rows that nobody will look up one by one.
+    #[must_use]
+    pub fn without_caches(self) -> Self {
+        Self { caches: false, ..self }
     }
 
     /// Reads a whole file.

@@ -14,6 +14,7 @@
 
 mod encoding;
 mod merge;
+mod pages;
 mod read;
 mod weight;
 mod write;

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ParquetRecordBatchReaderBuilder, RowGroups, RowSelection,
 };
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::pages::Held;
 use super::weight::Weights;
 use super::{SEED_KEY, SegmentKind, SegmentRef, TABLE_KEY, nullable, segment_schema};
 use crate::error::{Error, IoContext, Result};
@@ -160,28 +161,47 @@ impl SegmentReader {
 
     fn read(&self, selection: Option<RowSelection>, columns: Columns) -> Result<Scan> {
         let damaged = |e: parquet::errors::ParquetError| Error::damaged(self.line.segment, e);
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            self.source.clone(),
-            self.metadata.clone(),
-        )
-        .with_batch_size(batch_rows(BATCH_BYTES_MAX, self.row_bytes()));
-        if let Some(selection) = selection {
-            builder = builder.with_row_selection(selection);
-        }
         let (mut schema, mut absent) = (self.schema.clone(), Vec::new());
+        let mut mask = ProjectionMask::all();
         if columns != Columns::ALL {
             let (key_len, changed) = (self.table.key_len, self.table.columns.len() + 1);
             let read = |at: &usize| *at < key_len || *at == changed || columns.has(*at);
             let (present, others) = (0..schema.fields().len()).partition::<Vec<usize>, _>(read);
-            let mask = ProjectionMask::roots(builder.parquet_schema(), present);
-            builder = builder.with_projection(mask);
+            mask = ProjectionMask::roots(self.metadata.parquet_schema(), present);
             (schema, absent) = (nullable(&schema), others);
         }
-        let batches = guarded(|| builder.build())
+        let batches = guarded(|| self.batches(selection, mask))
             .ok_or_else(|| Error::damaged(self.line.segment, UNREADABLE))?
             .map_err(damaged)?;
         let work = self.objects.disk.work.clone();
         Ok(Scan { segment: self.line.segment, schema, absent, batches, work, failed: false })
+    }
+
+    fn batches(
+        &self,
+        selection: Option<RowSelection>,
+        mask: ProjectionMask,
+    ) -> ParquetResult<ParquetRecordBatchReader> {
+        let rows = batch_rows(BATCH_BYTES_MAX, self.row_bytes());
+        let (metadata, schema) = (self.metadata.metadata(), self.metadata.parquet_schema());
+        if let Source::Bytes(bytes) = &self.source
+            && let Some(held) = Held::new(bytes.clone(), metadata)
+        {
+            let fields = Some(self.schema.fields());
+            let levels = parquet_to_arrow_field_levels(schema, mask, fields)?;
+            let rows = rows.min(held.num_rows().max(1));
+            return ParquetRecordBatchReader::try_new_with_row_groups(
+                &levels, &held, rows, selection,
+            );
+        }
+        let (source, metadata) = (self.source.clone(), self.metadata.clone());
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata)
+            .with_batch_size(rows)
+            .with_projection(mask);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        builder.build()
     }
 }
 

@@ -14,7 +14,7 @@ use super::{SCHEMA_VERSION, SegmentKind, SegmentRef, segment_schema};
 use crate::canonical::{RootBuilder, Rows, Salts, leaves};
 use crate::error::{Error, Result};
 use crate::fs::Disk;
-use crate::key_index::{KeyIndex, KeyRange};
+use crate::key_index::{KeyHasher, KeyIndex, KeyRange};
 use crate::limits::{BATCH_ROWS, ROW_GROUP_CANONICAL_BYTES_MAX, WRITE_BYTES_MAX};
 use crate::objects::{ObjectWriter, Objects};
 use crate::row_cache::{RowCacheWriter, system_columns};
@@ -38,24 +38,33 @@ pub struct RowEntry {
 pub struct WrittenSegment {
     /// Its line.
     pub line: SegmentRef,
-    /// An entry a row, in row order.
-    pub entries: Vec<RowEntry>,
     /// The first and the last key.
-    pub range: Option<KeyRange>,
-    /// The rows, where they were to be kept.
-    pub rows: Option<RowCacheWriter>,
+    range: Option<KeyRange>,
+    caches: Option<Caches>,
+}
+
+/// What finds the rows of a segment again.
+struct Caches {
+    /// An entry a row, in row order.
+    entries: Vec<RowEntry>,
+    hasher: KeyHasher,
+    rows: RowCacheWriter,
+}
+
+impl std::fmt::Debug for Caches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Caches").field("entries", &self.entries.len()).finish_non_exhaustive()
+    }
 }
 
 impl WrittenSegment {
-    /// Writes what finds its rows again: the key index and the row cache.
+    /// Writes what finds its rows again, where it was to be kept: the key index and the row cache.
     pub fn write_caches(self, disk: &Disk, dir: &Path) -> Result<()> {
+        let Some(Caches { entries, rows, .. }) = self.caches else { return Ok(()) };
         let segment = &self.line.segment;
         let path = crate::index_path(dir, segment);
-        KeyIndex::write(disk, &path, segment, self.entries, self.range.as_ref())?;
-        match self.rows {
-            Some(rows) => rows.publish(&crate::rows_path(dir, segment), segment),
-            None => Ok(()),
-        }
+        KeyIndex::write(disk, &path, segment, entries, self.range.as_ref())?;
+        rows.publish(&crate::rows_path(dir, segment), segment)
     }
 }
 
@@ -73,11 +82,10 @@ pub struct SegmentWriter {
     group_bytes: usize,
     salts: Salts,
     root: RootBuilder,
-    entries: Vec<RowEntry>,
-    hasher: crate::key_index::KeyHasher,
+    rows: u32,
     first_key: Option<(String, String)>,
     last_key: Option<(String, String)>,
-    rows: Option<RowCacheWriter>,
+    caches: Option<Caches>,
 }
 
 /// Slices of rows that are handed on as one batch, and what these rows are.
@@ -131,17 +139,17 @@ impl SegmentWriter {
             parquet: None,
             salts: Salts::new(&seed),
             root: RootBuilder::default(),
-            entries: Vec::new(),
-            hasher: crate::key_index::KeyHasher::default(),
+            rows: 0,
             first_key: None,
             last_key: None,
-            rows: None,
+            caches: None,
         })
     }
 
-    /// Keeps the rows in a cache as well.
+    /// Keeps the rows and where they are in caches as well: called before any row comes.
     pub fn keep_rows(&mut self, rows: RowCacheWriter) {
-        self.rows = Some(rows);
+        let (entries, hasher) = (Vec::new(), KeyHasher::default());
+        self.caches = Some(Caches { entries, hasher, rows });
     }
 
     /// Says which key came last in the segment before: the rows of this one come after it.
@@ -156,7 +164,7 @@ impl SegmentWriter {
 
     /// The rows so far.
     pub fn rows(&self) -> usize {
-        self.entries.len()
+        self.rows as usize
     }
 
     /// Appends rows: the table's columns, then `_origin` and `_changed` where present (else null).
@@ -170,16 +178,16 @@ impl SegmentWriter {
         for (row, digest) in found.digests.iter().enumerate() {
             let (item, key) = rows.key(row);
             self.check_order(item, key)?;
-            let (item_hash, key_hash) = self.hasher.hash(item, key);
-            let number = self.entries.len() as u32;
-            let digest = crate::snapshot::short(digest);
-            if let Some(kept) = &mut self.rows {
-                kept.push(&rows, &system, row, found.canonical(row), &digest)?;
+            if let Some(caches) = &mut self.caches {
+                let digest = crate::snapshot::short(digest);
+                caches.rows.push(&rows, &system, row, found.canonical(row), &digest)?;
+                let (item, key) = caches.hasher.hash(item, key);
+                caches.entries.push(RowEntry { item, key, row: self.rows, digest });
             }
+            self.rows += 1;
             if self.first_key.is_none() {
                 self.first_key = Some((item.to_owned(), key.to_owned()));
             }
-            self.entries.push(RowEntry { item: item_hash, key: key_hash, row: number, digest });
             self.pending.rows += 1;
             self.pending.bytes += found.lens[row];
             // Cut by what the rows are, whatever came in: page borders follow from it.
@@ -259,7 +267,7 @@ impl SegmentWriter {
 
     /// Finishes the file and makes it durable. `None` where no row was written.
     pub fn finish(mut self) -> Result<Option<WrittenSegment>> {
-        if self.entries.is_empty() {
+        if self.rows == 0 {
             return Ok(None);
         }
         debug_assert!(self.kind == SegmentKind::Rows || self.kind == SegmentKind::Before);
@@ -273,13 +281,13 @@ impl SegmentWriter {
         let (segment, bytes) = object.finish()?;
         let line = SegmentRef {
             segment,
-            rows: self.entries.len() as u32,
+            rows: self.rows,
             bytes,
             root: self.root.finish(),
             schema: SCHEMA_VERSION,
         };
         let range = self.first_key.zip(self.last_key).map(|(first, last)| KeyRange { first, last });
-        Ok(Some(WrittenSegment { line, entries: self.entries, range, rows: self.rows }))
+        Ok(Some(WrittenSegment { line, range, caches: self.caches }))
     }
 }
 
