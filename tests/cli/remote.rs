@@ -182,6 +182,42 @@ fn two_machines_and_a_fake_of_google_cloud_storage() {
 }
 
 #[test]
+fn a_clone_of_the_history_gets_rows_when_they_are_read() {
+    let Some(moto) = Moto::start() else { return };
+    let place = Place::s3(&moto);
+    let here = Session::new();
+    // Digests do not pack: a segment of more than a megabyte.
+    let line = |row: u32| format!("i{row:05},a,{}\n", blake3::hash(&row.to_le_bytes()));
+    here.write(
+        "a.csv",
+        "item,annotator,label\n".to_owned() + &(0..40_000).map(line).collect::<String>(),
+    );
+    here.ok("import a.csv -m first");
+    here.ok(&format!("remote add origin {} --no-check", place.url));
+    place.ok(&here, "push");
+
+    let (there, full) = (Session::empty(), Session::empty());
+    let cloned = place.ok(&there, &format!("clone {} --history-only .", place.url));
+    assert!(cloned.contains("1 objects stay there until they are read"), "{cloned}");
+    assert!(there.ok("verify").starts_with("1 objects stay at the remote and were not checked"));
+    there.ok("log");
+    let mut away = Place { url: place.url.clone(), env: place.env.clone() };
+    away.env[0].1 = "http://127.0.0.1:1".to_owned();
+    let error = away.fails(4, &there, "ls --item i00007");
+    assert!(error.contains("is not here, and cannot be fetched from s3://"), "{error}");
+    assert!(error.contains("gloss fetch --rows"), "{error}");
+    assert_eq!(place.ok(&there, "ls --item i00007"), here.ok("ls --item i00007"));
+    assert_eq!(there.ok("ls --item i00008"), here.ok("ls --item i00008"));
+    there.ok("verify");
+
+    place.ok(&full, &format!("clone {} --history-only .", place.url));
+    let fetched: Value = serde_json::from_str(&place.ok(&full, "fetch --rows --json")).unwrap();
+    fits("fetch", std::slice::from_ref(&fetched));
+    assert_eq!((&fetched["objects"], &fetched["left"]), (&json!(1), &json!(0)));
+    assert_eq!(full.ok("ls --item i00007"), here.ok("ls --item i00007"));
+}
+
+#[test]
 fn what_cannot_be_reached_is_one_clear_error() {
     let Some(moto) = Moto::start() else { return };
     let place = Place::s3(&moto);

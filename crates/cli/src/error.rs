@@ -125,9 +125,11 @@ impl From<StoreError> for CliError {
         use StoreError as E;
         use std::io::ErrorKind as Io;
         let kind = match &error {
-            E::Io { .. } | E::RefLocked(_) | E::Unsure { .. } | E::StageKept { .. } => {
-                Kind::Outside
-            }
+            E::Io { .. }
+            | E::RefLocked(_)
+            | E::Unsure { .. }
+            | E::StageKept { .. }
+            | E::NotLent { .. } => Kind::Outside,
             E::Damaged { .. } | E::Git { .. } => Kind::Damaged,
             E::Conflict { .. } | E::RefMoved { .. } => Kind::Check,
             _ => Kind::Input,
@@ -143,6 +145,10 @@ impl From<StoreError> for CliError {
             E::StoreExists(_) => made.hint("nothing was changed"),
             E::NewerFormat { .. } => made.hint("use a newer version of gloss"),
             E::Damaged { .. } => made.hint("run `gloss verify` to see what else is damaged"),
+            E::NotLent { .. } => made.hint(
+                "this is a clone of the history: `gloss fetch --rows` brings all rows while the \
+                 remote can be reached",
+            ),
             E::NoCommit(_) => made.hint("`gloss log` and `gloss branch` list what there is"),
             E::AmbiguousRevision(_) => made.hint("give more digits of the id"),
             E::RefExists(_) => made.hint("choose another name, or delete that one with `-d` first"),

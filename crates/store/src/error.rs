@@ -71,6 +71,16 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// An object was left at a remote by a clone of the history, and cannot be had now.
+    #[error("object `{object}` is not here, and cannot be fetched from {from}: {why}")]
+    NotLent {
+        /// Its digest.
+        object: String,
+        /// The address of the remote.
+        from: String,
+        /// What went wrong.
+        why: String,
+    },
     /// A revision names no commit.
     #[error("no commit is named `{0}`")]
     NoCommit(String),

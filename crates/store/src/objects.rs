@@ -5,25 +5,65 @@
 //! - [`Objects::read`] gives bytes that hash to the name, or [`Error::Damaged`].
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, IoContext, Result};
 use crate::fs::{Disk, TempFile};
 use crate::id::Digest;
+
+/// Who has the objects that are not here, where a clone left some behind.
+pub(crate) trait Lender: fmt::Debug + Send + Sync {
+    /// Stores the object.
+    ///
+    /// # Errors
+    /// [`Error::NotLent`] where it cannot be had now.
+    fn lend(&self, objects: &Objects, wanted: &Digest) -> Result<()>;
+}
 
 /// The directory `.gloss/objects`.
 #[derive(Debug, Clone)]
 pub struct Objects {
     pub(crate) disk: Disk,
     root: PathBuf,
+    lender: Option<Arc<dyn Lender>>,
 }
 
 impl Objects {
     /// Uses a directory, made when first written to.
     pub fn new(disk: Disk, root: PathBuf) -> Self {
-        Self { disk, root }
+        Self { disk, root, lender: None }
+    }
+
+    /// Asks for what is not here from now on.
+    pub(crate) fn lent_by(mut self, lender: Option<Arc<dyn Lender>>) -> Self {
+        self.lender = lender;
+        self
+    }
+
+    /// Whether objects that are named may be elsewhere.
+    pub(crate) fn may_be_elsewhere(&self) -> bool {
+        self.lender.is_some()
+    }
+
+    /// Reads a file of an object; where there is none, once it was lent.
+    fn here_or_lent<T>(&self, digest: &Digest, read: impl Fn(&Path) -> Result<T>) -> Result<T> {
+        let path = self.path(digest);
+        let absent = |error: &Error| match error {
+            Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        };
+        match (read(&path), &self.lender) {
+            (Err(error), Some(lender)) if absent(&error) => {
+                lender.lend(self, digest)?;
+                read(&path)
+            }
+            (Err(error), None) if absent(&error) => Err(Error::damaged(digest, "it is missing")),
+            (done, _) => done,
+        }
     }
 
     /// The place of an object: `objects/<2 hex>/<64 hex>`.
@@ -64,23 +104,12 @@ impl Objects {
 
     /// Opens an object without checking it.
     pub fn open(&self, digest: &Digest) -> Result<File> {
-        let path = self.path(digest);
-        match self.disk.open(&path) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(Error::damaged(digest, "it is missing"))
-            }
-            done => done,
-        }
+        self.here_or_lent(digest, |path| self.disk.open(path))
     }
 
     /// Reads a whole object and checks it against its name.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let bytes = match self.disk.read(&self.path(digest)) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::damaged(digest, "it is missing"));
-            }
-            done => done?,
-        };
+        let bytes = self.here_or_lent(digest, |path| self.disk.read(path))?;
         if Digest::of(&bytes) != *digest {
             return Err(Error::damaged(digest, "its bytes do not hash to its name"));
         }

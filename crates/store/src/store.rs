@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::history::{BlobId, Expected, History, Identity, PublishLock, RefMove, 
 use crate::id::{CommitId, Digest};
 use crate::limits::FORMAT;
 use crate::objects::Objects;
+use crate::remote::RemoteLender;
 use crate::schema::{TABLES, Table};
 use crate::segment::{SCHEMA_VERSION, SegmentKind, SegmentRef};
 use crate::snapshot::{TableSnapshot, TableState};
@@ -156,7 +158,14 @@ impl Store {
         let facts: Facts =
             toml::from_str(&text).map_err(|e| Error::damaged(path.display(), e.message()))?;
         facts.check()?;
-        Self::with_facts(disk, root, facts)
+        let lender = RemoteLender::of(disk, root, &facts.store_id);
+        let lender = lender.map_err(|error| match error {
+            crate::remote::Error::Store(error) => error,
+            other => Error::BadFile { path: root.join("remotes.toml"), what: other.to_string() },
+        })?;
+        let mut store = Self::with_facts(disk, root, facts)?;
+        store.objects = store.objects.lent_by(lender.map(|lender| Arc::new(lender) as _));
+        Ok(store)
     }
 
     fn with_facts(disk: &Disk, root: &Path, facts: Facts) -> Result<Self> {

@@ -174,3 +174,14 @@ pub fn scratch() -> tempfile::TempDir {
     let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     tempfile::tempdir_in(place).expect("a temporary directory")
 }
+
+/// Texts of so many characters that do not compress to a part of their length.
+pub fn noise(seed: &[u8], count: usize, len: usize) -> Vec<String> {
+    let mut noise = blake3::Hasher::new().update(seed).finalize_xof();
+    let mut bytes = vec![0; len];
+    let mut text = || {
+        noise.fill(&mut bytes);
+        bytes.iter().map(|byte| char::from(33 + byte % 94)).collect()
+    };
+    (0..count).map(|_| text()).collect()
+}

@@ -290,12 +290,13 @@ fn offer_theirs(store: &Store, dir: &Path) -> Result<()> {
         remote.push(store, &request, &remote::Silent)?;
         let other = crate::scratch();
         let disk = Disk::default();
+        let request_to_clone =
+            remote::CloneRequest { name: "origin", branch: None, rows_stay: false };
         let (copy, ..) = remote::clone_store(
             &disk,
             other.path(),
             &remote,
-            "origin",
-            None,
+            &request_to_clone,
             &who,
             &remote::Silent,
         )?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use glossator_store::fs::Disk;
 use glossator_store::history::Identity;
-use glossator_store::remote::{FetchReport, clone_store};
+use glossator_store::remote::{CloneRequest, FetchReport, clone_store};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -16,7 +16,8 @@ use crate::render::{number, plain};
 /// Make a store that is a copy of a remote
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss clone s3://team-labels/vehicles\n  \
-    gloss clone file:///mnt/labels here --branch relabel")]
+    gloss clone file:///mnt/labels here --branch relabel\n  \
+    gloss clone s3://team-labels/vehicles --history-only")]
 pub(crate) struct CloneArgs {
     /// s3://bucket/prefix, gs://bucket/prefix or file:///directory
     url: String,
@@ -25,6 +26,9 @@ pub(crate) struct CloneArgs {
     /// The branch to begin on: the remote's own, where none is given
     #[arg(short, long, value_name = "BRANCH")]
     branch: Option<String>,
+    /// Leave large segments of rows there: each is fetched when it is first read
+    #[arg(long)]
+    history_only: bool,
 }
 
 pub(crate) fn run(context: &mut Context, args: &CloneArgs) -> Result<u8> {
@@ -51,10 +55,12 @@ pub(crate) fn run(context: &mut Context, args: &CloneArgs) -> Result<u8> {
     };
     let (store, branch, report) = {
         let bar = Bar::new(context);
-        clone_store(&Disk::default(), &place, &remote, "origin", branch.as_ref(), &who, &bar)?
+        let (name, rows_stay) = ("origin", args.history_only);
+        let request = CloneRequest { name, branch: branch.as_ref(), rows_stay };
+        clone_store(&Disk::default(), &place, &remote, &request, &who, &bar)?
     };
     let commit = store.history.head()?.commit;
-    let FetchReport { commits, objects, bytes, .. } = report;
+    let FetchReport { commits, objects, bytes, left, .. } = report;
     if context.json {
         context.json_line(&serde_json::json!({
             "url": args.url,
@@ -64,6 +70,7 @@ pub(crate) fn run(context: &mut Context, args: &CloneArgs) -> Result<u8> {
             "commits": commits,
             "objects": objects,
             "bytes": bytes,
+            "left": left,
         }))?;
         return Ok(0);
     }
@@ -75,5 +82,12 @@ pub(crate) fn run(context: &mut Context, args: &CloneArgs) -> Result<u8> {
         number(bytes),
         plain(&dir)
     )?;
+    if left > 0 {
+        let left = number(left as u64);
+        writeln!(
+            context.out(),
+            "{left} objects stay there until they are read; `gloss fetch --rows` fetches them all"
+        )?;
+    }
     Ok(0)
 }

@@ -18,6 +18,9 @@ use crate::render::{number, plain};
 pub(crate) struct FetchArgs {
     /// The remote: `origin`, or the only one, where none is given
     remote: Option<String>,
+    /// Also the rows that `clone --history-only` left there
+    #[arg(long)]
+    rows: bool,
 }
 
 pub(crate) fn run(context: &mut Context, args: &FetchArgs) -> Result<u8> {
@@ -27,14 +30,20 @@ pub(crate) fn run(context: &mut Context, args: &FetchArgs) -> Result<u8> {
     let who = who(context, &store);
     let report = {
         let bar = Bar::new(context);
-        remote.fetch(&store, &name, &who, &bar)?
+        let mut report = remote.fetch(&store, &name, &who, &bar)?;
+        if args.rows {
+            let (objects, bytes) = remote.fetch_rows(&store, &name, &bar)?;
+            (report.objects, report.bytes, report.left) =
+                (report.objects + objects, report.bytes + bytes, 0);
+        }
+        report
     };
     if context.json {
         context.json_line(&report)?;
         return Ok(0);
     }
     show(context, &report)?;
-    if report.refs.is_empty() {
+    if report.refs.is_empty() && report.objects == 0 {
         writeln!(context.out(), "nothing new")?;
     }
     Ok(0)
@@ -56,7 +65,7 @@ pub(crate) fn show(context: &mut Context, report: &FetchReport) -> Result<()> {
         let tag = plain(tag.strip_prefix("refs/tags/").unwrap_or(tag));
         writeln!(out, "warning: tag {tag} is another one there; the one here is left as it is")?;
     }
-    if report.commits > 0 {
+    if report.objects > 0 {
         writeln!(
             out,
             "fetched {} commits and {} objects, {} bytes",

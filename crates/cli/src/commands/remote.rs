@@ -63,7 +63,7 @@ pub(crate) fn run(context: &mut Context, args: &RemoteArgs) -> Result<u8> {
 
 fn add(context: &mut Context, name: &str, url: &str, no_check: bool) -> Result<u8> {
     let store = context.store()?;
-    let entry = RemoteEntry { url: url.to_owned(), checked: !no_check };
+    let entry = RemoteEntry { url: url.to_owned(), checked: !no_check, rows_stay: false };
     // Whether the name will do, before anything is asked of the place.
     RemoteConfig::read(&store)?.add(name, entry.clone())?;
     let remote = open(context, url)?;

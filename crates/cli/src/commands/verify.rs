@@ -64,6 +64,10 @@ pub(crate) fn run(context: &mut Context, args: &VerifyArgs) -> Result<u8> {
             writeln!(out, "  named by {}", plain(referrer))?;
         }
     }
+    if report.elsewhere > 0 {
+        let left = number(report.elsewhere);
+        writeln!(out, "{left} objects stay at the remote and were not checked")?;
+    }
     let objects = number(report.objects);
     match (report.ok, report.findings.len()) {
         (true, 0) => writeln!(out, "{objects} objects checked, all is well")?,

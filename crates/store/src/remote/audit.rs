@@ -252,8 +252,8 @@ impl Remote {
             }
         }
         let attempt = Attempt::random()?;
-        let upload = Upload::new(root.epoch, &attempt, &objects);
-        upload.run(self, store, progress).await?;
+        let upload = Upload::new(root.epoch, &attempt, &objects, Vec::new());
+        upload.run(self, store, None, progress).await?;
         let part = encode_part(&upload.head(), git.iter().map(|id| store.history.object(*id)))?;
         let mut own = Sent::new(root.epoch, attempt.clone(), part);
         let entry = self.send_own_log(&LogCache::new(store), &mut own).await?;

@@ -10,8 +10,18 @@ use crate::fs::Disk;
 use crate::history::{Identity, RefName};
 use crate::store::Store;
 
-/// Makes a store in `dir/.gloss` with everything that a remote has, on `branch`, or on the one that
-/// the remote names. Gives the branch, too.
+/// What to clone.
+#[derive(Debug, Clone, Copy)]
+pub struct CloneRequest<'a> {
+    /// What the remote is called in the new store.
+    pub name: &'a str,
+    /// The branch to begin on; none: the one that the remote names.
+    pub branch: Option<&'a RefName>,
+    /// Whether large objects of rows stay there: each comes when it is first read.
+    pub rows_stay: bool,
+}
+
+/// Makes a store in `dir/.gloss` with everything that a remote has. Gives the branch that it is on, too.
 ///
 /// # Errors
 /// Where anything fails there is no store, and the same call goes on with what came.
@@ -19,11 +29,11 @@ pub fn clone_store(
     disk: &Disk,
     dir: &Path,
     remote: &Remote,
-    name: &str,
-    branch: Option<&RefName>,
+    request: &CloneRequest<'_>,
     who: &Identity,
     progress: &dyn Progress,
 ) -> Result<(Store, RefName, FetchReport)> {
+    let CloneRequest { name, branch, rows_stay } = *request;
     let Some(read) = block_on(remote.read_root())? else {
         return Err(Error::Empty(remote.address.clone()));
     };
@@ -44,14 +54,18 @@ pub fn clone_store(
     };
     let mut report = FetchReport::default();
     let store = Store::init_as(disk, dir, root.store_id.clone(), &branch, |store| {
-        report = remote.fetch(store, name, who, progress)?;
-        let theirs = store.history.ref_target(&format!("refs/remotes/{name}/{branch}"))?;
-        store.track(&format!("refs/heads/{branch}"), theirs, who, "clone")?;
         RemoteConfig::change(store, |config| {
             // From an earlier try.
             config.remotes.remove(name);
-            config.add(name, RemoteEntry { url: remote.address.clone(), checked: false })
-        })
+            let url = remote.address.clone();
+            config.add(name, RemoteEntry { url, checked: false, rows_stay })
+        })?;
+        report = remote.fetch(store, name, who, progress)?;
+        let theirs = store.history.ref_target(&format!("refs/remotes/{name}/{branch}"))?;
+        store.track(&format!("refs/heads/{branch}"), theirs, who, "clone")?;
+        Ok::<_, Error>(())
     })?;
+    // Opened anew, it knows where its rows are.
+    let store = if rows_stay { Store::open(disk, store.root())? } else { store };
     Ok((store, branch, report))
 }

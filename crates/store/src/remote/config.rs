@@ -1,10 +1,12 @@
 //! `remotes.toml`: what the store's remotes are called, and where they are. No secrets.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
+use crate::fs::Disk;
 use crate::history::{Identity, RefName};
 use crate::store::Store;
 
@@ -26,6 +28,9 @@ pub struct RemoteEntry {
     /// Whether its store was seen to keep conditions.
     #[serde(default)]
     pub checked: bool,
+    /// Whether rows that are not here are there: they come when they are first read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rows_stay: bool,
 }
 
 const FILE: &str = "remotes.toml";
@@ -43,7 +48,9 @@ pub fn forget(store: &Store, name: &str, who: &Identity) -> Result<RemoteEntry> 
         store.track(&followed, None, who, "remote: removed")?;
     }
     // What was fetched may go from now on, so the next fetch must not rely on it.
-    store.disk().remove_file(&store.root().join(format!("cache/remote/{name}.json")))?;
+    for known in ["json", "uploaded"] {
+        store.disk().remove_file(&store.root().join(format!("cache/remote/{name}.{known}")))?;
+    }
     Ok(entry)
 }
 
@@ -53,8 +60,13 @@ impl RemoteConfig {
     /// # Errors
     /// Where the file does not read as it should.
     pub fn read(store: &Store) -> Result<Self> {
-        let path = store.root().join(FILE);
-        let Some(bytes) = store.disk().read_optional(&path)? else { return Ok(Self::default()) };
+        Self::read_in(store.disk(), store.root())
+    }
+
+    /// Reads the remotes of the store in a directory.
+    pub(crate) fn read_in(disk: &Disk, root: &Path) -> Result<Self> {
+        let path = root.join(FILE);
+        let Some(bytes) = disk.read_optional(&path)? else { return Ok(Self::default()) };
         toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|e| {
             let what = e.message().to_owned();
             crate::Error::BadFile { path, what }.into()

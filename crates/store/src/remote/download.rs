@@ -13,7 +13,7 @@ use super::log::PartHead;
 use super::{Progress, Remote};
 use crate::error::IoContext;
 use crate::id::Digest;
-use crate::store::Store;
+use crate::objects::Objects;
 
 /// Where objects are, by what logs say.
 #[derive(Debug, Default)]
@@ -37,6 +37,11 @@ impl Places {
         let mut all: Vec<Digest> = self.found.keys().copied().collect();
         all.sort_unstable();
         all
+    }
+
+    /// The length of an object, as the log says.
+    pub(super) fn bytes(&self, object: &Digest) -> u64 {
+        self.get(object).map_or(0, |(_, range)| range.end - range.start)
     }
 
     pub(super) fn get(&self, object: &Digest) -> Option<&(Key, Range<u64>)> {
@@ -95,7 +100,7 @@ impl Remote {
     /// its bytes hash to it. `false`: a file is not there any more.
     pub(super) async fn download(
         &self,
-        store: &Store,
+        objects: &Objects,
         places: &Places,
         wanted: &[Digest],
         progress: &dyn Progress,
@@ -108,7 +113,7 @@ impl Remote {
             (part, self.range(&part.key.to_string(), part.range.clone()).await)
         });
         let mut reads = stream::iter(reads).buffer_unordered(PARALLEL);
-        let mut batch = store.objects().batch();
+        let mut batch = objects.batch();
         while let Some((part, read)) = reads.next().await {
             let Some(bytes) = read? else { return Ok(false) };
             for (object, range) in &part.objects {
@@ -124,7 +129,7 @@ impl Remote {
         }
         batch.finish()?;
         for part in &large {
-            if !self.in_parts(store, part, progress).await? {
+            if !self.in_parts(objects, part, progress).await? {
                 return Ok(false);
             }
         }
@@ -132,17 +137,22 @@ impl Remote {
     }
 
     /// Downloads an object that is larger than what is held in memory.
-    async fn in_parts(&self, store: &Store, part: &Part, progress: &dyn Progress) -> Result<bool> {
+    async fn in_parts(
+        &self,
+        objects: &Objects,
+        part: &Part,
+        progress: &dyn Progress,
+    ) -> Result<bool> {
         let key = part.key.to_string();
         let (object, _) = part.objects[0];
         let starts = (part.range.start..part.range.end).step_by(FILE_BYTES_MAX as usize);
         let reads =
             starts.map(|start| self.range(&key, start..part.range.end.min(start + FILE_BYTES_MAX)));
         let mut reads = stream::iter(reads).buffered(PARALLEL);
-        let mut writer = store.objects().writer()?;
+        let mut writer = objects.writer()?;
         while let Some(read) = reads.next().await {
             let Some(bytes) = read? else { return Ok(false) };
-            writer.write_all(&bytes).at("write", store.objects().root())?;
+            writer.write_all(&bytes).at("write", objects.root())?;
             progress.advance(bytes.len() as u64);
         }
         match writer.finish_as(&object)? {

@@ -6,9 +6,11 @@ use std::path::Path;
 use gix::ObjectId;
 use serde::{Deserialize, Serialize};
 
+use super::config::RemoteConfig;
 use super::download::Places;
 use super::error::{Error, Result};
 use super::layout::Root;
+use super::limits::STAYS_BYTES_MIN;
 use super::log::decode;
 use super::logs::LogCache;
 use super::push::check_store;
@@ -49,6 +51,8 @@ pub struct FetchReport {
     pub objects: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Objects that stay there until they are read.
+    pub left: usize,
 }
 
 /// How far fetches from a remote have come: a hint, never believed.
@@ -177,15 +181,16 @@ impl Fetch<'_> {
             }
             let named = inner.check(&roots)?;
             let graph = self.lacking(&named, &places)?;
-            let (store, wanted) = (self.store, &graph.lacking);
+            let entry = RemoteConfig::read(self.store)?.remotes.remove(self.name);
+            let rows_stay = entry.is_some_and(|entry| entry.rows_stay);
+            let comes = |object: &Digest| !rows_stay || places.bytes(object) <= STAYS_BYTES_MIN;
+            let (wanted, left): (Vec<Digest>, Vec<_>) = graph.lacking.into_iter().partition(comes);
+            let (store, wanted) = (self.store, &wanted);
+            report.left = left.len();
             report.commits = graph.commits;
             report.objects = wanted.len();
-            report.bytes = wanted
-                .iter()
-                .filter_map(|object| places.get(object))
-                .map(|(_, range)| range.end - range.start)
-                .sum();
-            if !self.remote.download(store, &places, wanted, self.progress).await? {
+            report.bytes = wanted.iter().map(|object| places.bytes(object)).sum();
+            if !self.remote.download(store.objects(), &places, wanted, self.progress).await? {
                 return Ok(None);
             }
             cache.keep_only(root);
@@ -216,7 +221,10 @@ impl Fetch<'_> {
                 if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
                     return Err(Error::damaged(object, "it is not there, and the commit needs it"));
                 }
-                whole = self.remote.download(self.store, &places, &wanted, self.progress).await?;
+                whole = self
+                    .remote
+                    .download(self.store.objects(), &places, &wanted, self.progress)
+                    .await?;
             }
             if whole {
                 let mut lock = self.store.history.lock(&self.store.lock_path())?;

@@ -32,3 +32,7 @@ pub const RESEND_TRIES: u32 = 3;
 pub const PACK_OBJECTS_BYTES: usize = 32 << 20;
 /// Seconds between the clock here and the one there before somebody is told.
 pub const CLOCK_DRIFT_SECONDS: i64 = 180;
+
+/// Objects of more bytes stay at a remote that only the history was cloned from. Those of a small
+/// change come with it.
+pub const STAYS_BYTES_MIN: u64 = 1 << 20;

@@ -1,6 +1,6 @@
 //! Logs as they are read and kept: once read they lie in the cache, named by their digest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,19 +9,25 @@ use super::error::{Error, Result};
 use super::layout::{LogEntry, Root};
 use super::limits::{FOLD_BYTES_MAX, FOLD_LOGS, FOLD_READS_MAX, LOG_BYTES_MAX, PARALLEL};
 use super::{Progress, Remote};
+use crate::fs::Disk;
 use crate::id::Digest;
 use crate::store::Store;
 
 /// The cache of logs that were read or written.
 #[derive(Debug)]
 pub(super) struct LogCache<'s> {
-    store: &'s Store,
+    disk: &'s Disk,
     dir: PathBuf,
 }
 
 impl<'s> LogCache<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
-        Self { store, dir: store.root().join("cache/remote") }
+        Self::at(store.disk(), store.root())
+    }
+
+    /// That of the store in a directory.
+    pub(super) fn at(disk: &'s Disk, root: &Path) -> Self {
+        Self { disk, dir: root.join("cache/remote") }
     }
 
     fn place(&self, digest: &Digest) -> PathBuf {
@@ -30,22 +36,22 @@ impl<'s> LogCache<'s> {
 
     /// A log, where it is there and whole.
     fn get(&self, entry: &LogEntry) -> Option<Bytes> {
-        let bytes = self.store.disk().read_optional(&self.place(&entry.digest)).ok()??;
+        let bytes = self.disk.read_optional(&self.place(&entry.digest)).ok()??;
         (Digest::of(&bytes) == entry.digest).then(|| Bytes::from(bytes))
     }
 
     /// Keeps a log. Where that fails it is read again.
     pub(super) fn put(&self, digest: &Digest, bytes: &[u8]) {
-        let _ = self.store.disk().write_cache(&self.place(digest), bytes);
+        let _ = self.disk.write_cache(&self.place(digest), bytes);
     }
 
     /// Forgets logs that no root names any more.
     pub(super) fn keep_only(&self, root: &Root) {
         let names: Vec<String> =
             root.log.iter().map(|entry| format!("{}.log", entry.digest)).collect();
-        for entry in self.store.disk().list(&self.dir).unwrap_or_default() {
+        for entry in self.disk.list(&self.dir).unwrap_or_default() {
             if entry.name.ends_with(".log") && !names.contains(&entry.name) {
-                let _ = self.store.disk().remove_file(&self.dir.join(&entry.name));
+                let _ = self.disk.remove_file(&self.dir.join(&entry.name));
             }
         }
     }
@@ -113,7 +119,6 @@ impl Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::Disk;
     use crate::remote::layout::{Attempt, Key};
 
     #[test]

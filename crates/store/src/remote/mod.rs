@@ -18,7 +18,9 @@ mod directory;
 mod download;
 pub mod error;
 mod fetch;
+mod journal;
 mod layout;
+mod lend;
 pub mod limits;
 mod log;
 mod logs;
@@ -44,13 +46,14 @@ use object_store::{
 };
 
 pub use audit::{RemoteFinding, RemoteReport};
-pub use clone::clone_store;
+pub use clone::{CloneRequest, clone_store};
 pub use collect::Collected;
 pub use config::{RemoteConfig, RemoteEntry, forget};
 pub use directory::Directory;
 pub use error::{Error, Refusal, Result, Why};
 pub use fetch::{FetchReport, RefChange, fetch_commit};
 pub use layout::{Attempt, Key, LogEntry, RemoteRef, Root};
+pub(crate) use lend::RemoteLender;
 pub use probe::Probe;
 pub use pull::PullReport;
 pub use push::{PushReport, PushRequest};
@@ -144,6 +147,15 @@ impl Remote {
             return Err(Error::damaged(key, "it is shorter than the log says"));
         }
         Ok(Some(bytes))
+    }
+
+    /// The length of an object; `None` where there is none.
+    async fn len(&self, key: &str) -> Result<Option<u64>> {
+        self.count();
+        match self.store.head(&self.path(key)).await {
+            Err(error) if error::is_absent(&error) => Ok(None),
+            done => done.map(|found| Some(found.size)).map_err(|e| Error::request("read", key, e)),
+        }
     }
 
     /// Writes an object under a key that no other ever has.

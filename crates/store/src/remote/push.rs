@@ -6,6 +6,7 @@ use bytes::Bytes;
 use gix::ObjectId;
 
 use super::error::{Error, Refusal, Result, Why};
+use super::journal::Journal;
 use super::layout::{Attempt, Key, LogEntry, REMOTE_FORMAT, RemoteRef, Root};
 use super::limits::{RECENT_MAX, SWAP_TRIES};
 use super::log::encode_part;
@@ -117,17 +118,18 @@ impl Remote {
             if moves.is_empty() || request.dry_run {
                 return Ok(PushReport { refs: moves, ..PushReport::default() });
             }
-            let epoch = root.map_or(0, |root| root.epoch);
             // Keys of an older epoch may be removed at any time.
+            let epoch = root.map_or(0, |root| root.epoch);
             let mut own = match sent.take().filter(|sent| sent.epoch == epoch) {
                 Some(own) => own,
-                None => self.send(store, root, &moves, epoch, progress).await?,
+                None => self.send(store, root, &moves, &request.remote, progress).await?,
             };
             let entry = self.send_log(&cache, root, &mut own, fold, progress).await?;
             let new = next_root(store, root, request, &moves, &own, entry);
             match self.swap_root(read.as_ref(), &new).await? {
                 Swap::Done => {
                     cache.keep_only(&new);
+                    Journal::end(store.disk(), store.root(), &request.remote);
                     self.record(store, request, &moves);
                     return Ok(PushReport { refs: moves, ..own.report });
                 }
@@ -158,7 +160,7 @@ impl Remote {
         store: &Store,
         root: Option<&Root>,
         moves: &[PushedRef],
-        epoch: u64,
+        name: &str,
         progress: &dyn Progress,
     ) -> Result<Sent> {
         let parse = |id: &str| ObjectId::from_hex(id.as_bytes()).ok();
@@ -185,9 +187,12 @@ impl Remote {
                 }
             }
         }
-        let attempt = Attempt::random()?;
-        let upload = Upload::new(epoch, &attempt, &objects);
-        upload.run(self, store, progress).await?;
+        let (epoch, attempt) = (root.map_or(0, |root| root.epoch), Attempt::random()?);
+        let to = (self.address.clone(), epoch);
+        let mut journal = Journal::open(store.disk(), store.root(), name, to);
+        let there = journal.there(self).await?;
+        let upload = Upload::new(epoch, &attempt, &objects, there);
+        upload.run(self, store, Some(journal), progress).await?;
         let history = lacking.objects.iter().chain(&notes.objects);
         let history = history.map(|id| store.history.object(*id));
         let part = encode_part(&upload.head(), history)?;

@@ -1,12 +1,16 @@
 //! Uploading objects: small ones together in files, large ones in parts.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::Read;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStoreExt, PutPayload};
+use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
+use super::journal::Journal;
 use super::layout::{Attempt, Key};
 use super::limits::{FILE_BYTES_MAX, PARALLEL};
 use super::log::{FileRef, PartHead, Placed};
@@ -15,26 +19,38 @@ use crate::error::IoContext;
 use crate::id::Digest;
 use crate::store::Store;
 
-/// A file that is to be uploaded.
-#[derive(Debug)]
-struct File {
-    key: Key,
-    bytes: u64,
-    objects: Vec<(Digest, u64)>,
+/// A file of one object or of several, one after the other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct File {
+    pub(super) key: Key,
+    pub(super) bytes: u64,
+    pub(super) objects: Vec<(Digest, u64)>,
 }
 
 /// What a push uploads below its attempt.
 #[derive(Debug)]
 pub(super) struct Upload {
     files: Vec<File>,
+    /// How many of them, from the first, are there already.
+    there: usize,
 }
 
 impl Upload {
-    /// Puts objects into files: those of at most a file's bytes together, in their order.
-    pub(super) fn new(epoch: u64, attempt: &Attempt, objects: &[(Digest, u64)]) -> Self {
-        let mut files: Vec<File> = Vec::new();
+    /// Puts objects into files: those of at most a file's bytes together, in their order. Objects
+    /// of files that are there already need none.
+    pub(super) fn new(
+        epoch: u64,
+        attempt: &Attempt,
+        objects: &[(Digest, u64)],
+        mut files: Vec<File>,
+    ) -> Self {
+        let needed: HashSet<Digest> = objects.iter().map(|object| object.0).collect();
+        files.retain(|file| file.objects.iter().any(|object| needed.contains(&object.0)));
+        let there = files.len();
+        let held: HashSet<Digest> =
+            files.iter().flat_map(|file| &file.objects).map(|object| object.0).collect();
         let mut open: Option<usize> = None;
-        for (object, bytes) in objects {
+        for (object, bytes) in objects.iter().filter(|object| !held.contains(&object.0)) {
             if *bytes >= FILE_BYTES_MAX {
                 let key = Key::object(epoch, attempt, object);
                 files.push(File { key, bytes: *bytes, objects: vec![(*object, *bytes)] });
@@ -52,7 +68,7 @@ impl Upload {
             files[at].objects.push((*object, *bytes));
             open = Some(at);
         }
-        Self { files }
+        Self { files, there }
     }
 
     /// Where everything will be.
@@ -69,16 +85,27 @@ impl Upload {
         head
     }
 
-    /// Uploads everything. What is read is checked: damage must not spread.
+    /// Uploads what is not there, and notes each file. What is read is checked: damage must not
+    /// spread.
     pub(super) async fn run(
         &self,
         remote: &Remote,
         store: &Store,
+        journal: Option<Journal<'_>>,
         progress: &dyn Progress,
     ) -> Result<()> {
-        progress.begin("rows", self.files.iter().map(|file| file.bytes).sum());
+        // A single file is there, or is not.
+        let journal = RefCell::new(journal.filter(|_| self.files.len() > 1));
+        let whole = |file: &File| {
+            if let Some(journal) = &mut *journal.borrow_mut() {
+                journal.note(file);
+            }
+        };
+        let (there, missing) = self.files.split_at(self.there);
+        there.iter().for_each(whole);
+        progress.begin("rows", missing.iter().map(|file| file.bytes).sum());
         let (large, small): (Vec<&File>, Vec<&File>) =
-            self.files.iter().partition(|file| file.bytes > FILE_BYTES_MAX);
+            missing.iter().partition(|file| file.bytes > FILE_BYTES_MAX);
         let puts = small.into_iter().map(|file| async move {
             let mut bytes = Vec::with_capacity(file.bytes as usize);
             for (object, len) in &file.objects {
@@ -91,11 +118,15 @@ impl Upload {
             }
             remote.put(&file.key, Bytes::from(bytes)).await?;
             progress.advance(file.bytes);
-            Ok(())
+            Ok::<_, Error>(file)
         });
-        stream::iter(puts).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
+        let mut puts = stream::iter(puts).buffer_unordered(PARALLEL);
+        while let Some(file) = puts.try_next().await? {
+            whole(file);
+        }
         for file in large {
             self.in_parts(remote, store, file, progress).await?;
+            whole(file);
         }
         Ok(())
     }

@@ -118,11 +118,18 @@ pub struct VerifyReport {
     pub ok: bool,
     /// Objects that were hashed, those of git included.
     pub objects: u64,
+    /// Objects that a clone of the history left at its remote: they were not checked.
+    #[serde(skip_serializing_if = "none")]
+    pub elsewhere: u64,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
     /// Whether gc was not held off, since the store can only be read.
     #[serde(skip)]
     pub unlocked: bool,
+}
+
+fn none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How far a check is.
@@ -148,7 +155,10 @@ impl Store {
             Err(Error::Io { source, .. }) if is_read_only(&source) => None,
             done => Some(done?),
         };
-        let mut verifier = Verifier::new(self);
+        // What is elsewhere stays there: only what is here is checked.
+        let here = self.beside(self.root())?;
+        let mut verifier = Verifier::new(&here);
+        verifier.some_elsewhere = self.objects().may_be_elsewhere();
         let named = verifier.gather()?;
         verifier.check_objects(&named, progress)?;
         verifier.check_segments(&named, progress)?;
@@ -167,13 +177,16 @@ impl Store {
 pub(crate) struct Verifier<'s> {
     store: &'s Store,
     report: VerifyReport,
-    /// Objects with a finding.
+    /// Objects with a finding, and those that are elsewhere.
     bad: HashSet<String>,
+    /// Whether objects may be missing here.
+    some_elsewhere: bool,
 }
 
 impl<'s> Verifier<'s> {
     pub(crate) fn new(store: &'s Store) -> Self {
-        Self { store, report: VerifyReport::default(), bad: HashSet::new() }
+        let (report, bad) = Default::default();
+        Self { store, report, bad, some_elsewhere: false }
     }
 
     /// What was found so far.

@@ -43,6 +43,11 @@ impl Verifier<'_> {
             named_by.into_iter().filter(|(digest, _)| !stored.contains_key(digest)).collect();
         missing.sort_unstable();
         for (digest, by) in missing {
+            if self.some_elsewhere {
+                self.report.elsewhere += 1;
+                self.bad.insert(digest.to_string());
+                continue;
+            }
             self.find(rule::OBJECT_EXISTS, digest, "it is missing", by);
         }
         for (named, by) in &named.segments {

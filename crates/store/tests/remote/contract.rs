@@ -160,16 +160,9 @@ fn tags_travel(remote: &Remote) {
 /// An object of several parts, and one that is mended.
 fn large_objects_travel_in_parts(remote: &Remote) {
     let here = TestStore::new();
-    // Texts that do not compress to a part of their length.
-    let mut noise = blake3::Hasher::new().update(b"large").finalize_xof();
-    let mut bytes = vec![0; 2_500];
-    let texts: Vec<(String, String)> = (0..10_000)
-        .map(|item| {
-            noise.fill(&mut bytes);
-            let text = bytes.iter().map(|b| char::from(33 + b % 94)).collect();
-            (format!("item-{item:05}"), text)
-        })
-        .collect();
+    let texts = glossator_testkit::noise(b"large", 10_000, 2_500);
+    let texts: Vec<(String, String)> =
+        texts.into_iter().zip(0..).map(|(text, item)| (format!("item-{item:05}"), text)).collect();
     let rows: Vec<_> = texts
         .iter()
         .map(|(item, text)| glossator_store::schema::AnnotationRow {

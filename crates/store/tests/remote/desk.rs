@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use glossator_store::fs::Disk;
+use glossator_store::history::RefName;
 use glossator_store::remote::{
-    FetchReport, PushReport, PushRequest, Remote, Result, Silent, clone_store,
+    CloneRequest, FetchReport, PushReport, PushRequest, Remote, Result, Silent, clone_store,
 };
 use glossator_store::{CommitId, Store};
 use glossator_testkit::{TestStore, choice, commit, identity, scratch};
@@ -96,8 +97,23 @@ pub struct Copy {
 }
 
 pub fn try_clone_into(dir: &FilePath, remote: &Remote) -> Result<Store> {
-    let disk = Disk::default();
-    clone_store(&disk, dir, remote, "origin", None, &identity(), &Silent).map(|made| made.0)
+    clone_of(dir, remote, false).map(|made| made.0)
+}
+
+fn clone_of(
+    dir: &FilePath,
+    remote: &Remote,
+    rows_stay: bool,
+) -> Result<(Store, RefName, FetchReport)> {
+    let request = CloneRequest { name: "origin", branch: None, rows_stay };
+    clone_store(&Disk::default(), dir, remote, &request, &identity(), &Silent)
+}
+
+/// A clone that leaves large objects there, and what came.
+pub fn clone_history(remote: &Remote) -> (Copy, FetchReport) {
+    let dir = scratch();
+    let (store, _, report) = clone_of(dir.path(), remote, true).expect("a clone");
+    (Copy { _dir: dir, store }, report)
 }
 
 pub fn try_clone(remote: &Remote) -> Result<Copy> {

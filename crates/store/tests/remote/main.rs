@@ -15,4 +15,6 @@ mod desk;
 mod faults;
 mod gcs;
 mod hostile;
+mod lend;
 mod moto;
+mod resume;

@@ -1,0 +1,150 @@
+//! Objects that a clone of the history left at its remote: each comes when it is first read.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::config::RemoteConfig;
+use super::download::Places;
+use super::error::{Error, Result};
+use super::log::decode;
+use super::logs::LogCache;
+use super::{Progress, Remote, Silent, block_on};
+use crate::fs::Disk;
+use crate::id::{CommitId, Digest};
+use crate::objects::{Lender, Objects};
+use crate::store::Store;
+
+/// The remote that a store's rows were left at.
+#[derive(Debug)]
+pub(crate) struct RemoteLender {
+    disk: Disk,
+    root: PathBuf,
+    store_id: String,
+    url: String,
+    /// Opened with the first object that is asked for.
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    remote: Remote,
+    places: Places,
+}
+
+impl RemoteLender {
+    /// The lender of the store in `root`, where it has one.
+    pub(crate) fn of(disk: &Disk, root: &Path, store_id: &str) -> Result<Option<Self>> {
+        let config = RemoteConfig::read_in(disk, root)?;
+        let lender = config.remotes.into_values().find(|entry| entry.rows_stay);
+        Ok(lender.map(|entry| Self {
+            disk: disk.clone(),
+            root: root.to_owned(),
+            store_id: store_id.to_owned(),
+            url: entry.url,
+            open: Mutex::default(),
+        }))
+    }
+
+    async fn connect(&self, remote: Remote) -> Result<Open> {
+        let Some(read) = remote.read_root().await? else {
+            return Err(Error::Empty(remote.address));
+        };
+        let (ours, theirs) = (self.store_id.clone(), read.root.store_id.clone());
+        if ours != theirs {
+            return Err(Error::OtherStore { ours, theirs });
+        }
+        let cache = LogCache::at(&self.disk, &self.root);
+        let mut places = Places::default();
+        for (entry, log) in
+            read.root.log.iter().zip(remote.read_logs(&cache, &read.root.log, &Silent).await?)
+        {
+            let name = entry.key.to_string();
+            let Some(log) = log else { return Err(Error::damaged(name, "it is missing")) };
+            let mut head = |head| {
+                places.add(head);
+                Ok(())
+            };
+            decode(&name, &log, &mut head, &mut |_| Ok(()))?;
+        }
+        Ok(Open { remote, places })
+    }
+
+    async fn fetch(&self, objects: &Objects, wanted: &Digest) -> Result<()> {
+        let mut open = self.open.lock().map_err(|_| gone(wanted))?;
+        // Where an object went elsewhere since the remote was opened, it is opened again.
+        for _ in 0..2 {
+            let at = match open.take() {
+                Some(at) => at,
+                None => self.connect(Remote::open(&self.disk, &self.url)?).await?,
+            };
+            if at.places.get(wanted).is_some()
+                && at.remote.download(objects, &at.places, &[*wanted], &Silent).await?
+            {
+                *open = Some(at);
+                return Ok(());
+            }
+        }
+        Err(gone(wanted))
+    }
+}
+
+impl Remote {
+    /// Fetches what a clone of the history left here, for good. Gives how many objects came, and
+    /// their bytes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the remote has not got an object, or another one in its place.
+    pub fn fetch_rows(
+        &self,
+        store: &Store,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<(usize, u64)> {
+        let mut wanted = BTreeSet::new();
+        for commit in store.history.known_commits()? {
+            wanted.extend(store.objects_of(CommitId(commit))?);
+        }
+        let wanted: Vec<Digest> =
+            wanted.into_iter().filter(|object| !store.objects().contains(object)).collect();
+        let Some(lender) = RemoteLender::of(store.disk(), store.root(), &store.facts().store_id)?
+        else {
+            return Ok((0, 0));
+        };
+        let at = block_on(lender.connect(self.clone()))?;
+        if let Some(object) = wanted.iter().find(|object| at.places.get(object).is_none()) {
+            return Err(gone(object));
+        }
+        if !block_on(self.download(store.objects(), &at.places, &wanted, progress))? {
+            return Err(Error::damaged(&self.address, "a file that its log names is missing"));
+        }
+        RemoteConfig::change(store, |config| {
+            if let Some(entry) = config.remotes.get_mut(name) {
+                entry.rows_stay = false;
+            }
+            Ok(())
+        })?;
+        Ok((wanted.len(), wanted.iter().map(|object| at.places.bytes(object)).sum()))
+    }
+}
+
+fn gone(wanted: &Digest) -> Error {
+    Error::damaged(wanted, "it is neither here nor at the remote that it was left at")
+}
+
+impl Lender for RemoteLender {
+    fn lend(&self, objects: &Objects, wanted: &Digest) -> crate::Result<()> {
+        // On a thread of its own: whoever reads may be within requests already.
+        let fetched = std::thread::scope(|scope| {
+            scope.spawn(|| block_on(self.fetch(objects, wanted))).join()
+        });
+        let why = match fetched {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Error::Store(error))) => return Err(error),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the thread of the request stopped".to_owned(),
+        };
+        let (object, from) = (wanted.to_string(), self.url.clone());
+        Err(crate::Error::NotLent { object, from, why })
+    }
+}
