@@ -70,8 +70,12 @@ impl RemoteLender {
         Ok(Open { remote, places })
     }
 
-    async fn fetch(&self, objects: &Objects, wanted: &Digest) -> Result<()> {
-        let mut open = self.open.lock().map_err(|_| gone(wanted))?;
+    async fn fetch(
+        &self,
+        open: &mut Option<Open>,
+        objects: &Objects,
+        wanted: &Digest,
+    ) -> Result<()> {
         // Where an object went elsewhere since the remote was opened, it is opened again.
         for _ in 0..2 {
             let at = match open.take() {
@@ -136,7 +140,11 @@ impl Lender for RemoteLender {
     fn lend(&self, objects: &Objects, wanted: &Digest) -> crate::Result<()> {
         // On a thread of its own: whoever reads may be within requests already.
         let fetched = std::thread::scope(|scope| {
-            scope.spawn(|| block_on(self.fetch(objects, wanted))).join()
+            let fetched = || {
+                let mut open = self.open.lock().map_err(|_| gone(wanted))?;
+                block_on(self.fetch(&mut open, objects, wanted))
+            };
+            scope.spawn(fetched).join()
         });
         let why = match fetched {
             Ok(Ok(())) => return Ok(()),

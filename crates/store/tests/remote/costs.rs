@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use glossator_testkit::remote::FaultStore;
+use glossator_testkit::{TestStore, choice};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
@@ -44,4 +45,26 @@ fn a_small_push_takes_few_requests_and_a_clone_of_many_pushes_too() {
     let before = counter.requests();
     assert_eq!(fetch(&copy.store, &place.remote).unwrap().refs, []);
     assert_eq!(counter.requests() - before, 1);
+}
+
+#[test]
+fn a_push_of_many_changes_takes_no_more_requests() {
+    let rows = |range: std::ops::Range<usize>, label: &str| -> Vec<(String, String)> {
+        range.map(|row| (format!("item-{row:05}"), label.to_owned())).collect()
+    };
+    let (counter, place) = counted(Arc::new(InMemory::new()));
+    let here = TestStore::new();
+    let import = |named: &[(String, String)]| {
+        let rows: Vec<_> = named.iter().map(|(item, label)| choice(item, "x", label)).collect();
+        here.import(&rows).unwrap();
+    };
+    import(&rows(0..5_000, "one"));
+    push(&here.store, &place.remote).unwrap();
+    let before = counter.requests();
+    // 1,050 rows changed and 200 added.
+    import(&rows(3_950..5_200, "two"));
+    push(&here.store, &place.remote).unwrap();
+    let requests = counter.requests() - before;
+    assert!(requests <= 12, "{requests} requests");
+    assert_eq!(labels(&clone(&place.remote).store), labels(&here.store));
 }
