@@ -90,6 +90,47 @@ impl Store {
         Ok(people)
     }
 
+    /// The key and the people of the store as bytes for another copy of it.
+    pub(crate) fn people_bundle(&self) -> Result<Vec<u8>> {
+        let people = self.people()?;
+        let mut bytes = format!("{{\"key\":\"{}\"}}\n", Digest(people.key)).into_bytes();
+        people.write_lines(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Takes in the key and the people of another copy. Whom both know keeps the facts that are
+    /// here. Pseudonyms that were made with the key that was here stay, and are known by address.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the bytes are no such bundle; nothing is changed then.
+    pub(crate) fn take_people(&self, bundle: &[u8]) -> Result<()> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Head {
+            key: Digest,
+        }
+        let damaged = |what: String| Error::damaged("people", what);
+        let mut lines = bundle.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let first = lines.next().ok_or_else(|| damaged("it is empty".to_owned()))?;
+        let head: Head = serde_json::from_slice(first).map_err(|e| damaged(e.to_string()))?;
+        let theirs: Vec<Person> = lines
+            .map(|line| serde_json::from_slice(line).map_err(|e| damaged(e.to_string())))
+            .collect::<Result<_>>()?;
+        {
+            let _lock = self.disk().lock(&self.root().join("private/lock"))?;
+            let path = self.root().join("private/key");
+            let key = format!("{}\n", head.key).into_bytes();
+            if self.disk().read_optional(&path)?.as_ref() != Some(&key) {
+                self.disk().write(&path, &key)?;
+            }
+        }
+        let mut people = self.people()?;
+        for person in theirs {
+            people.join(person);
+        }
+        self.save_people(&mut people)
+    }
+
     /// Makes the key, unless another process just did, and reads the people with it.
     fn make_people_key(&self, path: &Path) -> Result<People> {
         {
@@ -126,16 +167,21 @@ impl Store {
             }
         }
         let mut bytes = Vec::new();
-        for person in people.by_id.values() {
-            serde_json::to_writer(&mut bytes, person)
-                .map_err(|e| Error::damaged(people.path.display(), e))?;
-            bytes.push(b'\n');
-        }
+        people.write_lines(&mut bytes)?;
         self.disk().write(&people.path, &bytes)
     }
 }
 
 impl People {
+    fn write_lines(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        for person in self.by_id.values() {
+            serde_json::to_writer(&mut *bytes, person)
+                .map_err(|e| Error::damaged(self.path.display(), e))?;
+            bytes.push(b'\n');
+        }
+        Ok(())
+    }
+
     /// The annotator id for a person as a file names them, and keeps what it says of them.
     ///
     /// `2`, `{"id": 2, "email": "ann1@…"}` and `ann1@…` are one person once the second was seen;
@@ -198,6 +244,22 @@ impl People {
             }
         }
         id
+    }
+
+    /// Adds what another copy of the store knows of a person.
+    fn join(&mut self, theirs: Person) {
+        let ours = self.by_id.entry(theirs.id.clone()).or_insert_with(|| Person::new(&theirs.id));
+        for email in theirs.emails {
+            if !ours.emails.contains(&email) {
+                self.by_email.entry(email.to_lowercase()).or_insert_with(|| theirs.id.clone());
+                ours.emails.push(email);
+                self.changed.insert(theirs.id.clone());
+            }
+        }
+        if ours.facts.is_none() && theirs.facts.is_some() {
+            ours.facts = theirs.facts;
+            self.changed.insert(theirs.id);
+        }
     }
 
     /// The pseudonym of an address.

@@ -284,14 +284,19 @@ fn offer_theirs(store: &Store, dir: &Path) -> Result<()> {
             branches: vec!["main".parse()?],
             tags: false,
             force: false,
+            people: false,
             dry_run: false,
             who: who.clone(),
         };
         remote.push(store, &request, &remote::Silent)?;
         let other = crate::scratch();
         let disk = Disk::default();
-        let request_to_clone =
-            remote::CloneRequest { name: "origin", branch: None, rows_stay: false };
+        let request_to_clone = remote::CloneRequest {
+            name: "origin",
+            branch: None,
+            rows_stay: false,
+            with_people: false,
+        };
         let (copy, ..) = remote::clone_store(
             &disk,
             other.path(),

@@ -29,6 +29,9 @@ pub(crate) struct CloneArgs {
     /// Leave large segments of rows there: each is fetched when it is first read
     #[arg(long)]
     history_only: bool,
+    /// Take who the annotators are, where that was pushed, and push it there later
+    #[arg(long)]
+    with_people: bool,
 }
 
 pub(crate) fn run(context: &mut Context, args: &CloneArgs) -> Result<u8> {
@@ -56,7 +59,8 @@ pub(crate) fn run(context: &mut Context, args: &CloneArgs) -> Result<u8> {
     let (store, branch, report) = {
         let bar = Bar::new(context);
         let (name, rows_stay) = ("origin", args.history_only);
-        let request = CloneRequest { name, branch: branch.as_ref(), rows_stay };
+        let (branch, with_people) = (branch.as_ref(), args.with_people);
+        let request = CloneRequest { name, branch, rows_stay, with_people };
         clone_store(&Disk::default(), &place, &remote, &request, &who, &bar)?
     };
     let commit = store.history.head()?.commit;

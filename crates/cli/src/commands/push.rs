@@ -63,6 +63,7 @@ pub(crate) fn run(context: &mut Context, args: &PushArgs) -> Result<u8> {
         branches,
         tags: !args.no_tags,
         force: args.force,
+        people: entry.with_people,
         dry_run: args.dry_run,
         who,
     };

@@ -33,6 +33,9 @@ enum What {
         /// Do not ask the place anything yet; the first push does
         #[arg(long)]
         no_check: bool,
+        /// Who the annotators are travels there, too: names and addresses that tools gave
+        #[arg(long)]
+        with_people: bool,
     },
     /// List remotes
     #[command(after_help = "Example: gloss remote list")]
@@ -54,24 +57,27 @@ enum What {
 
 pub(crate) fn run(context: &mut Context, args: &RemoteArgs) -> Result<u8> {
     match &args.what {
-        What::Add { name, url, no_check } => add(context, name, url, *no_check),
+        What::Add { name, url, no_check, with_people } => {
+            let (url, checked, with_people) = (url.clone(), !no_check, *with_people);
+            add(context, name, RemoteEntry { url, checked, with_people, rows_stay: false })
+        }
         What::List => list(context),
         What::Remove { name } => remove(context, name),
         What::Check { remote } => check(context, remote.as_deref()),
     }
 }
 
-fn add(context: &mut Context, name: &str, url: &str, no_check: bool) -> Result<u8> {
+fn add(context: &mut Context, name: &str, entry: RemoteEntry) -> Result<u8> {
     let store = context.store()?;
-    let entry = RemoteEntry { url: url.to_owned(), checked: !no_check, rows_stay: false };
     // Whether the name will do, before anything is asked of the place.
     RemoteConfig::read(&store)?.add(name, entry.clone())?;
-    let remote = open(context, url)?;
-    if !no_check {
+    let remote = open(context, &entry.url)?;
+    if entry.checked {
         probe(&remote)?;
     }
+    let url = entry.url.clone();
     RemoteConfig::change(&store, |config| config.add(name, entry))?;
-    tell(context, name, url, "added")
+    tell(context, name, &url, "added")
 }
 
 fn tell(context: &mut Context, name: &str, url: &str, done: &str) -> Result<u8> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::download::{Part, Places, parts};
 use super::error::{Error, Result};
-use super::layout::{Attempt, LogEntry, Root};
+use super::layout::{Attempt, LogEntry, PeopleEntry, Root};
 use super::limits::{FILE_BYTES_MAX, PARALLEL, SWAP_TRIES};
 use super::log::{decode, encode_part};
 use super::logs::LogCache;
@@ -52,6 +52,7 @@ struct Whole {
     logs: Vec<LogEntry>,
     git: HashSet<ObjectId>,
     objects: HashSet<Digest>,
+    people: Option<PeopleEntry>,
     report: RemoteReport,
 }
 
@@ -137,6 +138,14 @@ impl Remote {
             }
         }
         whole.report.objects = whole.git.len() as u64;
+        if let Some(people) = &root.people {
+            match self.read_people(people).await {
+                Ok(Some(_)) => whole.people = Some(people.clone()),
+                Ok(None) => whole.find(&people.key, "it is missing"),
+                Err(Error::Damaged { object, what }) => whole.find(object, what),
+                Err(error) => return Err(error),
+            }
+        }
         self.look_at_rows(&places, &mut whole, progress).await?;
         let mut roots = Vec::new();
         for (name, found) in &root.refs {
@@ -261,6 +270,8 @@ impl Remote {
         new.attempt = attempt;
         new.log = whole.logs.clone();
         new.log.push(entry);
+        // Where they are damaged the next push of somebody who has them brings them.
+        new.people = whole.people.clone();
         Ok((new, (objects.len() + git.len()) as u64))
     }
 }

@@ -19,6 +19,8 @@ pub struct CloneRequest<'a> {
     pub branch: Option<&'a RefName>,
     /// Whether large objects of rows stay there: each comes when it is first read.
     pub rows_stay: bool,
+    /// Whether who the annotators are comes as well, and is pushed there later.
+    pub with_people: bool,
 }
 
 /// Makes a store in `dir/.gloss` with everything that a remote has. Gives the branch that it is on, too.
@@ -33,7 +35,7 @@ pub fn clone_store(
     who: &Identity,
     progress: &dyn Progress,
 ) -> Result<(Store, RefName, FetchReport)> {
-    let CloneRequest { name, branch, rows_stay } = *request;
+    let CloneRequest { name, branch, rows_stay, with_people } = *request;
     let Some(read) = block_on(remote.read_root())? else {
         return Err(Error::Empty(remote.address.clone()));
     };
@@ -58,7 +60,7 @@ pub fn clone_store(
             // From an earlier try.
             config.remotes.remove(name);
             let url = remote.address.clone();
-            config.add(name, RemoteEntry { url, checked: false, rows_stay })
+            config.add(name, RemoteEntry { url, checked: false, rows_stay, with_people })
         })?;
         report = remote.fetch(store, name, who, progress)?;
         let theirs = store.history.ref_target(&format!("refs/remotes/{name}/{branch}"))?;

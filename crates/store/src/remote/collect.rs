@@ -87,7 +87,8 @@ impl Remote {
         root: &Root,
         progress: &dyn Progress,
     ) -> Result<HashSet<Key>> {
-        let mut reached = HashSet::new();
+        let mut reached: HashSet<Key> =
+            root.people.iter().map(|people| people.key.clone()).collect();
         let logs = self.read_logs(&LogCache::new(store), &root.log, progress).await?;
         for (entry, log) in root.log.iter().zip(logs) {
             let Some(log) = log else { return Err(Error::damaged(&entry.key, "it is missing")) };

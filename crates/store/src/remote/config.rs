@@ -28,6 +28,9 @@ pub struct RemoteEntry {
     /// Whether its store was seen to keep conditions.
     #[serde(default)]
     pub checked: bool,
+    /// Whether who the annotators are travels there and back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_people: bool,
     /// Whether rows that are not here are there: they come when they are first read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rows_stay: bool,

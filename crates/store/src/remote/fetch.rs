@@ -158,6 +158,12 @@ struct Graph {
 impl Fetch<'_> {
     /// `None` where something is not there any more.
     async fn run(&self, root: &Root, from: u64) -> Result<Option<FetchReport>> {
+        let entry = RemoteConfig::read(self.store)?.remotes.remove(self.name);
+        let people = entry.as_ref().is_some_and(|entry| entry.with_people);
+        let rows_stay = entry.is_some_and(|entry| entry.rows_stay);
+        if people && !self.remote.take_people(self.store, root).await? {
+            return Ok(None);
+        }
         let mut roots = Vec::new();
         for (name, found) in &root.refs {
             let id =
@@ -181,8 +187,6 @@ impl Fetch<'_> {
             }
             let named = inner.check(&roots)?;
             let graph = self.lacking(&named, &places)?;
-            let entry = RemoteConfig::read(self.store)?.remotes.remove(self.name);
-            let rows_stay = entry.is_some_and(|entry| entry.rows_stay);
             let comes = |object: &Digest| !rows_stay || places.bytes(object) <= STAYS_BYTES_MIN;
             let (wanted, left): (Vec<Digest>, Vec<_>) = graph.lacking.into_iter().partition(comes);
             let (store, wanted) = (self.store, &wanted);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
-use super::limits::{RECENT_MAX, REFS_MAX, ROOT_BYTES_MAX};
+use super::limits::{PEOPLE_BYTES_MAX, RECENT_MAX, REFS_MAX, ROOT_BYTES_MAX};
 use crate::history::RefName;
 use crate::id::Digest;
 use crate::notes::RUNS_REF;
@@ -185,6 +185,21 @@ pub struct Root {
     pub refs: BTreeMap<String, RemoteRef>,
     /// Logs in order of their pushes.
     pub log: Vec<LogEntry>,
+    /// Who the annotators are, where somebody pushed that as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleEntry>,
+}
+
+/// Where the people of a store are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeopleEntry {
+    /// Where they are.
+    pub key: Key,
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// Their length.
+    pub bytes: u64,
 }
 
 impl Root {
@@ -237,7 +252,15 @@ impl Root {
         if let Some(entry) = future {
             return Err(format!("{} is of a later epoch than the root", entry.key));
         }
-        Ok(())
+        match &self.people {
+            Some(people) if people.key.epoch > self.epoch => {
+                Err(format!("{} is of a later epoch than the root", people.key))
+            }
+            Some(people) if people.bytes > PEOPLE_BYTES_MAX => {
+                Err(format!("its people are of {} bytes", people.bytes))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many pushes its logs are of.

@@ -6,6 +6,8 @@ pub const ROOT_BYTES_MAX: usize = 16 << 20;
 pub const REFS_MAX: usize = 100_000;
 /// Pushes whose attempts a root names.
 pub const RECENT_MAX: usize = 64;
+/// Bytes of the people of a store at most.
+pub const PEOPLE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a log at most.
 pub const LOG_BYTES_MAX: u64 = 512 << 20;
 /// Bytes of the logs that a push puts together at most.

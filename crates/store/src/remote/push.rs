@@ -30,6 +30,8 @@ pub struct PushRequest {
     pub tags: bool,
     /// Move branches that are at what was fetched last to commits that do not follow.
     pub force: bool,
+    /// Also who the annotators are.
+    pub people: bool,
     /// Say what would be done.
     pub dry_run: bool,
     /// Who pushes: for people who are refused later.
@@ -115,8 +117,16 @@ impl Remote {
             }
             let root = read.as_ref().map(|read| &read.root);
             let moves = decide(store, root, request)?;
-            if moves.is_empty() || request.dry_run {
+            if request.dry_run {
                 return Ok(PushReport { refs: moves, ..PushReport::default() });
+            }
+            let there = root.and_then(|root| root.people.clone());
+            let people = match request.people {
+                true => self.send_people(store, root).await?,
+                false => there.clone(),
+            };
+            if moves.is_empty() && people == there {
+                return Ok(PushReport::default());
             }
             // Keys of an older epoch may be removed at any time.
             let epoch = root.map_or(0, |root| root.epoch);
@@ -125,7 +135,7 @@ impl Remote {
                 None => self.send(store, root, &moves, &request.remote, progress).await?,
             };
             let entry = self.send_log(&cache, root, &mut own, fold, progress).await?;
-            let new = next_root(store, root, request, &moves, &own, entry);
+            let new = Root { people, ..next_root(store, root, request, &moves, &own, entry) };
             match self.swap_root(read.as_ref(), &new).await? {
                 Swap::Done => {
                     cache.keep_only(&new);
@@ -299,6 +309,7 @@ fn next_root(
         head: first.to_owned(),
         refs: BTreeMap::new(),
         log: Vec::new(),
+        people: None,
     });
     // The root's own name, too: with it a root says whose it is.
     new.attempt = own.attempt.clone();

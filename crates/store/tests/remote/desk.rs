@@ -77,6 +77,7 @@ pub fn request() -> PushRequest {
         branches: vec!["main".parse().unwrap()],
         tags: true,
         force: false,
+        people: false,
         dry_run: false,
         who: identity(),
     }
@@ -96,6 +97,12 @@ pub struct Copy {
     pub store: Store,
 }
 
+impl Copy {
+    pub fn new(dir: tempfile::TempDir, store: Store) -> Self {
+        Self { _dir: dir, store }
+    }
+}
+
 pub fn try_clone_into(dir: &FilePath, remote: &Remote) -> Result<Store> {
     clone_of(dir, remote, false).map(|made| made.0)
 }
@@ -105,7 +112,7 @@ fn clone_of(
     remote: &Remote,
     rows_stay: bool,
 ) -> Result<(Store, RefName, FetchReport)> {
-    let request = CloneRequest { name: "origin", branch: None, rows_stay };
+    let request = CloneRequest { name: "origin", branch: None, rows_stay, with_people: false };
     clone_store(&Disk::default(), dir, remote, &request, &identity(), &Silent)
 }
 

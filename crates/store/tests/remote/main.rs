@@ -17,4 +17,5 @@ mod gcs;
 mod hostile;
 mod lend;
 mod moto;
+mod people;
 mod resume;
