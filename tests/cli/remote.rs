@@ -217,6 +217,50 @@ fn a_clone_of_the_history_gets_rows_when_they_are_read() {
     assert_eq!(full.ok("ls --item i00007"), here.ok("ls --item i00007"));
 }
 
+/// The history on a git host, the rows in the bucket.
+#[test]
+fn history_travels_through_stock_git_and_rows_beside_it() {
+    let shared = Session::empty();
+    let place = Place::directory(&shared);
+    let host = shared.path("host.git").display().to_string();
+    let git = |at: &Session, line: &str| {
+        let ran = Ran::new(at.program("git").args(line.split(' ')).output().expect("git runs"));
+        assert_eq!(ran.code, 0, "git {line}: {}", ran.err);
+    };
+    git(&shared, &format!("init --quiet --bare {host}"));
+    let (here, there) = (Session::new(), Session::empty());
+    here.write("a.csv", "item,annotator,label\none,ann,cat\n");
+    here.ok("import a.csv -m one");
+    here.ok(&format!("remote add origin {}", place.url));
+    let dry = here.ok("push --rows --dry-run");
+    assert!(dry.contains("nothing was pushed"), "{dry}");
+    let first = here.json("push --rows");
+    assert_eq!(first[0]["refs"], json!([]));
+    assert!(first[0]["objects"].as_u64() >= Some(2), "{}", first[0]);
+    assert!(here.ok("push --rows").ends_with("has everything\n"));
+    git(&here, &format!("--git-dir .gloss/git push --quiet {host} main"));
+
+    there.ok(&format!("clone {} .", place.url));
+    git(&there, &format!("--git-dir .gloss/git fetch --quiet {host} main:main"));
+    there.ok("fetch --rows");
+    assert_eq!(there.ok("ls"), here.ok("ls"));
+    assert_eq!(there.ok("log"), here.ok("log"));
+    there.ok("verify");
+
+    // A commit made there comes back the same way; what nothing reaches by a ref stays.
+    there.write("b.csv", "item,annotator,label\none,ann,dog\n");
+    there.ok("import b.csv -m two");
+    let second = there.json("push --rows");
+    assert!(second[0]["commits"] == json!(1), "{}", second[0]);
+    git(&there, &format!("--git-dir .gloss/git push --quiet {host} main"));
+    there.ok("gc --remote");
+    git(&here, &format!("--git-dir .gloss/git fetch --quiet {host} main:review"));
+    here.ok("fetch --rows");
+    assert_eq!(here.ok("ls --at review"), there.ok("ls"));
+    here.ok("verify");
+    here.ok("verify --remote");
+}
+
 #[test]
 fn what_cannot_be_reached_is_one_clear_error() {
     let Some(moto) = Moto::start() else { return };

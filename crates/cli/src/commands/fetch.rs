@@ -18,7 +18,8 @@ use crate::render::{number, plain};
 pub(crate) struct FetchArgs {
     /// The remote: `origin`, or the only one, where none is given
     remote: Option<String>,
-    /// Also the rows that `clone --history-only` left there
+    /// Also the rows of every commit here: those that `clone --history-only` left there, or whose
+    /// history came from a git host
     #[arg(long)]
     rows: bool,
 }

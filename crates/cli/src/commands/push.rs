@@ -32,6 +32,9 @@ pub(crate) struct PushArgs {
     /// Also move branches whose commits would be lost there, if you have seen them
     #[arg(long)]
     force: bool,
+    /// Only rows, for a history that is pushed to a git host: no branch is moved
+    #[arg(long, conflicts_with_all = ["force", "no_tags"])]
+    rows: bool,
     /// Say what would be pushed, and push nothing
     #[arg(long)]
     dry_run: bool,
@@ -69,7 +72,10 @@ pub(crate) fn run(context: &mut Context, args: &PushArgs) -> Result<u8> {
     };
     let report = {
         let bar = Bar::new(context);
-        remote.push(&store, &request, &bar)?
+        match args.rows {
+            true => remote.push_rows(&store, &request, &bar)?,
+            false => remote.push(&store, &request, &bar)?,
+        }
     };
     show(context, &entry.url, &report, args.dry_run)?;
     Ok(0)
@@ -87,7 +93,7 @@ fn show(context: &mut Context, url: &str, report: &PushReport, dry_run: bool) ->
         }));
     }
     let out = context.out();
-    if report.refs.is_empty() {
+    if report.refs.is_empty() && report.objects == 0 {
         writeln!(out, "{} has everything", plain(url))?;
         return Ok(());
     }

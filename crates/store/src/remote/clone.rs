@@ -50,7 +50,8 @@ pub fn clone_store(
             match first {
                 _ if has(&head) => head,
                 Some(first) => first.parse()?,
-                None => return Err(Error::NoBranch(root.head)),
+                // Its history is elsewhere: a store without a commit.
+                None => head,
             }
         }
     };

@@ -1,19 +1,16 @@
 //! Objects that a clone of the history left at its remote: each comes when it is first read.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::config::RemoteConfig;
 use super::download::Places;
 use super::error::{Error, Result};
-use super::log::decode;
 use super::logs::LogCache;
-use super::{Progress, Remote, Silent, block_on};
+use super::{Remote, Silent, block_on};
 use crate::fs::Disk;
-use crate::id::{CommitId, Digest};
+use crate::id::Digest;
 use crate::objects::{Lender, Objects};
-use crate::store::Store;
 
 /// The remote that a store's rows were left at.
 #[derive(Debug)]
@@ -55,18 +52,9 @@ impl RemoteLender {
             return Err(Error::OtherStore { ours, theirs });
         }
         let cache = LogCache::at(&self.disk, &self.root);
-        let mut places = Places::default();
-        for (entry, log) in
-            read.root.log.iter().zip(remote.read_logs(&cache, &read.root.log, &Silent).await?)
-        {
-            let name = entry.key.to_string();
-            let Some(log) = log else { return Err(Error::damaged(name, "it is missing")) };
-            let mut head = |head| {
-                places.add(head);
-                Ok(())
-            };
-            decode(&name, &log, &mut head, &mut |_| Ok(()))?;
-        }
+        let places = remote.places(&cache, &read.root, &Silent).await?;
+        let gone = || Error::damaged(&remote.address, "a log that its root names is missing");
+        let places = places.ok_or_else(gone)?;
         Ok(Open { remote, places })
     }
 
@@ -90,45 +78,6 @@ impl RemoteLender {
             }
         }
         Err(gone(wanted))
-    }
-}
-
-impl Remote {
-    /// Fetches what a clone of the history left here, for good. Gives how many objects came, and
-    /// their bytes.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where the remote has not got an object, or another one in its place.
-    pub fn fetch_rows(
-        &self,
-        store: &Store,
-        name: &str,
-        progress: &dyn Progress,
-    ) -> Result<(usize, u64)> {
-        let mut wanted = BTreeSet::new();
-        for commit in store.history.known_commits()? {
-            wanted.extend(store.objects_of(CommitId(commit))?);
-        }
-        let wanted: Vec<Digest> =
-            wanted.into_iter().filter(|object| !store.objects().contains(object)).collect();
-        let Some(lender) = RemoteLender::of(store.disk(), store.root(), &store.facts().store_id)?
-        else {
-            return Ok((0, 0));
-        };
-        let at = block_on(lender.connect(self.clone()))?;
-        if let Some(object) = wanted.iter().find(|object| at.places.get(object).is_none()) {
-            return Err(gone(object));
-        }
-        if !block_on(self.download(store.objects(), &at.places, &wanted, progress))? {
-            return Err(Error::damaged(&self.address, "a file that its log names is missing"));
-        }
-        RemoteConfig::change(store, |config| {
-            if let Some(entry) = config.remotes.get_mut(name) {
-                entry.rows_stay = false;
-            }
-            Ok(())
-        })?;
-        Ok((wanted.len(), wanted.iter().map(|object| at.places.bytes(object)).sum()))
     }
 }
 

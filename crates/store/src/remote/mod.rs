@@ -29,6 +29,7 @@ mod probe;
 mod pull;
 mod push;
 mod quarantine;
+mod rows;
 mod swap;
 mod upload;
 mod url;

@@ -155,7 +155,7 @@ impl Remote {
     }
 
     /// Refuses a prefix without a root that holds what no push left there.
-    async fn check_unused(&self) -> Result<()> {
+    pub(super) async fn check_unused(&self) -> Result<()> {
         let found = self.list(1_000).await?;
         let probe = |key: &str| key.starts_with(super::probe::PREFIX);
         match found.into_iter().find(|key| key.parse::<Key>().is_err() && !probe(key)) {
@@ -225,7 +225,7 @@ impl Remote {
     }
 
     /// Uploads the log, with some of those before it in it.
-    async fn send_log(
+    pub(super) async fn send_log(
         &self,
         cache: &LogCache<'_>,
         root: Option<&Root>,
@@ -276,7 +276,7 @@ impl Sent {
 }
 
 /// A log of its own part and of the last logs of the root.
-struct Folded {
+pub(super) struct Folded {
     entry: LogEntry,
     take: usize,
 }
@@ -290,7 +290,7 @@ pub(super) fn check_store(store: &Store, root: &Root) -> Result<()> {
     Err(Error::OtherStore { ours: ours.clone(), theirs: root.store_id.clone() })
 }
 
-fn next_root(
+pub(super) fn next_root(
     store: &Store,
     root: Option<&Root>,
     request: &PushRequest,

@@ -1,0 +1,174 @@
+//! Rows without their history, for teams that keep that on a git host.
+
+use std::collections::BTreeSet;
+
+use super::config::RemoteConfig;
+use super::download::Places;
+use super::error::{Error, Result};
+use super::journal::Journal;
+use super::layout::{Attempt, Root};
+use super::limits::SWAP_TRIES;
+use super::log::{decode, encode_part};
+use super::logs::LogCache;
+use super::push::{PushReport, PushRequest, Sent, check_store, next_root};
+use super::swap::Swap;
+use super::upload::Upload;
+use super::{Progress, Remote, block_on};
+use crate::id::{CommitId, Digest};
+use crate::store::Store;
+
+impl Remote {
+    /// Uploads the rows of everything that the branches reach and that no log names, and moves no
+    /// ref.
+    ///
+    /// # Errors
+    /// As [`Remote::push`], but none is refused.
+    pub fn push_rows(
+        &self,
+        store: &Store,
+        request: &PushRequest,
+        progress: &dyn Progress,
+    ) -> Result<PushReport> {
+        let _writing = store.writing()?;
+        block_on(self.push_rows_async(store, request, progress))
+    }
+
+    async fn push_rows_async(
+        &self,
+        store: &Store,
+        request: &PushRequest,
+        progress: &dyn Progress,
+    ) -> Result<PushReport> {
+        let mut read = self.read_root().await?;
+        if read.is_none() {
+            self.check_unused().await?;
+        }
+        let cache = LogCache::new(store);
+        for _ in 0..SWAP_TRIES {
+            let root = read.as_ref().map(|read| &read.root);
+            let mut places = Places::default();
+            if let Some(root) = root {
+                check_store(store, root)?;
+                let Some(found) = self.places(&cache, root, progress).await? else {
+                    read = self.read_root().await?;
+                    continue;
+                };
+                places = found;
+            }
+            let (commits, objects) = lacking(store, request, &places)?;
+            if objects.is_empty() || request.dry_run {
+                let objects = objects.len();
+                return Ok(PushReport { refs: Vec::new(), commits, objects, bytes: 0 });
+            }
+            let (epoch, attempt) = (root.map_or(0, |root| root.epoch), Attempt::random()?);
+            let to = (self.address.clone(), epoch);
+            let mut journal = Journal::open(store.disk(), store.root(), &request.remote, to);
+            let there = journal.there(self).await?;
+            let upload = Upload::new(epoch, &attempt, &objects, there);
+            upload.run(self, store, Some(journal), progress).await?;
+            let part = encode_part(&upload.head(), std::iter::empty())?;
+            let bytes = objects.iter().map(|object| object.1).sum::<u64>() + part.len() as u64;
+            let mut own = Sent::new(epoch, attempt, part);
+            let entry = self.send_log(&cache, root, &mut own, true, progress).await?;
+            let new = next_root(store, root, request, &[], &own, entry);
+            match self.swap_root(read.as_ref(), &new).await? {
+                Swap::Done => {
+                    cache.keep_only(&new);
+                    Journal::end(store.disk(), store.root(), &request.remote);
+                    let objects = objects.len();
+                    return Ok(PushReport { refs: Vec::new(), commits, objects, bytes });
+                }
+                Swap::Moved(found) => read = found.map(|found| *found),
+            }
+        }
+        Err(Error::Busy(SWAP_TRIES))
+    }
+
+    /// Fetches the rows of every commit that is here and whose rows are not. Gives how many objects
+    /// came, and their bytes. A clone of the history is a whole one from then on.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the remote has not got an object, or another one in its place.
+    pub fn fetch_rows(
+        &self,
+        store: &Store,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<(usize, u64)> {
+        let _writing = store.writing()?;
+        let mut named = BTreeSet::new();
+        for commit in store.history.known_commits()? {
+            named.extend(store.objects_of(CommitId(commit))?);
+        }
+        let absent = |object: &Digest| !store.objects().contains(object);
+        let wanted: Vec<Digest> = named.into_iter().filter(absent).collect();
+        let places = block_on(async {
+            let Some(read) = self.read_root().await? else {
+                return Err(Error::Empty(self.address.clone()));
+            };
+            check_store(store, &read.root)?;
+            let cache = LogCache::new(store);
+            let places = self.places(&cache, &read.root, progress).await?;
+            let gone = || Error::damaged(&self.address, "a log that its root names is missing");
+            let places = places.ok_or_else(gone)?;
+            if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
+                return Err(Error::damaged(object, "it is neither here nor at the remote"));
+            }
+            if !self.download(store.objects(), &places, &wanted, progress).await? {
+                return Err(Error::damaged(&self.address, "a file that its log names is missing"));
+            }
+            Ok(places)
+        })?;
+        RemoteConfig::change(store, |config| {
+            if let Some(entry) = config.remotes.get_mut(name) {
+                entry.rows_stay = false;
+            }
+            Ok(())
+        })?;
+        Ok((wanted.len(), wanted.iter().map(|object| places.bytes(object)).sum()))
+    }
+
+    /// Where everything is that the logs of a root name; `None` where a log went meanwhile.
+    pub(super) async fn places(
+        &self,
+        cache: &LogCache<'_>,
+        root: &Root,
+        progress: &dyn Progress,
+    ) -> Result<Option<Places>> {
+        let mut places = Places::default();
+        for (entry, log) in root.log.iter().zip(self.read_logs(cache, &root.log, progress).await?) {
+            let Some(log) = log else { return Ok(None) };
+            let mut head = |head| {
+                places.add(head);
+                Ok(())
+            };
+            decode(&entry.key.to_string(), &log, &mut head, &mut |_| Ok(()))?;
+        }
+        Ok(Some(places))
+    }
+}
+
+/// The objects of all that the branches reach that have no place, with their lengths; and of how
+/// many commits they are.
+fn lacking(
+    store: &Store,
+    request: &PushRequest,
+    places: &Places,
+) -> Result<(usize, Vec<(Digest, u64)>)> {
+    let mut tips = Vec::new();
+    for branch in &request.branches {
+        let tip = store.history.ref_target(&format!("refs/heads/{branch}"))?;
+        tips.push(tip.ok_or_else(|| crate::Error::NoCommit(branch.to_string()))?);
+    }
+    let (mut seen, mut objects, mut commits) = (BTreeSet::new(), Vec::new(), 0);
+    for commit in store.history.lacking(&tips, &[])?.commits {
+        let before = objects.len();
+        for object in store.objects_of(commit)? {
+            if seen.insert(object) && places.get(&object).is_none() {
+                objects.push((object, store.objects().len(&object)?));
+            }
+        }
+        commits += usize::from(objects.len() > before);
+    }
+    Ok((commits, objects))
+}
