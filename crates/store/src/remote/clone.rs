@@ -23,7 +23,8 @@ pub struct CloneRequest<'a> {
     pub with_people: bool,
 }
 
-/// Makes a store in `dir/.gloss` with everything that a remote has. Gives the branch that it is on, too.
+/// Makes a store in `dir/.gloss` with everything that a remote has. Gives the branch that it is on,
+/// too.
 ///
 /// # Errors
 /// Where anything fails there is no store, and the same call goes on with what came.

@@ -42,8 +42,10 @@ impl<'s> Journal<'s> {
         // The last line of a process that died may be cut.
         let mut lines =
             bytes.split(|byte| *byte == b'\n').map_while(|line| serde_json::from_slice(line).ok());
-        let same =
-            matches!(lines.next(), Some(Line::To(url, epoch)) if (&url, epoch) == (&to.0, to.1));
+        let same = match lines.next() {
+            Some(Line::To(url, epoch)) => (url, epoch) == to,
+            _ => false,
+        };
         let mut whole = Vec::new();
         if same {
             whole.extend(lines.filter_map(|line| match line {
