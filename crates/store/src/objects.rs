@@ -99,7 +99,7 @@ impl Objects {
 
     /// Starts to store many objects, whose names are made durable together.
     pub(crate) fn batch(&self) -> ObjectBatch {
-        ObjectBatch { objects: self.clone(), dirs: BTreeSet::new() }
+        ObjectBatch { objects: self.clone(), waiting: Vec::new(), dirs: BTreeSet::new() }
     }
 
     /// Opens an object without checking it.
@@ -167,23 +167,32 @@ pub type Listing = (Vec<(Digest, u64)>, Vec<PathBuf>);
 #[must_use]
 pub(crate) struct ObjectBatch {
     objects: Objects,
+    /// Written, and neither synced nor named.
+    waiting: Vec<(TempFile, PathBuf)>,
     dirs: BTreeSet<PathBuf>,
 }
 
+/// Files of a batch that are open at a time.
+const WAITING_MAX: usize = 64;
+
 impl ObjectBatch {
-    /// Stores an object whose digest the caller has checked. Its bytes are durable on return.
+    /// Stores an object whose digest the caller has checked; it is there once the batch is finished.
     pub(crate) fn put(&mut self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.objects.path(digest);
         let mut temp = self.objects.disk.temp(&self.objects.root)?;
         temp.write_all(bytes).at("write", &path)?;
-        temp.persist_unsynced(&path)?;
         self.dirs.extend(path.parent().map(Path::to_owned));
-        Ok(())
+        self.waiting.push((temp, path));
+        if self.waiting.len() < WAITING_MAX {
+            return Ok(());
+        }
+        self.objects.disk.persist_all_unsynced(std::mem::take(&mut self.waiting))
     }
 
-    /// Makes the names of all durable.
+    /// Names all, and makes them durable.
     pub(crate) fn finish(self) -> Result<()> {
-        self.dirs.iter().try_for_each(|dir| self.objects.disk.sync_dir(dir))
+        self.objects.disk.persist_all_unsynced(self.waiting)?;
+        self.objects.disk.sync_dirs(self.dirs.iter().map(PathBuf::as_path))
     }
 }
 

@@ -285,6 +285,7 @@ fn offer_theirs(store: &Store, dir: &Path) -> Result<()> {
             tags: false,
             force: false,
             people: false,
+            delete: Vec::new(),
             dry_run: false,
             who: who.clone(),
         };

@@ -14,7 +14,8 @@ use crate::render::{number, plain};
 /// Upload commits, their rows and tags to a remote
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss push\n  gloss push origin relabel\n  \
-    gloss push --dry-run\n\n\
+    gloss push --dry-run\n  \
+    gloss push origin relabel --delete\n\n\
     A branch that somebody else moved is not overwritten: fetch and look first. With --force it is \
     moved, if it is still where you fetched it last. Runs travel, too, where those that are there \
     were fetched.")]
@@ -29,6 +30,10 @@ pub(crate) struct PushArgs {
     /// Leave tags out
     #[arg(long)]
     no_tags: bool,
+    /// Remove branches there that are where you fetched them last; what they hold stays reachable
+    /// in your store
+    #[arg(long, conflicts_with_all = ["all", "rows"], requires = "branches")]
+    delete: bool,
     /// Also move branches whose commits would be lost there, if you have seen them
     #[arg(long)]
     force: bool,
@@ -61,9 +66,12 @@ pub(crate) fn run(context: &mut Context, args: &PushArgs) -> Result<u8> {
             Ok(())
         })?;
     }
+    let (branches, delete) =
+        if args.delete { (Vec::new(), branches) } else { (branches, Vec::new()) };
     let request = PushRequest {
         remote: name,
         branches,
+        delete,
         tags: !args.no_tags,
         force: args.force,
         people: entry.with_people,
@@ -100,13 +108,13 @@ fn show(context: &mut Context, url: &str, report: &PushReport, dry_run: bool) ->
     for moved in &report.refs {
         let short = |id: &str| id.get(..10).unwrap_or(id).to_owned();
         let name = moved.name.strip_prefix("refs/").unwrap_or(&moved.name);
-        let (old, new) = (moved.old.as_deref().map(short), short(&moved.new));
-        match old {
-            None => writeln!(out, "{name}  new at {new}")?,
-            Some(old) => {
+        match (moved.old.as_deref().map(short), moved.new.as_deref().map(short)) {
+            (None, Some(new)) => writeln!(out, "{name}  new at {new}")?,
+            (Some(old), Some(new)) => {
                 let forced = if moved.forced { "  (forced)" } else { "" };
                 writeln!(out, "{name}  {old} → {new}{forced}")?;
             }
+            (old, None) => writeln!(out, "{name}  removed, was at {}", old.unwrap_or_default())?,
         }
     }
     if dry_run {

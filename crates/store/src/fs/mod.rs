@@ -72,6 +72,14 @@ pub trait Fs: Send + Sync + fmt::Debug {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes renames and removals inside a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes what was written to several files durable.
+    fn sync_files(&self, files: &mut [&mut dyn Output]) -> io::Result<()> {
+        files.iter_mut().try_for_each(|file| file.sync())
+    }
+    /// As [`sync_dir`](Self::sync_dir) of several directories.
+    fn sync_dirs(&self, paths: &[&Path]) -> io::Result<()> {
+        paths.iter().try_for_each(|path| self.sync_dir(path))
+    }
     /// Lists a directory, sorted by name.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// Waits for an advisory lock on a file, made where missing; shared or exclusive.
@@ -205,6 +213,23 @@ impl Disk {
     /// Makes renames and removals inside a directory durable.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
         self.fs.sync_dir(path).at("sync directory", path)
+    }
+
+    /// The same of several directories.
+    pub(crate) fn sync_dirs<'p>(&self, paths: impl IntoIterator<Item = &'p Path>) -> Result<()> {
+        let paths: Vec<&Path> = paths.into_iter().collect();
+        let Some(first) = paths.first() else { return Ok(()) };
+        self.fs.sync_dirs(&paths).at("sync directory", first)
+    }
+
+    /// Syncs files and gives each its name; the caller makes the names durable.
+    pub(crate) fn persist_all_unsynced(&self, mut files: Vec<(TempFile, PathBuf)>) -> Result<()> {
+        let Some((_, first)) = files.first() else { return Ok(()) };
+        let first = first.clone();
+        let outs = files.iter_mut().filter_map(|(file, _)| file.out.as_deref_mut());
+        let mut outs: Vec<&mut dyn Output> = outs.map(|out| out as &mut dyn Output).collect();
+        self.fs.sync_files(&mut outs).at("sync", &first)?;
+        files.into_iter().try_for_each(|(mut file, path)| file.finish(&path))
     }
 
     /// Starts a file that gets its name when it is whole. `dir` must be on the same file system as
@@ -347,12 +372,6 @@ impl TempFile {
         self.sync()?;
         self.finish(path)?;
         self.disk.sync_dir(parent(path))
-    }
-
-    /// Syncs the file and gives it its name; the caller makes the name durable.
-    pub(crate) fn persist_unsynced(mut self, path: &Path) -> Result<()> {
-        self.sync()?;
-        self.finish(path)
     }
 
     fn sync(&mut self) -> Result<()> {

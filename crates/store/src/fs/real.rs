@@ -14,6 +14,30 @@ pub struct RealFs;
 
 struct RealOutput(File);
 
+/// Syncs that wait for the disk at a time.
+const SYNCS_AT_ONCE: usize = 16;
+
+/// Does something with each, several at a time.
+fn at_once<T: Send>(
+    all: &mut [T],
+    each: impl Fn(&mut T) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    if let [only] = all {
+        return each(only);
+    }
+    let share = all.len().div_ceil(SYNCS_AT_ONCE).max(1);
+    let each = &each;
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for some in all.chunks_mut(share) {
+            let work = move || some.iter_mut().try_for_each(each);
+            threads.push(std::thread::Builder::new().spawn_scoped(scope, work)?);
+        }
+        let stopped = |_| Err(io::Error::other("a thread that syncs stopped"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(stopped))
+    })
+}
+
 impl Write for RealOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
@@ -68,6 +92,15 @@ impl Fs for RealFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    // Syncs of one moment share a write of the journal.
+    fn sync_files(&self, files: &mut [&mut dyn Output]) -> io::Result<()> {
+        at_once(files, |file| file.sync())
+    }
+
+    fn sync_dirs(&self, paths: &[&Path]) -> io::Result<()> {
+        at_once(&mut paths.to_vec(), |path| self.sync_dir(path))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {

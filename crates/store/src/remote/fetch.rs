@@ -1,7 +1,7 @@
 //! Fetch: logs, then the graph in quarantine, then the objects that it names, then the refs.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use serde::{Deserialize, Serialize};
@@ -305,7 +305,7 @@ impl Fetch<'_> {
             lacking.push(object);
         }
         // By a process that may have died before their names were to last.
-        there.iter().try_for_each(|dir| self.store.disk().sync_dir(dir))?;
+        self.store.disk().sync_dirs(there.iter().map(PathBuf::as_path))?;
         lacking.sort_unstable();
         Ok(Graph { commits: named.commits.len(), lacking })
     }

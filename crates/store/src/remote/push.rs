@@ -26,6 +26,8 @@ pub struct PushRequest {
     pub remote: String,
     /// Branches, each to the one of its name there.
     pub branches: Vec<RefName>,
+    /// Branches that shall go there, where they are at what was fetched last.
+    pub delete: Vec<RefName>,
     /// Also tags of commits that are pushed or there.
     pub tags: bool,
     /// Move branches that are at what was fetched last to commits that do not follow.
@@ -45,8 +47,8 @@ pub struct PushedRef {
     pub name: String,
     /// Where it was there.
     pub old: Option<String>,
-    /// Where it is now.
-    pub new: String,
+    /// Where it is now; none: gone.
+    pub new: Option<String>,
     /// Whether the old commits are not among the new ones.
     pub forced: bool,
 }
@@ -178,7 +180,8 @@ impl Remote {
         let lacking = |notes: bool| {
             let of = |name: &str| (name == RUNS_REF) == notes;
             let tips = moves.iter().filter(|moved| of(&moved.name));
-            let tips: Vec<ObjectId> = tips.filter_map(|moved| parse(&moved.new)).collect();
+            let tips: Vec<ObjectId> =
+                tips.filter_map(|moved| parse(moved.new.as_deref()?)).collect();
             let there = root.iter().flat_map(|root| &root.refs).filter(|(name, _)| of(name));
             let have = there.filter_map(|(_, found)| parse(&found.id));
             let have: Vec<ObjectId> = have.filter(|id| store.history.has(id)).collect();
@@ -262,7 +265,8 @@ impl Remote {
         for moved in moves {
             let Some(branch) = moved.name.strip_prefix("refs/heads/") else { continue };
             let name = format!("refs/remotes/{}/{branch}", request.remote);
-            let new = ObjectId::from_hex(moved.new.as_bytes()).ok();
+            let new = moved.new.as_deref();
+            let new = new.and_then(|new| ObjectId::from_hex(new.as_bytes()).ok());
             let _ = store.track(&name, new, &request.who, "push");
         }
     }
@@ -317,7 +321,12 @@ pub(super) fn next_root(
     new.recent.drain(..new.recent.len().saturating_sub(RECENT_MAX));
     for moved in moves {
         let (by, at) = (request.who.name.clone(), request.who.seconds);
-        new.refs.insert(moved.name.clone(), RemoteRef { id: moved.new.clone(), by, at });
+        match &moved.new {
+            Some(id) => {
+                new.refs.insert(moved.name.clone(), RemoteRef { id: id.clone(), by, at });
+            }
+            None => drop(new.refs.remove(&moved.name)),
+        }
     }
     new.log.truncate(new.log.len() - folded.take);
     new.log.push(folded.entry);
@@ -360,6 +369,17 @@ fn decide(store: &Store, root: Option<&Root>, request: &PushRequest) -> Result<V
             (Some(why), Some(theirs)) => refused.push(refusal(name, theirs, why)),
             _ => moves.push(pushed(name, theirs, *new, !forward)),
         }
+    }
+    for branch in &request.delete {
+        let name = format!("refs/heads/{branch}");
+        let Some(theirs) = there(&name) else { return Err(Error::NoBranch(branch.to_string())) };
+        let lease = history.ref_target(&format!("refs/remotes/{}/{branch}", request.remote))?;
+        if lease != parse_id(theirs) {
+            refused.push(refusal(&name, theirs, Why::LeaseLost));
+            continue;
+        }
+        let old = Some(theirs.id.clone());
+        moves.push(PushedRef { name, old, new: None, forced: true });
     }
     if request.tags {
         tags(store, root, &wants, &mut moves, &mut refused)?;
@@ -417,7 +437,7 @@ fn tags(
 
 fn pushed(name: &str, old: Option<&RemoteRef>, new: ObjectId, forced: bool) -> PushedRef {
     let old = old.map(|old| old.id.clone());
-    PushedRef { name: name.to_owned(), old, new: new.to_string(), forced }
+    PushedRef { name: name.to_owned(), old, new: Some(new.to_string()), forced }
 }
 
 fn refusal(name: &str, theirs: &RemoteRef, why: Why) -> Refusal {

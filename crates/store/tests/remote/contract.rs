@@ -16,6 +16,7 @@ pub fn holds(place: &dyn Fn(&str) -> Place) {
     a_moved_branch_is_a_refused_push(&place("moved").remote);
     force_needs_the_lease(&place("force").remote);
     tags_travel(&place("tags").remote);
+    a_branch_goes_where_it_was_seen_last(&place("delete").remote);
     large_objects_travel_in_parts(&place("large").remote);
     pushers_to_branches_of_their_own_lose_nothing(&place("race").remote);
     of_pushers_to_one_branch_one_is_in(&place("one-branch").remote);
@@ -158,6 +159,39 @@ fn tags_travel(remote: &Remote) {
 }
 
 /// An object of several parts, and one that is mended.
+fn a_branch_goes_where_it_was_seen_last(remote: &Remote) {
+    let here = first();
+    let side: glossator_store::history::RefName = "side".parse().unwrap();
+    let head = here.store.history.head().unwrap().commit.unwrap();
+    here.store.make_ref(false, &side, head, &identity(), None).unwrap();
+    let with = |branches: &[&glossator_store::history::RefName], delete: bool| {
+        let named: Vec<_> = branches.iter().map(|branch| (*branch).clone()).collect();
+        let (branches, delete) = if delete { (Vec::new(), named) } else { (named, Vec::new()) };
+        glossator_store::remote::PushRequest { branches, delete, ..request() }
+    };
+    let main = "main".parse().unwrap();
+    remote.push(&here.store, &with(&[&main, &side], false), &silent()).unwrap();
+    let there = clone(remote);
+    there.store.make_ref(false, &side, head, &identity(), None).unwrap();
+    there.store.switch(&side, &identity()).unwrap();
+    import(&there.store, "b", "theirs");
+    remote.push(&there.store, &with(&[&side], false), &silent()).unwrap();
+    // It moved since it was fetched here.
+    let refused = remote.push(&here.store, &with(&[&side], true), &silent());
+    let Err(Error::Refused(refused)) = refused else { panic!("{refused:?}") };
+    assert_eq!((refused.len(), refused[0].why), (1, Why::LeaseLost));
+
+    fetch(&here.store, remote).unwrap();
+    let report = remote.push(&here.store, &with(&[&side], true), &silent()).unwrap();
+    assert_eq!((report.refs.len(), &report.refs[0].new), (1, &None));
+    assert!(here.store.history.resolve("origin/side").is_err());
+    let copy = clone(remote);
+    assert!(copy.store.history.resolve("origin/side").is_err());
+    sound(&copy.store);
+    let again = remote.push(&here.store, &with(&[&side], true), &silent());
+    assert!(matches!(again, Err(Error::NoBranch(_))), "{again:?}");
+}
+
 fn large_objects_travel_in_parts(remote: &Remote) {
     let here = TestStore::new();
     let texts = glossator_testkit::noise(b"large", 10_000, 2_500);

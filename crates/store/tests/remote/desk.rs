@@ -78,6 +78,7 @@ pub fn request() -> PushRequest {
         tags: true,
         force: false,
         people: false,
+        delete: Vec::new(),
         dry_run: false,
         who: identity(),
     }

@@ -208,7 +208,7 @@ fn a_push_that_others_have_built_upon_is_done() {
     let store = FaultStore::new(inner.clone(), Some((3, RemoteFault::LostReply)));
     let store = Arc::new(store.meanwhile(4, hook));
     let report = push(&here.store, &Place::new(store.clone(), "labels").remote).unwrap();
-    assert_eq!(report.refs[0].new, ours);
+    assert_eq!(report.refs[0].new.as_ref(), Some(&ours));
     assert_eq!(store.requests(), 5);
     let copy = clone(&Place::new(inner, "labels").remote);
     let log: Vec<_> = copy
