@@ -2,6 +2,7 @@
 //!
 //! Each command is a file in `commands/`: its arguments with their help, and one function.
 
+mod answers;
 mod args;
 mod commands;
 mod context;
@@ -11,6 +12,7 @@ mod network;
 mod pin;
 mod render;
 mod staging;
+mod tasks;
 mod view;
 
 use std::ffi::OsString;

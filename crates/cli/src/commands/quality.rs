@@ -6,31 +6,21 @@ use clap::{Args, ValueEnum};
 use glossator_quality::agreement::Bootstrap;
 use glossator_quality::objects::Matching;
 use glossator_quality::report::{Report, ReportOptions};
-use glossator_quality::unit::{Answers, Repeats};
+use glossator_quality::unit::Answers;
 use glossator_store::id::CommitId;
-use glossator_store::schema::{ANNOTATIONS, ITEMS, Items, SUBMISSIONS};
+use glossator_store::schema::{ITEMS, Items};
 use glossator_store::{Snapshot, Store};
 use serde::Serialize;
 
-use crate::context::{Context, resolve};
+use super::compare;
+use crate::answers::{AnswerArgs, at, pseudonyms, read};
+use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
 use crate::render::quality::write;
-use crate::view::aliases;
 
 /// How many of the hardest items are listed.
-const HARDEST: usize = 20;
-
-/// Which answers count where one person answered more than once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RepeatsName {
-    /// The one that was changed last
-    Last,
-    /// The one that was changed first
-    First,
-    /// All of them
-    All,
-}
+pub(crate) const HARDEST: usize = 20;
 
 /// How objects of two people are paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,14 +42,13 @@ pub(crate) enum By {
     Label,
     /// And the hardest items
     Item,
+    /// And policies
+    Policy,
 }
 
 /// How answers are read and measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MeasureArgs {
-    /// Which answers count where one person answered one question more than once
-    #[arg(long, value_enum, default_value = "last")]
-    repeats: RepeatsName,
     /// The levels of an ordinal scale, lowest first; with FIELD= for one field
     #[arg(long, value_name = "[FIELD=]LEVEL,LEVEL,…")]
     order: Vec<String>,
@@ -76,20 +65,23 @@ pub(crate) struct MeasureArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    filters: Filters,
+    pub(crate) answers: AnswerArgs,
 }
 
 /// Measure how good the labels are: agreement, consensus, gold
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss quality\n  gloss quality v1 --by annotator --names\n  \
-    gloss quality --order rating=poor,fair,good --json\n\n\
+    gloss quality --order rating=poor,fair,good --json\n  gloss quality --compare v1 v2\n\n\
     An answer is the rows of one submission, target, region and field; of a table without \
     submissions, one row. Drafts, skipped and superseded rows, models and rules are left out; what \
     was left out is printed, by reason. Rejected answers count in agreement, and do not vote.")]
 pub(crate) struct QualityArgs {
     /// At this commit
-    #[arg(value_name = "REV")]
+    #[arg(value_name = "REV", conflicts_with = "compare")]
     revision: Option<String>,
+    /// Compare two commits: what moved, and whether it got better
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    compare: Vec<String>,
     /// What to break down by
     #[arg(long, value_enum, default_value = "field")]
     by: By,
@@ -110,9 +102,12 @@ struct OfCommit<'a> {
 
 pub(crate) fn run(context: &mut Context, args: &QualityArgs) -> Result<u8> {
     let store = context.store()?;
+    if let [a, b] = &args.compare[..] {
+        return compare::run(context, &store, [a, b], args.names, &args.measure);
+    }
     let (commit, mut report) = measure(&store, args.revision.as_deref(), &args.measure)?;
     if !args.names {
-        pseudonyms(&mut report);
+        hide(&mut report);
     }
     if context.json {
         context.json_line(&OfCommit { commit, report: &report })?;
@@ -128,42 +123,52 @@ pub(crate) fn measure(
     revision: Option<&str>,
     args: &MeasureArgs,
 ) -> Result<(CommitId, Report)> {
+    let (commit, snapshot) = at(store, revision)?;
+    Ok((commit, measured(&snapshot, args, HARDEST)?))
+}
+
+/// Measures the labels of a snapshot, and lists so many of the hardest items.
+pub(crate) fn measured(
+    snapshot: &Snapshot<'_>,
+    args: &MeasureArgs,
+    hardest: usize,
+) -> Result<Report> {
+    let options = report_options(snapshot, args, hardest)?;
+    report(&read(snapshot, &args.answers)?, &options)
+}
+
+/// How a snapshot is measured.
+pub(crate) fn report_options(
+    snapshot: &Snapshot<'_>,
+    args: &MeasureArgs,
+    hardest: usize,
+) -> Result<ReportOptions> {
     if !(args.iou > 0.0 && args.iou <= 1.0) {
         return Err(CliError::input("`--iou` is a share above 0, up to 1"));
     }
-    let commit = resolve(store, revision)?;
-    let snapshot = store.snapshot(Some(commit), &[])?;
-    let repeats = match args.repeats {
-        RepeatsName::Last => Repeats::Last,
-        RepeatsName::First => Repeats::First,
-        RepeatsName::All => Repeats::All,
-    };
-    let answers = Answers::read(
-        args.filters.rows(&snapshot, &ANNOTATIONS)?,
-        args.filters.rows(&snapshot, &SUBMISSIONS)?,
-        &aliases(&snapshot)?,
-        repeats,
-    )?;
-    let options = ReportOptions {
+    Ok(ReportOptions {
         orders: orders(&args.order)?,
         shared_min: args.min_overlap,
         bootstrap: Bootstrap { seed: args.seed, ..Bootstrap::default() },
-        groups: groups(&snapshot)?,
-        hardest: HARDEST,
+        groups: groups(snapshot)?,
+        hardest,
         matching: match args.matching {
             MatchName::Best => Matching::Best,
             MatchName::Greedy => Matching::Greedy,
         },
         iou_min: args.iou,
-    };
-    let report = Report::new(&answers, &options).map_err(|wrong| {
+    })
+}
+
+/// The report of answers.
+pub(crate) fn report(answers: &Answers, options: &ReportOptions) -> Result<Report> {
+    Report::new(answers, options).map_err(|wrong| {
         CliError::input(format!(
             "`{}` is an answer to `{}` and no level of its order",
             wrong.label, wrong.field
         ))
         .hint("name all levels with `--order`, the lowest first")
-    })?;
-    Ok((commit, report))
+    })
 }
 
 /// Orders of levels by field; under the empty name the one that is of no certain field.
@@ -200,9 +205,11 @@ fn groups(snapshot: &Snapshot<'_>) -> Result<HashMap<String, String>> {
 }
 
 /// Puts numbers in the place of ids, in the order of these.
-fn pseudonyms(report: &mut Report) {
-    let digits = report.annotators.len().to_string().len();
-    for (at, person) in report.annotators.iter_mut().enumerate() {
-        person.annotator = format!("annotator-{:0digits$}", at + 1);
+fn hide(report: &mut Report) {
+    let names = pseudonyms(report.annotators.iter().map(|person| person.annotator.as_str()));
+    for person in &mut report.annotators {
+        if let Some(shown) = names.get(&person.annotator) {
+            person.annotator.clone_from(shown);
+        }
     }
 }

@@ -4,10 +4,17 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::learning::{LearningPoint, Scored, curve};
 use super::objects::{ObjectsReport, measure as measure_objects};
+use super::policies::{PolicyReport, by_policy};
+use super::prelabels::{PrelabelReport, by_model};
+use super::reviews::ReviewReport;
 use super::scale::{Scale, ranked, scale_of};
 use super::{NotALevel, Reasons, ReportOptions, told};
-use crate::aggregate::{DawidSkene, DawidSkeneOptions, Winners, majority};
+use crate::aggregate::{
+    DawidSkene, DawidSkeneOptions, Winners, agreement_weights, majority, votes_of,
+    weighted_majority,
+};
 use crate::agreement::{
     Coincidences, Interval, PairKappa, SetDistance, Units, Weights, interval_alpha, ordinal_alpha,
     pairwise_kappa, set_alpha,
@@ -15,7 +22,7 @@ use crate::agreement::{
 use crate::gold::{Score, Scores, majority_accuracy, winner_accuracy};
 use crate::measure::{Measure, NO_OVERLAP, Undefined};
 use crate::numbers::number_gold;
-use crate::unit::{Answer, Field};
+use crate::unit::{Answer, Answers, Field};
 use crate::votes::Votes;
 
 const NO_SCALE: Undefined = Undefined("no order of the labels is known");
@@ -53,6 +60,19 @@ pub struct FieldReport {
     pub dawid_skene: Option<FitReport>,
     /// Items whose majority is tied.
     pub tied_items: Option<u64>,
+    /// Answers that were made with a prediction in view: they agree with it, and with each other,
+    /// more than answers of people who saw none.
+    pub prelabelled_answers: u64,
+    /// Predictions that people began with, by version of a model.
+    pub prelabels: Vec<PrelabelReport>,
+    /// What reviewers decided.
+    pub reviews: ReviewReport,
+    /// The answers under each policy, compared among themselves.
+    pub policies: Vec<PolicyReport>,
+    /// Accuracy of all answers over time.
+    pub gold_over_time: Vec<LearningPoint>,
+    /// The order of labels in confusion matrices.
+    pub confusion_labels: Vec<String>,
 }
 
 /// One label.
@@ -144,6 +164,9 @@ pub struct GoldReport {
     pub answer_accuracy_interval: Option<Interval>,
     /// The mean credit of the majority, 1/k where gold is among k tied labels.
     pub majority_accuracy: Option<f64>,
+    /// The same of the majority that weighs each vote by how often its annotator is with the
+    /// majority.
+    pub weighted_majority_accuracy: Option<f64>,
     /// The share of items whose most probable label equals gold.
     pub dawid_skene_accuracy: Option<f64>,
     /// Mean absolute difference of mean answers.
@@ -251,6 +274,21 @@ impl Measured {
         Ok(measured)
     }
 
+    /// When, under which policy and with which prediction in view answers were given, and what
+    /// reviewers made of them.
+    pub(crate) fn besides(&mut self, field: &Field, answers: &Answers, scored: &[Scored]) {
+        let with = field.answers.iter().filter(|answer| field.about(answer).prelabel.is_some());
+        self.report.prelabelled_answers = with.count() as u64;
+        self.report.prelabels = by_model(field, answers, scored);
+        self.report.reviews = ReviewReport::new(field, answers);
+        self.report.policies = by_policy(field, answers, self.categorical);
+        self.report.gold_over_time = curve(scored.iter());
+        if self.fit.is_some() {
+            let sets = 0..field.sets.all().len() as u32;
+            self.report.confusion_labels = sets.map(|set| field.set_text(set)).collect();
+        }
+    }
+
     /// Nominal agreement.
     fn categories(
         &mut self,
@@ -300,15 +338,18 @@ impl Measured {
         let why = &mut self.report.agreement.undefined;
         why.extend(all.into_iter().chain(more).map(|name| (name, reason.0)));
         let why = &mut self.report.gold.undefined;
-        let names = ["answer_accuracy", "majority_accuracy", "dawid_skene_accuracy"];
+        let names = [
+            "answer_accuracy",
+            "majority_accuracy",
+            "weighted_majority_accuracy",
+            "dawid_skene_accuracy",
+        ];
         why.extend(names.map(|name| (name, reason.0)));
     }
 
     /// What a vote decides, and how right it is. Rejected answers and gold do not vote.
     fn consensus(&mut self, field: &Field, gold: &[Option<u32>], options: &ReportOptions) {
-        let voting: Vec<&Answer> = field.answers.iter().filter(|a| a.votes).collect();
-        let column = |of: fn(&Answer) -> u32| voting.iter().map(|a| of(a)).collect::<Vec<_>>();
-        let votes = Votes::new(&column(|a| a.unit), &column(|a| a.annotator), &column(|a| a.set));
+        let votes = votes_of(field);
         let winners: Winners = majority(&votes);
         let fit = match field.has_sets {
             true => Err(IS_SETS),
@@ -321,6 +362,9 @@ impl Measured {
         told_gold.answer_accuracy = told(why, "answer_accuracy", self.scores.all.accuracy());
         told_gold.majority_accuracy =
             told(why, "majority_accuracy", majority_accuracy(&winners, gold));
+        let weighted = weighted_majority(&votes, &agreement_weights(&votes));
+        told_gold.weighted_majority_accuracy =
+            told(why, "weighted_majority_accuracy", majority_accuracy(&weighted, gold));
         let right = fit.as_ref().map_err(|why| *why);
         let right = right.and_then(|fit| winner_accuracy(&fit.winners(), gold));
         told_gold.dawid_skene_accuracy = told(why, "dawid_skene_accuracy", right);
@@ -525,6 +569,12 @@ impl FieldReport {
             spans: None,
             dawid_skene: None,
             tied_items: None,
+            prelabelled_answers: 0,
+            prelabels: Vec::new(),
+            reviews: ReviewReport::default(),
+            policies: Vec::new(),
+            gold_over_time: Vec::new(),
+            confusion_labels: Vec::new(),
         }
     }
 }

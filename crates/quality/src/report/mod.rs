@@ -1,17 +1,29 @@
 //! Everything that is measured of a snapshot, in one value that becomes JSON.
 
 mod field;
+mod hard;
+mod learning;
 mod objects;
 mod people;
+mod policies;
+mod prelabels;
+mod reviews;
 mod scale;
+mod work;
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 pub use field::{AgreementReport, Alphas, FieldReport, GoldReport, KappaReport, LabelReport};
+pub use hard::{ConfusedPair, HardItem};
+pub use learning::{ChanceReport, LearningPoint};
 pub use objects::ObjectsReport;
-pub use people::{AnnotatorField, AnnotatorReport, HardItem};
+pub use people::{AnnotatorField, AnnotatorReport, SelfConsistency};
+pub use policies::PolicyReport;
+pub use prelabels::PrelabelReport;
+pub use reviews::{ReviewCounts, ReviewReport};
+pub use work::{LeadTimes, WorkReport};
 
 use crate::agreement::Bootstrap;
 use crate::measure::Measure;
@@ -58,6 +70,8 @@ pub struct Report {
 pub struct ItemsReport {
     /// Those that people agree on least.
     pub hardest: Vec<HardItem>,
+    /// Labels that people take for each other most often.
+    pub confused: Vec<ConfusedPair>,
 }
 
 /// Why measures have no value, by the name of the measure.
@@ -85,21 +99,26 @@ impl Report {
     pub fn new(answers: &Answers, options: &ReportOptions) -> Result<Self, NotALevel> {
         let mut people = people::People::new(answers);
         let mut fields = Vec::new();
-        let mut hardest = Vec::new();
+        let (mut hardest, mut confused) = (Vec::new(), Vec::new());
         for field in &answers.fields {
-            let measured = field::Measured::new(field, options)?;
-            people.add(field, &measured);
-            hardest.extend(people::hard_items(field, &measured, options.hardest));
+            let mut measured = field::Measured::new(field, options)?;
+            let scored = if measured.categorical { learning::scored(field) } else { Vec::new() };
+            people.add(field, &measured, &scored);
+            hardest.extend(hard::hard_items(field, &measured, options.hardest));
+            confused.extend(hard::confused(field, &measured, options.hardest));
+            measured.besides(field, answers, &scored);
             fields.push(measured.report);
         }
         hardest.sort_by(HardItem::harder);
         hardest.truncate(options.hardest);
+        confused.sort_by(|a, b| (b.pairs, &a.field).cmp(&(a.pairs, &b.field)));
+        confused.truncate(options.hardest);
         Ok(Self {
             rows: answers.rows,
             excluded: answers.excluded.clone(),
             fields,
             annotators: people.report(),
-            items: ItemsReport { hardest },
+            items: ItemsReport { hardest, confused },
         })
     }
 }

@@ -1,0 +1,67 @@
+//! `gloss quality --compare A B`
+
+use glossator_quality::compare::{FieldComparison, Version, compare};
+use glossator_quality::unit::Answers;
+use glossator_store::Store;
+use glossator_store::id::CommitId;
+use serde::Serialize;
+
+use super::quality::{HARDEST, MeasureArgs, report, report_options};
+use crate::answers::{at, people, pseudonyms, read};
+use crate::context::Context;
+use crate::error::Result;
+use crate::render::compare::write;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Compared<'r> {
+    a: CommitId,
+    b: CommitId,
+    fields: &'r [FieldComparison],
+}
+
+pub(super) fn run(
+    context: &mut Context,
+    store: &Store,
+    [a, b]: [&str; 2],
+    names: bool,
+    args: &MeasureArgs,
+) -> Result<u8> {
+    let (a, of_a) = at(store, Some(a))?;
+    let (b, of_b) = at(store, Some(b))?;
+    let mut options = report_options(&of_b, args, HARDEST)?;
+    // A group that only the first knows holds its items together as well.
+    let groups = report_options(&of_a, args, HARDEST)?.groups;
+    groups.into_iter().for_each(|(item, group)| {
+        options.groups.entry(item).or_insert(group);
+    });
+    let (first, second) = (read(&of_a, &args.answers)?, read(&of_b, &args.answers)?);
+    let (report_a, report_b) = (report(&first, &options)?, report(&second, &options)?);
+    let mut fields = compare(
+        Version { answers: &first, report: &report_a },
+        Version { answers: &second, report: &report_b },
+        &options,
+    );
+    if !names {
+        hide(&mut fields, &first, &second);
+    }
+    if context.json {
+        context.json_line(&Compared { a, b, fields: &fields })?;
+    } else {
+        write(context.out(), [a, b], &fields)?;
+    }
+    Ok(0)
+}
+
+/// Puts numbers in the place of ids, in the order of those of both versions.
+fn hide(fields: &mut [FieldComparison], a: &Answers, b: &Answers) {
+    let shown = pseudonyms(people(a).chain(people(b)));
+    for field in fields {
+        let new = field.new_annotators.iter_mut().map(|new| &mut new.annotator);
+        for name in new.chain(&mut field.gone_annotators) {
+            if let Some(shown) = shown.get(name) {
+                name.clone_from(shown);
+            }
+        }
+    }
+}
