@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use glossator_quality::unit::{Answers, Repeats};
 use glossator_store::id::CommitId;
 use glossator_store::{Snapshot, Store};
+use serde::{Deserialize, Serialize};
 
 use crate::context::resolve;
 use crate::error::{CliError, Result};
@@ -13,7 +14,8 @@ use crate::filter::Filters;
 use crate::view::aliases;
 
 /// Which answers count where one person answered more than once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum RepeatsName {
     /// The one that was changed last
     Last,
@@ -28,7 +30,7 @@ pub(crate) enum RepeatsName {
 pub(crate) struct AnswerArgs {
     /// Which answers count where one person answered one question more than once
     #[arg(long, value_enum, default_value = "last")]
-    repeats: RepeatsName,
+    pub(crate) repeats: RepeatsName,
     #[command(flatten)]
     pub(crate) filters: Filters,
 }

@@ -8,6 +8,7 @@ mod commands;
 mod context;
 mod error;
 mod filter;
+mod measure;
 mod network;
 mod pin;
 mod render;

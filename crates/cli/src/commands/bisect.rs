@@ -10,10 +10,10 @@ use glossator_store::id::CommitId;
 use serde::Serialize;
 
 use super::check::{Named, named};
-use super::quality::{MeasureArgs, report, report_options};
 use crate::answers::{at, read};
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
+use crate::measure::{MeasureArgs, report, report_options};
 use crate::render::plain;
 use crate::render::quality::figure;
 

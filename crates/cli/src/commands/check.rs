@@ -6,9 +6,9 @@ use clap::Args;
 use glossator_quality::report::{FieldReport, Report};
 use serde::Serialize;
 
-use super::quality::{MeasureArgs, measure};
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::measure::{MeasureArgs, measure};
 use crate::render::quality::figure;
 use crate::render::{lines, plain, table};
 

@@ -1,15 +1,20 @@
 //! `gloss quality --compare A B`
 
+use std::path::Path;
+
 use glossator_quality::compare::{FieldComparison, Version, compare};
 use glossator_quality::unit::Answers;
 use glossator_store::Store;
 use glossator_store::id::CommitId;
 use serde::Serialize;
+use serde_json::json;
 
-use super::quality::{HARDEST, MeasureArgs, report, report_options};
+use super::quality::page;
+
 use crate::answers::{at, people, pseudonyms, read};
 use crate::context::Context;
 use crate::error::Result;
+use crate::measure::{HARDEST, MeasureArgs, report, report_options};
 use crate::render::compare::write;
 
 /// What `--json` prints.
@@ -25,6 +30,7 @@ pub(super) fn run(
     store: &Store,
     [a, b]: [&str; 2],
     names: bool,
+    html: Option<&Path>,
     args: &MeasureArgs,
 ) -> Result<u8> {
     let (a, of_a) = at(store, Some(a))?;
@@ -44,6 +50,11 @@ pub(super) fn run(
     );
     if !names {
         hide(&mut fields, &first, &second);
+    }
+    if let Some(path) = html {
+        let title = format!("Labels at {} and at {}", a.short(), b.short());
+        let value = json!({"comparison": Compared { a, b, fields: &fields }});
+        page(context, path, &title, &value)?;
     }
     if context.json {
         context.json_line(&Compared { a, b, fields: &fields })?;

@@ -8,10 +8,10 @@ use glossator_quality::report::{ConfusedPair, HardItem};
 use glossator_store::id::CommitId;
 use serde::Serialize;
 
-use super::quality::{MeasureArgs, measured};
 use crate::answers::at;
 use crate::context::Context;
 use crate::error::Result;
+use crate::measure::{MeasureArgs, measured};
 use crate::render::quality::{confused, items};
 use crate::tasks::{Chosen, write};
 

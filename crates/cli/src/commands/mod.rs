@@ -35,6 +35,7 @@ mod revert;
 mod rm;
 mod run;
 mod sample;
+mod saved;
 mod show;
 mod status;
 mod switch;

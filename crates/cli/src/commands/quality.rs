@@ -1,35 +1,20 @@
 //! `gloss quality`
 
-use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use glossator_quality::agreement::Bootstrap;
-use glossator_quality::objects::Matching;
-use glossator_quality::report::{Report, ReportOptions};
-use glossator_quality::unit::Answers;
+use glossator_quality::report::Report;
+use glossator_store::fs::output_file;
 use glossator_store::id::CommitId;
-use glossator_store::schema::{ITEMS, Items};
-use glossator_store::{Snapshot, Store};
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::compare;
-use crate::answers::{AnswerArgs, at, pseudonyms, read};
+use super::{compare, saved};
 use crate::context::Context;
-use crate::error::{CliError, Result};
-use crate::filter::Filters;
+use crate::error::Result;
+use crate::measure::{MeasureArgs, hide, measure};
+use crate::render::html;
 use crate::render::quality::write;
-
-/// How many of the hardest items are listed.
-pub(crate) const HARDEST: usize = 20;
-
-/// How objects of two people are paired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MatchName {
-    /// So that they overlap most in sum
-    Best,
-    /// By falling overlap
-    Greedy,
-}
 
 /// What a report is broken down by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,35 +31,17 @@ pub(crate) enum By {
     Policy,
 }
 
-/// How answers are read and measured.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct MeasureArgs {
-    /// The levels of an ordinal scale, lowest first; with FIELD= for one field
-    #[arg(long, value_name = "[FIELD=]LEVEL,LEVEL,…")]
-    order: Vec<String>,
-    /// Compare two annotators where they share so many pairs of answers
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    min_overlap: u32,
-    /// How boxes, areas and spans of two people are paired
-    #[arg(long = "match", value_enum, default_value = "best", value_name = "HOW")]
-    matching: MatchName,
-    /// The least overlap (intersection over union) of objects that match
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
-    iou: f64,
-    /// The seed of the bootstrap: the same seed gives the same intervals
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    #[command(flatten)]
-    pub(crate) answers: AnswerArgs,
-}
-
 /// Measure how good the labels are: agreement, consensus, gold
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss quality\n  gloss quality v1 --by annotator --names\n  \
-    gloss quality --order rating=poor,fair,good --json\n  gloss quality --compare v1 v2\n\n\
+    gloss quality --order rating=poor,fair,good --json\n  gloss quality --compare v1 v2\n  \
+    gloss quality v1 --html report.html\n  gloss quality v1 --save\n  gloss quality v1 --verify\n\n\
     An answer is the rows of one submission, target, region and field; of a table without \
     submissions, one row. Drafts, skipped and superseded rows, models and rules are left out; what \
-    was left out is printed, by reason. Rejected answers count in agreement, and do not vote.")]
+    was left out is printed, by reason. Rejected answers count in agreement, and do not vote. \
+    `--save` keeps the main figures and the digest of the JSON in a git note on the commit, and \
+    `--verify` computes what is kept once more, with the options of then, and exits with 1 where \
+    it differs.")]
 pub(crate) struct QualityArgs {
     /// At this commit
     #[arg(value_name = "REV", conflicts_with = "compare")]
@@ -88,26 +55,46 @@ pub(crate) struct QualityArgs {
     /// Show annotators by their ids rather than pseudonyms
     #[arg(long)]
     names: bool,
+    /// Write a page with charts that needs nothing else, for a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Keep the main figures and the digest of the report in a git note on the commit
+    #[arg(long, conflicts_with_all = ["compare", "names"])]
+    save: bool,
+    /// Compute the reports that are kept on the commit once more, and compare
+    #[arg(long, conflicts_with_all = ["compare", "save", "names", "html"])]
+    verify: bool,
     #[command(flatten)]
     measure: MeasureArgs,
 }
 
 /// A report and the commit that it is of.
 #[derive(Serialize)]
-struct OfCommit<'a> {
-    commit: CommitId,
+pub(super) struct OfCommit<'a> {
+    pub(super) commit: CommitId,
     #[serde(flatten)]
-    report: &'a Report,
+    pub(super) report: &'a Report,
 }
 
 pub(crate) fn run(context: &mut Context, args: &QualityArgs) -> Result<u8> {
     let store = context.store()?;
     if let [a, b] = &args.compare[..] {
-        return compare::run(context, &store, [a, b], args.names, &args.measure);
+        let page = args.html.as_deref();
+        return compare::run(context, &store, [a, b], args.names, page, &args.measure);
+    }
+    if args.verify {
+        return saved::verify(context, &store, args.revision.as_deref());
     }
     let (commit, mut report) = measure(&store, args.revision.as_deref(), &args.measure)?;
     if !args.names {
         hide(&mut report);
+    }
+    if args.save {
+        saved::save(context, &store, commit, &report, &args.measure)?;
+    }
+    if let Some(path) = &args.html {
+        let title = format!("Labels at {}", commit.short());
+        page(context, path, &title, &json!({"report": OfCommit { commit, report: &report }}))?;
     }
     if context.json {
         context.json_line(&OfCommit { commit, report: &report })?;
@@ -117,99 +104,10 @@ pub(crate) fn run(context: &mut Context, args: &QualityArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Measures the labels of a revision.
-pub(crate) fn measure(
-    store: &Store,
-    revision: Option<&str>,
-    args: &MeasureArgs,
-) -> Result<(CommitId, Report)> {
-    let (commit, snapshot) = at(store, revision)?;
-    Ok((commit, measured(&snapshot, args, HARDEST)?))
-}
-
-/// Measures the labels of a snapshot, and lists so many of the hardest items.
-pub(crate) fn measured(
-    snapshot: &Snapshot<'_>,
-    args: &MeasureArgs,
-    hardest: usize,
-) -> Result<Report> {
-    let options = report_options(snapshot, args, hardest)?;
-    report(&read(snapshot, &args.answers)?, &options)
-}
-
-/// How a snapshot is measured.
-pub(crate) fn report_options(
-    snapshot: &Snapshot<'_>,
-    args: &MeasureArgs,
-    hardest: usize,
-) -> Result<ReportOptions> {
-    if !(args.iou > 0.0 && args.iou <= 1.0) {
-        return Err(CliError::input("`--iou` is a share above 0, up to 1"));
-    }
-    Ok(ReportOptions {
-        orders: orders(&args.order)?,
-        shared_min: args.min_overlap,
-        bootstrap: Bootstrap { seed: args.seed, ..Bootstrap::default() },
-        groups: groups(snapshot)?,
-        hardest,
-        matching: match args.matching {
-            MatchName::Best => Matching::Best,
-            MatchName::Greedy => Matching::Greedy,
-        },
-        iou_min: args.iou,
-    })
-}
-
-/// The report of answers.
-pub(crate) fn report(answers: &Answers, options: &ReportOptions) -> Result<Report> {
-    Report::new(answers, options).map_err(|wrong| {
-        CliError::input(format!(
-            "`{}` is an answer to `{}` and no level of its order",
-            wrong.label, wrong.field
-        ))
-        .hint("name all levels with `--order`, the lowest first")
-    })
-}
-
-/// Orders of levels by field; under the empty name the one that is of no certain field.
-fn orders(given: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut orders = BTreeMap::new();
-    for order in given {
-        let (field, levels) = order.split_once('=').unwrap_or(("", order));
-        let levels: Vec<String> = levels.split(',').map(|l| l.trim().to_owned()).collect();
-        let mut distinct = levels.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if levels.len() < 2 || distinct.len() < levels.len() {
-            return Err(CliError::input(format!("`{order}` is no order of levels"))
-                .hint("write each level once: `--order poor,fair,good`"));
-        }
-        orders.insert(field.to_owned(), levels);
-    }
-    Ok(orders)
-}
-
-/// The groups of items that stand or fall together.
-fn groups(snapshot: &Snapshot<'_>) -> Result<HashMap<String, String>> {
-    let mut groups = HashMap::new();
-    for batch in Filters::default().rows(snapshot, &ITEMS)? {
-        let batch = batch?;
-        let rows = Items::new(&batch);
-        for row in 0..rows.len() {
-            if let Some(group) = rows.group_id(row) {
-                groups.insert(rows.item_id(row).to_owned(), group.to_owned());
-            }
-        }
-    }
-    Ok(groups)
-}
-
-/// Puts numbers in the place of ids, in the order of these.
-fn hide(report: &mut Report) {
-    let names = pseudonyms(report.annotators.iter().map(|person| person.annotator.as_str()));
-    for person in &mut report.annotators {
-        if let Some(shown) = names.get(&person.annotator) {
-            person.annotator.clone_from(shown);
-        }
-    }
+/// Writes a page: whole, or not at all.
+pub(super) fn page(context: &mut Context, path: &Path, title: &str, value: &Value) -> Result<()> {
+    let mut file = output_file(&context.path(path))?;
+    html::write(&mut file, title, value)?;
+    file.persist()?;
+    context.note(&format!("wrote {}", path.display()))
 }

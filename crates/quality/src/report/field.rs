@@ -33,6 +33,9 @@ const IS_SETS: Undefined = Undefined("answers are sets of labels");
 const NO_SETS: Undefined = Undefined("no answer is a set of none or several labels");
 const NO_PAIRS: Undefined = Undefined("no two annotators share enough items");
 
+/// Pairs of annotators that are told.
+const PAIRS_MAX: usize = 1_000;
+
 /// What is known of one field.
 #[derive(Debug, Clone, Serialize)]
 pub struct FieldReport {
@@ -115,6 +118,17 @@ pub struct KappaReport {
     pub mean_quadratic: Option<f64>,
 }
 
+/// Two annotators.
+#[derive(Debug, Clone, Serialize)]
+pub struct PairReport {
+    /// Who.
+    pub annotators: [String; 2],
+    /// How many pairs of answers they share.
+    pub shared: u32,
+    /// Cohen's kappa; null where all of these answers are the same.
+    pub kappa: Option<f64>,
+}
+
 /// Middle 95 % of a bootstrap over items or their groups.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Intervals {
@@ -141,6 +155,8 @@ pub struct AgreementReport {
     pub fleiss_kappa: Option<f64>,
     /// Cohen's kappa.
     pub cohen_kappa: Option<KappaReport>,
+    /// The same of single pairs of annotators, those who share most first, 1,000 at most.
+    pub annotator_pairs: Vec<PairReport>,
     /// Alpha of sets of labels with the MASI distance.
     pub alpha_masi: Option<f64>,
     /// Alpha of sets of labels with the Jaccard distance.
@@ -283,10 +299,24 @@ impl Measured {
         self.report.reviews = ReviewReport::new(field, answers);
         self.report.policies = by_policy(field, answers, self.categorical);
         self.report.gold_over_time = curve(scored.iter());
+        self.report.agreement.annotator_pairs = self.most_shared(answers);
         if self.fit.is_some() {
             let sets = 0..field.sets.all().len() as u32;
             self.report.confusion_labels = sets.map(|set| field.set_text(set)).collect();
         }
+    }
+
+    fn most_shared(&self, answers: &Answers) -> Vec<PairReport> {
+        let name = |who: u32| answers.annotators.all[who as usize].clone();
+        let of = |pair: &PairKappa| {
+            let mut annotators = [name(pair.annotators.0), name(pair.annotators.1)];
+            annotators.sort_unstable();
+            PairReport { annotators, shared: pair.shared, kappa: pair.kappa.ok() }
+        };
+        let mut pairs: Vec<PairReport> = self.pairs.iter().map(of).collect();
+        pairs.sort_by(|a, b| (b.shared, &a.annotators).cmp(&(a.shared, &b.annotators)));
+        pairs.truncate(PAIRS_MAX);
+        pairs
     }
 
     /// Nominal agreement.

@@ -15,7 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-pub use field::{AgreementReport, Alphas, FieldReport, GoldReport, KappaReport, LabelReport};
+pub use field::{
+    AgreementReport, Alphas, FieldReport, GoldReport, KappaReport, LabelReport, PairReport,
+};
 pub use hard::{ConfusedPair, HardItem};
 pub use learning::{ChanceReport, LearningPoint};
 pub use objects::ObjectsReport;
