@@ -298,3 +298,49 @@ fn crowds_have_their_reference_figures() {
         }
     }
 }
+
+/// jiwer 4.0 on the same files: `cer` and `wer` of all answers against their references, and the
+/// edits of `process_characters` and `process_words` summed over pairs of workers. White space of
+/// any sort parts words: for jiwer, which knows U+0020 alone, it was made so before.
+#[test]
+fn translations_have_the_error_rates_of_jiwer() {
+    let figures = [
+        ("T1", ["0.493437375", "0.749242424", "0.512281605", "0.697318681", "0.016472203"]),
+        ("J1", ["0.553680300", "0.766352362", "0.583246674", "0.807784183", "0.007334739"]),
+    ];
+    for (name, expected) in figures {
+        let Some(folder) = shared("crowd-text-wsa") else { continue };
+        let answers = folder.join(format!("CrowdWSA2019_{name}_label_anonymous.tsv"));
+        let gold = folder.join(format!("CrowdWSA2019_{name}_gt.tsv"));
+        let s = Session::new();
+        s.ok(&format!("import '{}' --gold '{}' -m crowd", answers.display(), gold.display()));
+        let report = report(&s, "--repeats all");
+        let texts = &report["fields"][0]["texts"];
+        let measures = ["gold_cer", "gold_wer", "pair_cer", "pair_wer", "pair_exact"];
+        for (measure, expected) in measures.iter().zip(expected) {
+            let found = texts[measure].as_f64().unwrap_or_else(|| panic!("{name}: no {measure}"));
+            assert_eq!(format!("{found:.9}"), expected, "{name}: {measure}");
+        }
+        assert!(s.ok("quality").contains("gold: CER, "));
+    }
+}
+
+/// kitten → sitting: three edits of seven characters; one word of two.
+#[test]
+fn texts_are_compared_by_edits() {
+    let s = Session::new();
+    s.write("a.tsv", "item\tannotator\ttranscript\ni1\tann\tkitten  \ni2\tann\tred fox\n");
+    s.write("g.tsv", "item\ttranscript\ni1\tsitting\ni2\tred ox\n");
+    s.ok("import a.tsv --gold g.tsv -m texts");
+    let report = report(&s, "");
+    let texts = &report["fields"][0]["texts"];
+    let near = |value: &Value, expected: f64| {
+        assert!((value.as_f64().unwrap() - expected).abs() < 1e-12, "{value} is not {expected}");
+    };
+    near(&texts["gold_cer"], 4.0 / 13.0);
+    near(&texts["gold_wer"], 2.0 / 3.0);
+    assert_eq!(texts["pair_cer"], Value::Null);
+    assert_eq!(texts["undefined"]["pair_cer"], "no item has two answers");
+    s.ok("check --gate char-accuracy=0.6");
+    assert_eq!(s.gloss("check --gate word-accuracy=0.6").code, 1);
+}

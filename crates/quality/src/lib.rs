@@ -17,6 +17,7 @@ pub mod numbers;
 pub mod objects;
 pub mod report;
 pub mod sample;
+pub mod texts;
 pub mod unit;
 pub mod votes;
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use glossator_quality::agreement::Interval;
 use glossator_quality::report::{
     AnnotatorField, AnnotatorReport, ConfusedPair, FieldReport, HardItem, ObjectsReport, Report,
+    TextsReport,
 };
 
 use super::{lines, number, plain, shortened, table};
@@ -107,6 +108,12 @@ fn write_field(out: &mut dyn Write, field: &FieldReport) -> Result<()> {
             rows.add_row([name, figure(value), String::new()]);
         }
     }
+    for (name, value) in field.texts.iter().flat_map(texts) {
+        if value.is_some() {
+            any = true;
+            rows.add_row([name, figure(value), String::new()]);
+        }
+    }
     for (name, value, interval) in measures {
         if value.is_some() {
             any = true;
@@ -122,7 +129,7 @@ fn write_field(out: &mut dyn Write, field: &FieldReport) -> Result<()> {
         ("krippendorff_alpha.nominal", "nominal alpha"),
         ("fleiss_kappa", "Fleiss' kappa"),
     ] {
-        let objects = field.boxes.is_some() || field.spans.is_some();
+        let objects = field.boxes.is_some() || field.spans.is_some() || field.texts.is_some();
         if let Some(reason) = agreement.undefined.get(measure).filter(|_| !objects) {
             writeln!(out, "{name} is undefined, because {reason}")?;
         }
@@ -194,6 +201,18 @@ fn objects(of: &ObjectsReport) -> [(String, Option<f64>); 8] {
         ("as many objects".into(), of.same_count),
         (format!("gold: F1, {} answers", number(of.gold_answers)), of.gold_f1),
         ("gold: F1, equal".into(), of.gold_f1_strict),
+    ]
+}
+
+/// The figures of texts.
+fn texts(of: &TextsReport) -> [(String, Option<f64>); 6] {
+    [
+        (format!("edits of characters, {} pairs", number(of.pairs)), of.pair_cer),
+        ("edits of words".into(), of.pair_wer),
+        ("equal texts".into(), of.pair_exact),
+        (format!("gold: CER, {} answers", number(of.gold_answers)), of.gold_cer),
+        ("gold: WER".into(), of.gold_wer),
+        ("gold: equal texts".into(), of.gold_exact),
     ]
 }
 

@@ -10,6 +10,7 @@ use super::policies::{PolicyReport, by_policy};
 use super::prelabels::{PrelabelReport, by_model};
 use super::reviews::ReviewReport;
 use super::scale::{Scale, ranked, scale_of};
+use super::texts::{TextsReport, measure as measure_texts};
 use super::{NotALevel, Reasons, ReportOptions, told};
 use crate::aggregate::{
     DawidSkene, DawidSkeneOptions, Winners, agreement_weights, majority, votes_of,
@@ -28,9 +29,10 @@ use crate::votes::Votes;
 const NO_SCALE: Undefined = Undefined("no order of the labels is known");
 const OTHER_KIND: Undefined = Undefined("annotations of this kind are not measured yet");
 const IS_NUMBER: Undefined = Undefined("the answers are numbers");
+const IS_TEXTS: Undefined = Undefined("the answers are texts");
 const IS_OBJECTS: Undefined = Undefined("the answers are objects");
 const IS_SETS: Undefined = Undefined("answers are sets of labels");
-const NO_SETS: Undefined = Undefined("no answer is a set of none or several labels");
+const NO_SETS: Undefined = Undefined("no answer is a set of several labels");
 const NO_PAIRS: Undefined = Undefined("no two annotators share enough items");
 
 /// Pairs of annotators that are told.
@@ -59,6 +61,8 @@ pub struct FieldReport {
     pub boxes: Option<ObjectsReport>,
     /// Spans.
     pub spans: Option<ObjectsReport>,
+    /// Texts.
+    pub texts: Option<TextsReport>,
     /// The fit of Dawid and Skene's model.
     pub dawid_skene: Option<FitReport>,
     /// Items whose majority is tied.
@@ -254,14 +258,17 @@ impl Measured {
             measured.report.boxes = Some(measure_objects(field, &measured.votes, options));
         } else if field.has_stretches() {
             measured.report.spans = Some(measure_objects(field, &measured.votes, options));
+        } else if field.kind == "text" {
+            measured.report.texts = Some(measure_texts(field, &measured.votes));
         }
         if categorical {
             measured.categories(field, &counted, &scale, options);
             measured.consensus(field, &gold, options);
         } else {
-            measured.not_categories(match (number, field.has_areas() || field.has_stretches()) {
-                (true, _) => IS_NUMBER,
-                (_, true) => IS_OBJECTS,
+            measured.not_categories(match field.kind.as_str() {
+                "number" => IS_NUMBER,
+                "text" => IS_TEXTS,
+                _ if field.has_areas() || field.has_stretches() => IS_OBJECTS,
                 _ => OTHER_KIND,
             });
         }
@@ -597,6 +604,7 @@ impl FieldReport {
             },
             boxes: None,
             spans: None,
+            texts: None,
             dawid_skene: None,
             tied_items: None,
             prelabelled_answers: 0,

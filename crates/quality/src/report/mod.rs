@@ -9,6 +9,7 @@ mod policies;
 mod prelabels;
 mod reviews;
 mod scale;
+mod texts;
 mod work;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ pub use people::{AnnotatorField, AnnotatorReport, SelfConsistency};
 pub use policies::PolicyReport;
 pub use prelabels::PrelabelReport;
 pub use reviews::{ReviewCounts, ReviewReport};
+pub use texts::TextsReport;
 pub use work::{LeadTimes, WorkReport};
 
 use crate::agreement::Bootstrap;

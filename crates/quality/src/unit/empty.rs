@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use glossator_store::intake::is_stub;
 use glossator_store::schema::Submissions;
 
-use super::read::Reader;
-use super::{About, Answer, Gold, NO_POLICY, REFERENCE, Status, Work};
+use super::read::{Reader, digest};
+use super::{About, Answer, Field, Gold, NO_POLICY, REFERENCE, Status, Work, has_objects};
 
 /// A submission that found nothing: unit by item, annotator, fields.
 pub(super) struct Empty {
@@ -51,20 +51,7 @@ impl Reader<'_> {
             self.out.work.push(Work { annotator, at: made, lead_time });
         }
         let item = rows.item_id(row);
-        let known = (item.to_owned(), rows.submission_id(row).to_owned());
-        if self.handed.contains(&known) {
-            return;
-        }
-        let Some(drawn) = self.sources.get(rows.source(row)) else { return };
-        let fields: Vec<usize> = match rows.fields_asked(row) {
-            Some(asked) => {
-                let asked = |at: &&usize| asked.contains(&self.out.fields[**at].name.as_str());
-                drawn.iter().filter(asked).copied().collect()
-            }
-            // Nobody says what was asked: it is certain where there is one question alone.
-            None if drawn.len() == 1 => drawn.clone(),
-            None => Vec::new(),
-        };
+        let fields = self.left_empty(rows, row);
         if !fields.is_empty() {
             let annotator = self.out.annotators.number(person);
             let gold = rows.gold(row) || person == REFERENCE;
@@ -79,6 +66,31 @@ impl Reader<'_> {
             let about = About { at, status, policy, prelabel: None, row: None };
             let votes = status != Status::Rejected && !gold;
             empty.push(Empty { item: item.to_owned(), annotator, votes, gold, about, fields });
+        }
+    }
+
+    /// The fields that a submission was asked and left empty.
+    fn left_empty(&self, rows: &Submissions<'_>, row: usize) -> Vec<usize> {
+        let (item, submission) = (rows.item_id(row), rows.submission_id(row));
+        if let Some(asked) = rows.fields_asked(row) {
+            // No number and no text is none that one could measure.
+            let told = |field: &Field| field.kind == "choice" || has_objects(&field.kind);
+            let empty = |field: &Field| {
+                let answered = self.answered.as_ref();
+                let digest = digest(item, submission, &field.name);
+                asked.contains(&field.name.as_str())
+                    && answered.is_none_or(|answered| !answered.contains(&digest))
+            };
+            let fields = self.out.fields.iter().enumerate();
+            return fields.filter(|(_, f)| told(f) && empty(f)).map(|(at, _)| at).collect();
+        }
+        // Nobody says what was asked: it is certain where there is one question alone.
+        match self.sources.get(rows.source(row)) {
+            Some(drawn) if drawn.len() == 1 => {
+                let known = (item.to_owned(), submission.to_owned());
+                if self.handed.contains(&known) { Vec::new() } else { drawn.clone() }
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -107,12 +119,14 @@ impl Reader<'_> {
                 let set = field.sets.number(&[]);
                 let (number, objects) = (0.0, (0, 0));
                 if gold {
-                    let nothing = Gold { set, number, objects };
+                    let nothing = Gold { set, number, objects, text: None };
                     field.gold[unit as usize].get_or_insert(nothing);
                     field.gold_authors.insert((unit, annotator));
                 }
                 if Some(annotator) != reference {
-                    let answer = Answer { unit, annotator, set, number, votes, objects, about: 0 };
+                    let text = None;
+                    let answer =
+                        Answer { unit, annotator, set, number, votes, objects, text, about: 0 };
                     field.push(answer, about);
                 }
             }

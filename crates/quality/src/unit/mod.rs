@@ -86,6 +86,8 @@ pub struct Answer {
     pub votes: bool,
     /// Where its objects start and end in [`Field::objects`].
     pub objects: (u32, u32),
+    /// A number of [`Field::texts`], where the answer is a text.
+    pub text: Option<u32>,
     /// A number of [`Field::abouts`]: when and how it came about.
     pub about: u32,
 }
@@ -128,6 +130,8 @@ pub struct Gold {
     pub number: f64,
     /// Where its objects start and end in [`Field::objects`].
     pub objects: (u32, u32),
+    /// A number of [`Field::texts`], where the answer is a text.
+    pub text: Option<u32>,
 }
 
 /// What a reviewer decided on one answer.
@@ -179,7 +183,9 @@ pub struct Field {
     pub sets: Sets,
     /// What was drawn or marked.
     pub objects: Vec<Object>,
-    /// Whether any answer or reference is a set of none or several labels.
+    /// What was written, each text once.
+    pub texts: Names,
+    /// Whether any answer or reference is a set of several labels.
     pub has_sets: bool,
     /// What reviewers decided, on answers of people.
     pub reviews: Vec<Reviewed>,
@@ -232,6 +238,11 @@ impl Field {
     /// What somebody drew or marked.
     pub fn drawn(&self, objects: (u32, u32)) -> &[Object] {
         &self.objects[objects.0 as usize..objects.1 as usize]
+    }
+
+    /// What somebody wrote.
+    pub fn text(&self, text: Option<u32>) -> Option<&str> {
+        text.map(|text| self.texts.all[text as usize].as_str())
     }
 
     /// How an answer came about.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use glossator_store::Error;
 use glossator_store::geometry::Shape;
 use glossator_store::schema::{
@@ -38,6 +38,7 @@ impl Answers {
             fields: HashMap::new(),
             sources: HashMap::new(),
             handed: HashSet::new(),
+            answered: says_what_was_asked(open(&SUBMISSIONS)?)?.then(HashSet::new),
             begun_rows: 0,
             begun: Beside::new(open(&SUBMISSIONS)?, &SUBMISSIONS, "parent_id"),
             reviews: Beside::new(open(&REVIEWS)?, &REVIEWS, "decision"),
@@ -59,6 +60,30 @@ impl Answers {
         answers.fields.sort_by(|a, b| (&a.name, &a.kind).cmp(&(&b.name, &b.kind)));
         Ok(answers)
     }
+}
+
+/// Whether any submission says which fields were asked.
+fn says_what_was_asked(submissions: BatchStream<'_>) -> Result<bool, Error> {
+    let Some(column) = SUBMISSIONS.column("fields_asked") else { return Ok(false) };
+    for batch in submissions {
+        let batch = batch?;
+        if batch.column(column).null_count() < batch.num_rows() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What tells a submission's answer to a field from all others, in few bytes.
+pub(super) fn digest(item: &str, submission: &str, field: &str) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for text in [item, submission, field] {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    digest
 }
 
 /// Why a row is no answer that counts.
@@ -124,6 +149,8 @@ pub(super) struct Reader<'a> {
     pub(super) sources: HashMap<String, Vec<usize>>,
     /// Item and submission of rows that have one.
     pub(super) handed: HashSet<(String, String)>,
+    /// Digests of item, submission and field, where a submission says what it was asked.
+    pub(super) answered: Option<HashSet<[u8; 16]>>,
     /// Rows before this batch.
     begun_rows: u64,
     /// Submissions that began with another.
@@ -192,6 +219,9 @@ impl<'a> Reader<'a> {
                     own: if submission.is_none() && !has_objects(kind) { row } else { 0 },
                     row,
                 });
+                if let (Some(answered), Some(submission)) = (&mut self.answered, submission) {
+                    answered.insert(digest(item, submission, name));
+                }
                 if has_objects(kind) {
                     self.drew(rows.source(row), item, submission, field);
                 }
@@ -304,10 +334,10 @@ impl<'a> Reader<'a> {
             }
             for answer in answers {
                 let field = &mut self.out.fields[at];
-                let (set, number, objects) = field.value(rows, answer);
+                let given = field.value(rows, answer);
                 let marked = answer.iter().any(|part| rows.gold(part.row));
                 if reference || marked {
-                    gold.push(Gold { set, number, objects });
+                    gold.push(given);
                     field.gold_authors.insert((unit, annotator));
                 }
                 if reference {
@@ -326,9 +356,10 @@ impl<'a> Reader<'a> {
                 let at_row = u32::try_from(self.begun_rows + first as u64).ok();
                 let time = time.max().flatten();
                 let about = About { at: time, status, policy, prelabel, row: at_row };
-                field.review(rows, answer, around, annotator, set, policy);
-                field
-                    .push(Answer { unit, annotator, set, number, votes, objects, about: 0 }, about);
+                field.review(rows, answer, around, annotator, given.set, policy);
+                let Gold { set, number, objects, text } = given;
+                let made = Answer { unit, annotator, set, number, votes, objects, text, about: 0 };
+                field.push(made, about);
                 let lead_time = rows.lead_time(first);
                 if answer[0].submission.is_empty() && (about.at.is_some() || lead_time.is_some()) {
                     let at = rows.created_at(first).or(about.at);
@@ -410,13 +441,7 @@ impl Field {
         if has_objects(&self.kind) {
             return;
         }
-        let said: Vec<(u32, u64)> = answers
-            .iter()
-            .map(|answer| {
-                let (set, number, _) = self.value(rows, answer);
-                (set, number.to_bits())
-            })
-            .collect();
+        let said: Vec<Gold> = answers.iter().map(|answer| self.value(rows, answer)).collect();
         let own = self.own_pairs.entry(annotator).or_default();
         for (at, one) in said.iter().enumerate() {
             own.pairs += at as u64;
@@ -446,7 +471,8 @@ impl Field {
         }
     }
 
-    fn value(&mut self, rows: &Annotations<'_>, answer: &[Part<'_>]) -> (u32, f64, (u32, u32)) {
+    /// What an answer says.
+    fn value(&mut self, rows: &Annotations<'_>, answer: &[Part<'_>]) -> Gold {
         let labels: Vec<u32> = answer
             .iter()
             .filter_map(|part| {
@@ -458,7 +484,7 @@ impl Field {
             })
             .collect();
         let set = self.sets.number(&labels);
-        self.has_sets |= self.sets.all()[set as usize].len() != 1;
+        self.has_sets |= self.sets.all()[set as usize].len() > 1;
         let number = answer.iter().find_map(|part| rows.number(part.row)).unwrap_or(0.0);
         let start = self.objects.len() as u32;
         if has_objects(&self.kind) {
@@ -469,7 +495,10 @@ impl Field {
                 self.objects.push(Object { shape, label });
             }
         }
-        (set, number, (start, self.objects.len() as u32))
+        let text = answer.iter().filter(|_| self.kind == "text");
+        let text = text.filter_map(|part| rows.text(part.row)).next();
+        let text = text.map(|text| self.texts.number(text));
+        Gold { set, number, objects: (start, self.objects.len() as u32), text }
     }
 }
 

@@ -256,3 +256,57 @@ fn confusion_matrices_have_the_order_of_their_labels() {
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
     }
 }
+
+/// Ann and Bob were asked for an animal and a mood. Bob leaves the mood of `a` empty; on `b`, where
+/// nobody has a row, both leave both empty; Cid was not asked for a mood, and Dan skipped.
+#[test]
+fn a_field_that_was_asked_and_left_empty_is_an_answer() {
+    let of = |item, id, who, field, label, submission| AnnotationRow {
+        field,
+        submission_id: Some(submission),
+        ..row(item, id, who, label)
+    };
+    let rows = [
+        of("a", "1", "ann", "animal", "cat", "annotation/1"),
+        of("a", "2", "ann", "mood", "calm", "annotation/1"),
+        of("a", "3", "bob", "animal", "cat", "annotation/2"),
+        of("a", "4", "cid", "animal", "dog", "annotation/3"),
+    ];
+    let mut tables = Tables::new(&rows);
+    let mut handed = SubmissionsBuilder::default();
+    let mut submission = |item, id, who, state, asked: &[&'static str]| {
+        handed.push(&SubmissionRow {
+            item_id: item,
+            submission_id: id,
+            source: "table",
+            annotator_id: who,
+            origin: "human",
+            state,
+            fields_asked: Some(asked.to_vec()),
+            ..SubmissionRow::default()
+        });
+    };
+    submission("a", "annotation/1", "ann", "submitted", &["animal", "mood", "size"]);
+    submission("a", "annotation/2", "bob", "submitted", &["animal", "mood"]);
+    submission("a", "annotation/3", "cid", "submitted", &["animal"]);
+    submission("b", "annotation/4", "ann", "submitted", &["animal", "mood"]);
+    submission("b", "annotation/5", "bob", "submitted", &["animal", "mood"]);
+    submission("b", "annotation/6", "dan", "skipped", &["animal", "mood"]);
+    tables.submissions = handed.finish();
+    let report = tables.report(Repeats::Last);
+    let names: Vec<&str> = report.fields.iter().map(|field| field.field.as_str()).collect();
+    assert_eq!(names, ["animal", "mood"], "nobody ever answered the size");
+    let [animal, mood] = &report.fields[..] else { panic!("two fields") };
+    assert_eq!((animal.answers, mood.answers), (5, 4));
+    // On `a` cat cat dog: one pair of three; on `b` nothing and nothing: equal.
+    let near = |value: Option<f64>, expected: f64| {
+        assert!((value.unwrap() - expected).abs() < 1e-12, "{value:?} is not {expected}");
+    };
+    near(animal.agreement.percent_item_mean, (1.0 / 3.0 + 1.0) / 2.0);
+    // calm against nothing, and nothing against nothing.
+    near(mood.agreement.percent_item_mean, 0.5);
+    // One calm, three of nothing: D_o = 2/4, D_e = (16 - 1 - 9)/12.
+    near(mood.agreement.krippendorff_alpha.nominal, 0.0);
+    assert_eq!(mood.labels.len(), 1);
+    assert_eq!(mood.confusion_labels, ["calm", "∅"]);
+}

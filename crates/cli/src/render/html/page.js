@@ -157,6 +157,7 @@ function field(report, field) {
   const alpha = agreement.krippendorff_alpha;
   const of = agreement.intervals;
   const objects = field.boxes || field.spans;
+  const texts = field.texts;
   main.append(element("h2", { id: `field-${report.fields.indexOf(field)}` }, `${field.field} (${field.kind})`));
   main.append(element("p", {}, `${figure(field.answers)} answers of ${figure(field.annotators)} annotators to ${figure(field.items)} items, ${figure(agreement.items)} with two answers or more.`));
   main.append(cards([
@@ -168,6 +169,7 @@ function field(report, field) {
     ["Majority against gold", gold.majority_accuracy], ["Weighted majority", gold.weighted_majority_accuracy], ["Dawid-Skene", gold.dawid_skene_accuracy],
     ["Error of the mean", gold.mean_mae], ["Pearson", gold.pearson],
     ...(objects ? [["F1 of pairs", objects.pair_f1], ["IoU of matched", objects.mean_iou], ["F1 against gold", objects.gold_f1]] : []),
+    ...(texts ? [["Edits of characters, pairs", texts.pair_cer], ["Error of characters, gold", texts.gold_cer], ["Error of words, gold", texts.gold_wer]] : []),
     ["Reviews accepted", field.reviews.all.accepted_rate, `${figure(field.reviews.all.decisions)} reviews`],
     ["With a prediction in view", field.prelabelled_answers || null, "answers"],
   ]));
