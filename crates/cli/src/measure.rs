@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use glossator_quality::agreement::Bootstrap;
 use glossator_quality::objects::Matching;
 use glossator_quality::report::{Report, ReportOptions};
+use glossator_quality::tokens::token_alphas;
 use glossator_quality::unit::Answers;
 use glossator_store::id::CommitId;
 use glossator_store::schema::{ITEMS, Items};
@@ -112,13 +113,14 @@ pub(crate) fn measured(
     args: &MeasureArgs,
     hardest: usize,
 ) -> Result<Report> {
-    let options = report_options(snapshot, args, hardest)?;
-    report(&read(snapshot, &args.answers)?, &options)
+    let answers = read(snapshot, &args.answers)?;
+    report(&answers, &report_options(snapshot, &answers, args, hardest)?)
 }
 
 /// How a snapshot is measured.
 pub(crate) fn report_options(
     snapshot: &Snapshot<'_>,
+    answers: &Answers,
     args: &MeasureArgs,
     hardest: usize,
 ) -> Result<ReportOptions> {
@@ -136,6 +138,7 @@ pub(crate) fn report_options(
             MatchName::Greedy => Matching::Greedy,
         },
         iou_min: args.iou,
+        token_alphas: token_alphas(answers, Filters::default().rows(snapshot, &ITEMS)?)?,
     })
 }
 

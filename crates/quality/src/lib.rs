@@ -18,6 +18,7 @@ pub mod objects;
 pub mod report;
 pub mod sample;
 pub mod texts;
+pub mod tokens;
 pub mod unit;
 pub mod votes;
 

@@ -90,10 +90,11 @@ impl Search<'_> {
     fn is_below(&mut self, place: usize) -> Result<bool> {
         let commit = self.chain[place];
         let (_, snapshot) = at(self.store, Some(&commit.to_string()))?;
-        let mut options = report_options(&snapshot, &self.args.measure, 0)?;
+        let answers = read(&snapshot, &self.args.measure.answers)?;
+        let mut options = report_options(&snapshot, &answers, &self.args.measure, 0)?;
         // Nobody looks at intervals here.
         options.bootstrap = Bootstrap { replicates: 0, ..options.bootstrap };
-        let report = report(&read(&snapshot, &self.args.measure.answers)?, &options)?;
+        let report = report(&answers, &options)?;
         let (field, value) = lowest(&report, self.measure).unzip();
         self.measured.push(Measured { commit, field, value });
         Ok(value.is_some_and(|value| value < self.args.below))

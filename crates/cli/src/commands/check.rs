@@ -19,7 +19,7 @@ const FAILED: u8 = 1;
 pub(crate) type Named = (&'static str, fn(&FieldReport) -> Option<f64>);
 
 /// What a gate can ask for.
-const MEASURES: [Named; 19] = [
+const MEASURES: [Named; 20] = [
     ("alpha", |f| f.agreement.krippendorff_alpha.nominal),
     ("alpha-ordinal", |f| f.agreement.krippendorff_alpha.ordinal),
     ("alpha-interval", |f| f.agreement.krippendorff_alpha.interval),
@@ -33,6 +33,7 @@ const MEASURES: [Named; 19] = [
     ("dawid-skene-accuracy", |f| f.gold.dawid_skene_accuracy),
     ("pair-f1", |f| f.boxes.as_ref().or(f.spans.as_ref())?.pair_f1),
     ("mean-iou", |f| f.boxes.as_ref().or(f.spans.as_ref())?.mean_iou),
+    ("token-alpha", |f| f.spans.as_ref()?.token_alpha),
     ("gold-f1", |f| f.boxes.as_ref().or(f.spans.as_ref())?.gold_f1),
     ("char-accuracy", |f| Some(1.0 - f.texts.as_ref()?.gold_cer?)),
     ("word-accuracy", |f| Some(1.0 - f.texts.as_ref()?.gold_wer?)),
@@ -46,9 +47,9 @@ const MEASURES: [Named; 19] = [
 #[command(after_help = "Examples:\n  gloss check --gate alpha=0.8\n  \
     gloss check v1 --gate topic:alpha=0.67 --gate topic:items=100\n\n\
     Measures: alpha, alpha-ordinal, alpha-interval, alpha-masi, percent, fleiss, cohen, \
-    gold-accuracy, majority-accuracy, weighted-majority-accuracy, dawid-skene-accuracy, pair-f1, \
-    mean-iou, gold-f1, char-accuracy and word-accuracy (1 less the error rate against gold), \
-    items, answers, annotators. A gate without a field is one on every \
+    gold-accuracy, majority-accuracy, weighted-majority-accuracy, dawid-skene-accuracy, \
+    pair-f1, mean-iou, token-alpha, gold-f1, char-accuracy and word-accuracy (1 less the error \
+    rate against gold), items, answers, annotators. A gate without a field is one on every \
     field. A measure that is undefined does not pass. Exits with 1 where a gate is not passed.")]
 pub(crate) struct CheckArgs {
     /// At this commit

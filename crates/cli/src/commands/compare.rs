@@ -35,14 +35,14 @@ pub(super) fn run(
 ) -> Result<u8> {
     let (a, of_a) = at(store, Some(a))?;
     let (b, of_b) = at(store, Some(b))?;
-    let mut options = report_options(&of_b, args, HARDEST)?;
+    let (first, second) = (read(&of_a, &args.answers)?, read(&of_b, &args.answers)?);
+    let options_a = report_options(&of_a, &first, args, HARDEST)?;
+    let mut options = report_options(&of_b, &second, args, HARDEST)?;
+    let (report_a, report_b) = (report(&first, &options_a)?, report(&second, &options)?);
     // A group that only the first knows holds its items together as well.
-    let groups = report_options(&of_a, args, HARDEST)?.groups;
-    groups.into_iter().for_each(|(item, group)| {
+    options_a.groups.into_iter().for_each(|(item, group)| {
         options.groups.entry(item).or_insert(group);
     });
-    let (first, second) = (read(&of_a, &args.answers)?, read(&of_b, &args.answers)?);
-    let (report_a, report_b) = (report(&first, &options)?, report(&second, &options)?);
     let mut fields = compare(
         Version { answers: &first, report: &report_a },
         Version { answers: &second, report: &report_b },

@@ -191,7 +191,7 @@ fn besides(out: &mut dyn Write, field: &FieldReport) -> Result<()> {
 }
 
 /// The figures of boxes, areas or spans.
-fn objects(of: &ObjectsReport) -> [(String, Option<f64>); 8] {
+fn objects(of: &ObjectsReport) -> [(String, Option<f64>); 9] {
     [
         (format!("F1 of {} pairs, IoU {}", number(of.pairs), of.iou_min), of.pair_f1),
         ("F1 whatever the label".into(), of.pair_f1_any_label),
@@ -199,6 +199,7 @@ fn objects(of: &ObjectsReport) -> [(String, Option<f64>); 8] {
         ("IoU of matched objects".into(), of.mean_iou),
         ("labels of matched objects".into(), of.label_agreement),
         ("as many objects".into(), of.same_count),
+        ("alpha of tokens".into(), of.token_alpha),
         (format!("gold: F1, {} answers", number(of.gold_answers)), of.gold_f1),
         ("gold: F1, equal".into(), of.gold_f1_strict),
     ]

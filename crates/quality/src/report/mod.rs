@@ -52,6 +52,9 @@ pub struct ReportOptions {
     pub matching: Matching,
     /// The least IoU of objects that match.
     pub iou_min: f64,
+    /// Alpha over tokens, by field in the order of the answers; see
+    /// [`token_alphas`](crate::tokens::token_alphas).
+    pub token_alphas: Vec<Measure>,
 }
 
 /// How good the labels of a snapshot are.
@@ -104,8 +107,13 @@ impl Report {
         let mut people = people::People::new(answers);
         let mut fields = Vec::new();
         let (mut hardest, mut confused) = (Vec::new(), Vec::new());
-        for field in &answers.fields {
+        for (at, field) in answers.fields.iter().enumerate() {
             let mut measured = field::Measured::new(field, options)?;
+            if let (Some(spans), Some(alpha)) =
+                (&mut measured.report.spans, options.token_alphas.get(at))
+            {
+                spans.token_alpha = told(&mut spans.undefined, "token_alpha", *alpha);
+            }
             let scored = if measured.categorical { learning::scored(field) } else { Vec::new() };
             people.add(field, &measured, &scored);
             hardest.extend(hard::hard_items(field, &measured, options.hardest));

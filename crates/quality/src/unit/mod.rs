@@ -67,7 +67,7 @@ impl Names {
 }
 
 /// Kinds whose answer is all objects that a submission has of them.
-const AREAS: [&str; 4] = ["bbox", "rotated_bbox", "ellipse", "polygon"];
+const AREAS: [&str; 5] = ["bbox", "rotated_bbox", "ellipse", "polygon", "mask"];
 /// The same of stretches.
 const STRETCHES: [&str; 2] = ["span", "time_span"];
 
@@ -187,6 +187,8 @@ pub struct Field {
     pub texts: Names,
     /// Whether any answer or reference is a set of several labels.
     pub has_sets: bool,
+    /// Whether any span is counted in something else than code points.
+    pub other_unit: bool,
     /// What reviewers decided, on answers of people.
     pub reviews: Vec<Reviewed>,
     /// Pairs of answers of one person to one question, by annotator.

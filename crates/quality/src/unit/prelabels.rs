@@ -9,7 +9,7 @@ use glossator_store::schema::{ANNOTATIONS, Annotations};
 use serde::Serialize;
 
 use super::Names;
-use super::read::Part;
+use super::read::{Part, is_drawn};
 use crate::answers::content;
 
 /// What became of a prediction in a person's answer.
@@ -65,8 +65,7 @@ pub(super) struct Predicted<'b> {
 fn question<'b>(rows: &Annotations<'b>, row: usize, drawn: &HashSet<(&str, &str)>) -> Question<'b> {
     let submission = rows.submission_id(row).unwrap_or_default();
     let region = rows.region_id(row);
-    let region =
-        region.filter(|r| rows.geometry(row).is_none() && drawn.contains(&(submission, r)));
+    let region = region.filter(|r| !is_drawn(rows, row) && drawn.contains(&(submission, r)));
     let target = rows.target(row).unwrap_or_default();
     (rows.field(row), rows.kind(row), target, region.unwrap_or_default())
 }

@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
                 });
                 let submission = rows.submission_id(row);
                 let region = rows.region_id(row).filter(|region| {
-                    rows.geometry(row).is_none()
+                    !is_drawn(&rows, row)
                         && regions.contains(&(submission.unwrap_or_default(), *region))
                 });
                 parts.push(Part {
@@ -491,7 +491,11 @@ impl Field {
             for part in answer {
                 let label = rows.label(part.row).map(|label| self.labels.number(label));
                 let geometry = rows.geometry(part.row);
-                let shape = geometry.and_then(|shape| Shape::decode(&self.kind, shape));
+                self.other_unit |= rows.unit(part.row).is_some_and(|unit| unit != "codepoint");
+                let shape = match rows.mask(part.row) {
+                    Some(mask) => Shape::decode_mask(mask, geometry),
+                    None => geometry.and_then(|shape| Shape::decode(&self.kind, shape)),
+                };
                 self.objects.push(Object { shape, label });
             }
         }
@@ -502,10 +506,15 @@ impl Field {
     }
 }
 
+/// Whether a row says itself where on the item it is.
+pub(super) fn is_drawn(rows: &Annotations<'_>, row: usize) -> bool {
+    rows.geometry(row).is_some() || rows.mask(row).is_some()
+}
+
 /// Regions that somebody drew: submission and region.
 fn drawn<'a>(rows: &Annotations<'a>, range: Range<usize>) -> HashSet<(&'a str, &'a str)> {
     range
-        .filter(|&row| rows.geometry(row).is_some())
+        .filter(|&row| is_drawn(rows, row))
         .filter_map(|row| Some((rows.submission_id(row).unwrap_or_default(), rows.region_id(row)?)))
         .collect()
 }

@@ -168,7 +168,7 @@ function field(report, field) {
     ["Answers against gold", gold.answer_accuracy, range(gold.answer_accuracy_interval)],
     ["Majority against gold", gold.majority_accuracy], ["Weighted majority", gold.weighted_majority_accuracy], ["Dawid-Skene", gold.dawid_skene_accuracy],
     ["Error of the mean", gold.mean_mae], ["Pearson", gold.pearson],
-    ...(objects ? [["F1 of pairs", objects.pair_f1], ["IoU of matched", objects.mean_iou], ["F1 against gold", objects.gold_f1]] : []),
+    ...(objects ? [["F1 of pairs", objects.pair_f1], ["IoU of matched", objects.mean_iou], ["Alpha of tokens", objects.token_alpha], ["F1 against gold", objects.gold_f1]] : []),
     ...(texts ? [["Edits of characters, pairs", texts.pair_cer], ["Error of characters, gold", texts.gold_cer], ["Error of words, gold", texts.gold_wer]] : []),
     ["Reviews accepted", field.reviews.all.accepted_rate, `${figure(field.reviews.all.decisions)} reviews`],
     ["With a prediction in view", field.prelabelled_answers || null, "answers"],
