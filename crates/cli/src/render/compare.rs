@@ -58,11 +58,15 @@ fn write_field(out: &mut dyn Write, field: &FieldComparison) -> Result<()> {
         writeln!(out, "Jensen-Shannon divergence of labels: {divergence:.4} bits")?;
     }
     if let Some(test) = field.chi_square {
+        let p = match test.p < 0.001 {
+            true => "p below 0.001".to_owned(),
+            false => format!("p {:.3}", test.p),
+        };
         let rough = if test.sparse { ", rough: small counts" } else { "" };
         writeln!(
             out,
-            "labels of added answers against the first: chi-square {:.2}, p {:.2e}, V {:.3}{rough}",
-            test.statistic, test.p, test.cramers_v
+            "labels of added answers against the first: chi-square {:.2}, {p}, V {:.3}{rough}",
+            test.statistic, test.cramers_v
         )?;
     }
     let kept = format!("{} answers in both", number(field.kept));

@@ -20,7 +20,8 @@ function element(name, attributes, ...children) {
 
 function table(header, rows) {
   const cell = (name, value) => element(name, isNumber(value) ? { class: "number" } : {}, isNumber(value) ? figure(value) : String(value ?? "—"));
-  const head = element("tr", {}, ...header.map((text) => element("th", { scope: "col" }, text)));
+  const numeric = (at) => rows.some((row) => isNumber(row[at]));
+  const head = element("tr", {}, ...header.map((text, at) => element("th", { scope: "col", ...(numeric(at) ? { class: "number" } : {}) }, text)));
   const body = rows.map((row) => element("tr", {}, ...row.map((value) => cell("td", value))));
   return element("div", { class: "scroll", tabindex: "0" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
 }
@@ -57,7 +58,7 @@ const safe = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "
 // Points with intervals on lines of their own.
 function intervals(rows, color) {
   return {
-    xAxis: axis({ type: "value", min: (v) => Math.max(0, Math.floor(v.min * 10) / 10), max: 1 }),
+    xAxis: axis({ type: "value", scale: true }),
     yAxis: axis({ type: "category", data: rows.map((row) => row.name), inverse: true, axisLabel: { formatter: short }, splitLine: { show: false } }),
     tooltip: { confine: true, formatter: (p) => `${safe(rows[p.dataIndex].name)}: ${figure(rows[p.dataIndex].value)}<br>${range(rows[p.dataIndex].interval)}`, backgroundColor: css("--card"), borderColor: css("--line"), textStyle: { color: css("--ink") } },
     series: [
@@ -227,8 +228,8 @@ function comparison(compared) {
   document.getElementById("lead").textContent = "Figures of the first commit, and then of the second.";
   for (const f of compared.fields) {
     main.append(element("h2", {}, `${f.field} (${f.kind})`), element("p", {}, `${figure(f.answers.a)} answers, then ${figure(f.answers.b)}; ${figure(f.added)} added or changed.`));
-    const change = (of) => of && isNumber(of.change) ? `${figure(of.a)} → ${figure(of.b)}; ${range(of.interval)}` : "";
-    main.append(cards([["Change of alpha", f.krippendorff_alpha.change, change(f.krippendorff_alpha)], ["Change against gold", f.gold_accuracy.change, change(f.gold_accuracy)], ["Change of the majority", f.majority_accuracy.change, change(f.majority_accuracy)], ["Jensen-Shannon, bits", f.jensen_shannon], ["Cramér's V of added", f.chi_square && f.chi_square.cramers_v, f.chi_square && `p ${f.chi_square.p.toExponential(1)}`], ["Answers with a prediction in view", f.prelabelled.b]]));
+    const change = (of) => of && isNumber(of.change) ? [`${figure(of.a)} → ${figure(of.b)}`, range(of.interval)].filter(Boolean).join("; ") : "";
+    main.append(cards([["Change of alpha", f.krippendorff_alpha.change, change(f.krippendorff_alpha)], ["Change against gold", f.gold_accuracy.change, change(f.gold_accuracy)], ["Change of the majority", f.majority_accuracy.change, change(f.majority_accuracy)], ["Jensen-Shannon, bits", f.jensen_shannon], ["Cramér's V of added", f.chi_square && f.chi_square.cramers_v, f.chi_square && (f.chi_square.p < 0.001 ? "p below 0.001" : `p ${f.chi_square.p.toFixed(3)}`)], ["Answers with a prediction in view", f.prelabelled.b]]));
     const charts = element("div", { class: "charts" });
     main.append(charts);
     const shown = f.labels.slice(0, MOST);
