@@ -45,6 +45,7 @@ pub(crate) fn write(out: &mut dyn Write, commit: &str, report: &Report, by: By) 
     for field in &report.fields {
         write_field(out, field)?;
     }
+    rules(out, report)?;
     match by {
         By::Field => Ok(()),
         By::Annotator => annotators(out, report),
@@ -215,6 +216,25 @@ fn texts(of: &TextsReport) -> [(String, Option<f64>); 6] {
         ("gold: WER".into(), of.gold_wer),
         ("gold: equal texts".into(), of.gold_exact),
     ]
+}
+
+fn rules(out: &mut dyn Write, report: &Report) -> Result<()> {
+    if report.rules.is_empty() {
+        return Ok(());
+    }
+    let mut rows = table(&["rule", "field", "labelled", "coverage", "overlap", "conflict"]);
+    for rule in report.rules.iter().take(ROWS_MAX) {
+        rows.add_row([
+            shortened(&rule.rule, NAME),
+            shortened(&rule.field, 20),
+            number(rule.counts.labelled),
+            figure(Some(rule.coverage)),
+            figure(Some(rule.overlap)),
+            figure(Some(rule.conflict)),
+        ]);
+    }
+    writeln!(out, "\n{}", lines(&rows))?;
+    more(out, report.rules.len())
 }
 
 fn more(out: &mut dyn Write, all: usize) -> Result<()> {

@@ -32,7 +32,7 @@ pub use work::{LeadTimes, WorkReport};
 use crate::agreement::Bootstrap;
 use crate::measure::Measure;
 use crate::objects::Matching;
-use crate::unit::Answers;
+use crate::unit::{Answers, RuleCounts};
 
 /// What is asked of a report.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +68,48 @@ pub struct Report {
     pub fields: Vec<FieldReport>,
     /// By annotator.
     pub annotators: Vec<AnnotatorReport>,
+    /// By field and rule.
+    pub rules: Vec<RuleReport>,
     /// Single items.
     pub items: ItemsReport,
+}
+
+/// One rule (labelling function) in one field.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuleReport {
+    /// The field.
+    pub field: String,
+    /// The rule.
+    pub rule: String,
+    /// Items that it labelled, where others did, and where they said otherwise.
+    #[serde(flatten)]
+    pub counts: RuleCounts,
+    /// Labelled items among all that have any row. Overlaps and conflicts as shares of the same:
+    /// what Snorkel's analysis of labelling functions tells. Ratner et al., *Snorkel: rapid
+    /// training data creation with weak supervision*, 2017.
+    pub coverage: f64,
+    /// The share of items that another rule labelled as well.
+    pub overlap: f64,
+    /// The share of items that another rule labelled otherwise.
+    pub conflict: f64,
+}
+
+impl RuleReport {
+    fn all(answers: &Answers) -> Vec<Self> {
+        // Rules are there where items are.
+        let share = |count: u64| count as f64 / answers.items.max(1) as f64;
+        let rules = answers.rules.iter();
+        rules
+            .map(|((field, rule), counts)| Self {
+                field: field.clone(),
+                rule: rule.clone(),
+                counts: *counts,
+                coverage: share(counts.labelled),
+                overlap: share(counts.overlaps),
+                conflict: share(counts.conflicts),
+            })
+            .collect()
+    }
 }
 
 /// Single items that stand out.
@@ -130,6 +170,7 @@ impl Report {
             excluded: answers.excluded.clone(),
             fields,
             annotators: people.report(),
+            rules: RuleReport::all(answers),
             items: ItemsReport { hardest, confused },
         })
     }

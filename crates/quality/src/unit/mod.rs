@@ -14,6 +14,7 @@ mod beside;
 mod empty;
 mod prelabels;
 mod read;
+mod rules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -22,6 +23,7 @@ use crate::objects::Object;
 
 pub use prelabels::{Outcome, Prelabel, PrelabelCounts};
 pub(crate) use read::reason;
+pub use rules::{RuleCounts, Rules};
 
 /// The annotator that reference answers of a file are given to.
 const REFERENCE: &str = "gold";
@@ -213,6 +215,10 @@ pub struct Work {
 pub struct Answers {
     /// Annotation rows that were read.
     pub rows: u64,
+    /// Items with any row.
+    pub items: u64,
+    /// What rules labelled.
+    pub rules: Rules,
     /// Rows that are no answers that count, by reason.
     pub excluded: BTreeMap<&'static str, u64>,
     /// Who answered.

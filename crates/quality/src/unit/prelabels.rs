@@ -34,7 +34,7 @@ pub struct Prelabel {
     pub outcome: Outcome,
 }
 
-/// What became of the predictions of one version of a model.
+/// What became of the predictions of one version of a model, or of the labels of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct PrelabelCounts {
     /// Answers that say what the prediction said.
@@ -85,7 +85,7 @@ impl<'b> Predicted<'b> {
         if found.parents.is_empty() && !by_row {
             return Ok(found);
         }
-        for row in range.filter(|&row| rows.origin(row) == "model") {
+        for row in range.filter(|&row| rows.origin(row) != "human") {
             let model = models.number(rows.annotator_id(row));
             found.by_annotation.insert(rows.annotation_id(row), (model, row));
             if let Some(submission) = rows.submission_id(row) {

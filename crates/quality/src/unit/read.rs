@@ -16,7 +16,7 @@ use super::beside::Beside;
 use super::prelabels::{Outcome, Predicted, Prelabel};
 use super::{
     About, Answer, Answers, Field, Gold, NO_POLICY, REFERENCE, Repeats, Reviewed, Status, Work,
-    has_objects,
+    has_objects, rules,
 };
 use crate::answers::Aliases;
 use crate::objects::Object;
@@ -188,6 +188,10 @@ impl<'a> Reader<'a> {
             let mut end = start + 1;
             while end < rows.len() && rows.item_id(end) == item {
                 end += 1;
+            }
+            self.out.items += 1;
+            if (start..end).any(|row| rows.origin(row) == "rule") {
+                rules::add(&mut self.out.rules, &rows, start..end);
             }
             let regions = drawn(&rows, start..end);
             parts.clear();

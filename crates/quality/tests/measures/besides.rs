@@ -310,3 +310,49 @@ fn a_field_that_was_asked_and_left_empty_is_an_answer() {
     assert_eq!(mood.labels.len(), 1);
     assert_eq!(mood.confusion_labels, ["calm", "∅"]);
 }
+
+/// Three items: a rule on all, one that agrees with it on one and not on another, one alone.
+#[test]
+fn rules_cover_overlap_and_conflict() {
+    let rule = |item, id, who, label| AnnotationRow { origin: "rule", ..row(item, id, who, label) };
+    let rows = [
+        rule("a", "1", "r1", "cat"),
+        rule("a", "2", "r2", "cat"),
+        rule("b", "1", "r1", "cat"),
+        rule("b", "2", "r2", "dog"),
+        row("b", "3", "ann", "dog"),
+        rule("c", "1", "r1", "cat"),
+        rule("c", "2", "r3", "cat"),
+        row("d", "1", "ann", "dog"),
+    ];
+    let report = Tables::new(&rows).report(Repeats::Last);
+    let told: Vec<_> = report
+        .rules
+        .iter()
+        .map(|r| (r.rule.as_str(), r.counts.labelled, r.counts.overlaps, r.counts.conflicts))
+        .collect();
+    assert_eq!(told, [("r1", 3, 3, 1), ("r2", 2, 2, 1), ("r3", 1, 1, 0)]);
+    assert_eq!((report.rules[0].coverage, report.rules[0].conflict), (0.75, 0.25));
+    assert_eq!(report.excluded["rule"], 6);
+}
+
+/// Rows that name the row that they were made from: of a model's and of a rule's.
+#[test]
+fn rows_may_name_what_they_were_made_from() {
+    let rows = [
+        AnnotationRow { origin: "model", ..row("a", "1", "m@1", "cat") },
+        AnnotationRow { parent_id: Some("1"), ..row("a", "2", "ann", "cat") },
+        AnnotationRow { origin: "rule", ..row("b", "1", "r1", "cat") },
+        AnnotationRow { parent_id: Some("1"), ..row("b", "2", "ann", "dog") },
+        row("c", "1", "ann", "dog"),
+    ];
+    let report = Tables::new(&rows).report(Repeats::Last);
+    let field = &report.fields[0];
+    assert_eq!((field.answers, field.prelabelled_answers), (3, 2));
+    let told: Vec<_> = field
+        .prelabels
+        .iter()
+        .map(|p| (p.model.as_str(), p.counts.accepted, p.counts.edited))
+        .collect();
+    assert_eq!(told, [("m@1", 1, 0), ("r1", 0, 1)]);
+}

@@ -209,6 +209,7 @@ function report(report) {
       chart(charts, "Labels taken for each other", "Pairs of answers to one item, one of each label.", () => bars(names, [["pairs", confused.map((p) => p.pairs), "--a"]]), ["labels", "field", "pairs", "of all unequal"], confused.map((p, at) => [names[at], p.field, p.pairs, p.share]), { height: tall(names.length, 1.4) });
     }
   }
+  if (report.rules.length) main.append(element("h2", {}, "Rules"), element("figure", {}, table(["rule", "field", "labelled", "coverage", "overlap", "conflict"], report.rules.map((r) => [r.rule, r.field, r.labelled, r.coverage, r.overlap, r.conflict]))));
   work(report.annotators.filter((person) => person.work));
 }
 
