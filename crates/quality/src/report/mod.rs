@@ -2,6 +2,7 @@
 
 mod field;
 mod hard;
+mod intervals;
 mod learning;
 mod objects;
 mod people;
