@@ -31,6 +31,10 @@ impl Answers {
         aliases: &Aliases,
         repeats: Repeats,
     ) -> Result<Self, E> {
+        let (asked, begun) = said(open(&SUBMISSIONS)?)?;
+        // A table that says nothing of this is not read once more.
+        let begun: BatchStream<'a> =
+            if begun { open(&SUBMISSIONS)? } else { Box::new(std::iter::empty()) };
         let mut reader = Reader {
             aliases,
             repeats,
@@ -38,9 +42,9 @@ impl Answers {
             fields: HashMap::new(),
             sources: HashMap::new(),
             handed: HashSet::new(),
-            answered: says_what_was_asked(open(&SUBMISSIONS)?)?.then(HashSet::new),
+            answered: asked.then(HashSet::new),
             begun_rows: 0,
-            begun: Beside::new(open(&SUBMISSIONS)?, &SUBMISSIONS, "parent_id"),
+            begun: Beside::new(begun, &SUBMISSIONS, "parent_id"),
             reviews: Beside::new(open(&REVIEWS)?, &REVIEWS, "decision"),
         };
         for batch in WholeItems::new(open(&ANNOTATIONS)?) {
@@ -62,16 +66,22 @@ impl Answers {
     }
 }
 
-/// Whether any submission says which fields were asked.
-fn says_what_was_asked(submissions: BatchStream<'_>) -> Result<bool, Error> {
-    let Some(column) = SUBMISSIONS.column("fields_asked") else { return Ok(false) };
+/// Whether any submission says which fields were asked, and whether any began with another.
+fn said(submissions: BatchStream<'_>) -> Result<(bool, bool), Error> {
+    let has = |batch: &RecordBatch, name: &str| {
+        let column = SUBMISSIONS.column(name).and_then(|at| batch.columns().get(at));
+        column.is_some_and(|column| column.null_count() < column.len())
+    };
+    let (mut asked, mut begun) = (false, false);
     for batch in submissions {
         let batch = batch?;
-        if batch.column(column).null_count() < batch.num_rows() {
-            return Ok(true);
+        asked |= has(&batch, "fields_asked");
+        begun |= has(&batch, "parent_id");
+        if asked && begun {
+            break;
         }
     }
-    Ok(false)
+    Ok((asked, begun))
 }
 
 /// What tells a submission's answer to a field from all others, in few bytes.
