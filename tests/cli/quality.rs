@@ -238,7 +238,12 @@ fn crowds_of_objects_have_their_reference_figures() {
         let import = format!("--each boxes --gold '{}'", gold.display());
         figures(file, &import, "--match greedy", &boxes);
     }
-    let spans = [("/spans/pair_f1_strict", "0.564118"), ("/spans/gold_f1_strict", "0.606706")];
+    // Alpha was recomputed from the file by a few lines of Python, with tags of each word.
+    let spans = [
+        ("/spans/pair_f1_strict", "0.564118"),
+        ("/spans/gold_f1_strict", "0.606706"),
+        ("/spans/token_alpha", "0.643337"),
+    ];
     let file = "crowd-ner-conll/spans.jsonl.gz";
     figures(file, "--each 'annotations.*,gold'", "", &spans);
 }
@@ -297,4 +302,101 @@ fn crowds_have_their_reference_figures() {
             assert_eq!(format!("{found:.6}"), expected, "{name}: {path}");
         }
     }
+}
+
+/// jiwer 4.0 on the same files: `cer` and `wer` of all answers against their references, and the
+/// edits of `process_characters` and `process_words` summed over pairs of workers. White space of
+/// any sort parts words: for jiwer, which knows U+0020 alone, it was made so before.
+#[test]
+fn translations_have_the_error_rates_of_jiwer() {
+    let figures = [
+        ("T1", ["0.493437375", "0.749242424", "0.512281605", "0.697318681", "0.016472203"]),
+        ("J1", ["0.553680300", "0.766352362", "0.583246674", "0.807784183", "0.007334739"]),
+    ];
+    for (name, expected) in figures {
+        let Some(folder) = shared("crowd-text-wsa") else { continue };
+        let answers = folder.join(format!("CrowdWSA2019_{name}_label_anonymous.tsv"));
+        let gold = folder.join(format!("CrowdWSA2019_{name}_gt.tsv"));
+        let s = Session::new();
+        s.ok(&format!("import '{}' --gold '{}' -m crowd", answers.display(), gold.display()));
+        let report = report(&s, "--repeats all");
+        let texts = &report["fields"][0]["texts"];
+        let measures = ["gold_cer", "gold_wer", "pair_cer", "pair_wer", "pair_exact"];
+        for (measure, expected) in measures.iter().zip(expected) {
+            let found = texts[measure].as_f64().unwrap_or_else(|| panic!("{name}: no {measure}"));
+            assert_eq!(format!("{found:.9}"), expected, "{name}: {measure}");
+        }
+        assert!(s.ok("quality").contains("gold: CER, "));
+    }
+}
+
+/// kitten → sitting: three edits of seven characters; one word of two.
+#[test]
+fn texts_are_compared_by_edits() {
+    let s = Session::new();
+    s.write("a.tsv", "item\tannotator\ttranscript\ni1\tann\tkitten  \ni2\tann\tred fox\n");
+    s.write("g.tsv", "item\ttranscript\ni1\tsitting\ni2\tred ox\n");
+    s.ok("import a.tsv --gold g.tsv -m texts");
+    let report = report(&s, "");
+    let texts = &report["fields"][0]["texts"];
+    let near = |value: &Value, expected: f64| {
+        assert!((value.as_f64().unwrap() - expected).abs() < 1e-12, "{value} is not {expected}");
+    };
+    near(&texts["gold_cer"], 4.0 / 13.0);
+    near(&texts["gold_wer"], 2.0 / 3.0);
+    assert_eq!(texts["pair_cer"], Value::Null);
+    assert_eq!(texts["undefined"]["pair_cer"], "no item has two answers");
+    s.ok("check --gate char-accuracy=0.6");
+    assert_eq!(s.gloss("check --gate word-accuracy=0.6").code, 1);
+}
+
+/// Two brush masks of 34 and 30 pixels, of which 13 are in both and 51 in either, as
+/// `label_studio_sdk` writes them.
+#[test]
+fn masks_are_matched_by_their_pixels() {
+    let masks: [&[u8]; 2] = [
+        &[
+            0, 0, 1, 176, 57, 27, 254, 75, 0, 194, 127, 247, 192, 48, 159, 253, 240, 12, 39, 255,
+            124, 3, 9, 255, 223, 0, 194, 127, 247, 192, 48, 159, 254, 75, 0, 159, 255, 13, 128, 79,
+            255, 136, 192, 0,
+        ],
+        &[
+            0, 0, 1, 176, 57, 27, 254, 155, 0, 194, 127, 247, 192, 48, 159, 253, 240, 12, 39, 255,
+            124, 3, 9, 255, 223, 0, 194, 127, 247, 192, 48, 159, 254, 75, 0, 0,
+        ],
+    ];
+    let annotation = |who: usize| {
+        json!({"id": who, "completed_by": who, "was_cancelled": false, "result": [{
+            "id": format!("r{who}"), "type": "brushlabels", "from_name": "tag", "to_name": "image",
+            "original_width": 9, "original_height": 12, "image_rotation": 0,
+            "value": {"format": "rle", "rle": masks[who - 1], "brushlabels": ["road"]}}]})
+    };
+    let task = json!([{"id": 1, "project": 1, "data": {"image": "a.png"},
+        "annotations": [annotation(1), annotation(2)]}]);
+    let s = Session::new();
+    s.write("masks.json", task.to_string());
+    s.ok("import masks.json -m masks");
+    let boxes = |more: &str| report(&s, more)["fields"][0]["boxes"].clone();
+    let found = boxes("--iou 0.2");
+    assert_eq!((&found["pair_f1"], &found["degenerate"]), (&json!(1.0), &json!(0)));
+    assert!((found["mean_iou"].as_f64().unwrap() - 13.0 / 51.0).abs() < 1e-12);
+    assert_eq!(boxes("")["pair_f1"], 0.0);
+}
+
+/// Two people on `one two  three`: PER from `one` to `two`, and PER on `one` alone.
+#[test]
+fn spans_are_labels_of_tokens() {
+    let s = Session::new();
+    let line = |who: &str, id: u32, end: u32| {
+        json!({"doc": "d", "text": "öne two  three", "annotator": who, "submission": id,
+            "annotations": [[0, end, "PER"]]})
+        .to_string()
+    };
+    s.write("spans.jsonl", [line("ann", 1, 7), line("bob", 2, 3)].join("\n"));
+    s.ok("import spans.jsonl --each annotations -m spans");
+    let spans = report(&s, "")["fields"][0]["spans"].clone();
+    // B B, I O, O O: D_o = 2/6; B twice, I once, O three times: D_e = (36 - 4 - 1 - 9)/30.
+    let expected = 1.0 - (2.0 / 6.0) / (22.0 / 30.0);
+    assert!((spans["token_alpha"].as_f64().unwrap() - expected).abs() < 1e-12, "{spans}");
+    s.ok("check --gate token-alpha=0.5");
 }

@@ -2,15 +2,18 @@
 //!
 //! Each command is a file in `commands/`: its arguments with their help, and one function.
 
+mod answers;
 mod args;
 mod commands;
 mod context;
 mod error;
 mod filter;
+mod measure;
 mod network;
 mod pin;
 mod render;
 mod staging;
+mod tasks;
 mod view;
 
 use std::ffi::OsString;

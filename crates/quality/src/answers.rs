@@ -291,7 +291,7 @@ fn majority<'v>(answers: &'v [Vec<usize>], rows: &Rows<'_>) -> Option<&'v Vec<us
 }
 
 /// What a row says, whoever said it.
-fn content(rows: &Rows<'_>, row: usize) -> Vec<u8> {
+pub(crate) fn content(rows: &Rows<'_>, row: usize) -> Vec<u8> {
     let mut out = Vec::new();
     rows.encode_columns(row, &mut out, |column| !WHO_AND_WHEN.contains(&column.name));
     out

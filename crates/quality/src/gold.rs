@@ -28,27 +28,30 @@ impl Score {
         ratio(self.right as f64, self.answers as f64, NO_GOLD)
     }
 
-    /// Wilson's 95 % interval: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), with p the share
-    /// of right answers, n their number, z = 1.96. Wilson, *Probable inference, the law of
-    /// succession, and statistical inference*, 1927.
+    /// Wilson's 95 % interval of the share of right answers; see [`wilson`].
     pub fn wilson(&self) -> Option<Interval> {
-        if self.answers == 0 {
-            return None;
-        }
-        let n = self.answers as f64;
-        let p = self.right as f64 / n;
-        let z2 = Z * Z;
-        let centre = p + z2 / (2.0 * n);
-        let half = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        let whole = 1.0 + z2 / n;
-        let low = ((centre - half) / whole).max(0.0);
-        Some(Interval { low, high: ((centre + half) / whole).min(1.0) })
+        wilson(self.accuracy().ok()?, self.answers as f64)
     }
 
     fn add(&mut self, right: bool) {
         self.answers += 1;
         self.right += u64::from(right);
     }
+}
+
+/// Wilson's 95 % interval of a share p of n: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), z =
+/// 1.96; none of nothing. Wilson, *Probable inference, the law of succession, and statistical
+/// inference*, 1927.
+pub fn wilson(p: f64, n: f64) -> Option<Interval> {
+    if n <= 0.0 {
+        return None;
+    }
+    let z2 = Z * Z;
+    let centre = p + z2 / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    let whole = 1.0 + z2 / n;
+    let low = ((centre - half) / whole).max(0.0);
+    Some(Interval { low, high: ((centre + half) / whole).min(1.0) })
 }
 
 /// Scores of all answers, of each annotator, and of each label that gold gives.

@@ -9,11 +9,16 @@
 pub mod aggregate;
 pub mod agreement;
 mod answers;
+pub mod compare;
+pub mod distribution;
 pub mod gold;
 pub mod measure;
 pub mod numbers;
 pub mod objects;
 pub mod report;
+pub mod sample;
+pub mod texts;
+pub mod tokens;
 pub mod unit;
 pub mod votes;
 

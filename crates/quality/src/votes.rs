@@ -47,6 +47,13 @@ impl Votes {
         Self { starts, annotators: by, labels: what, annotator_count, label_count }
     }
 
+    /// The same answers with other labels: `to` gives the new number of each.
+    pub fn relabelled(&self, to: impl Fn(u32) -> u32) -> Self {
+        let labels: Vec<u32> = self.labels.iter().map(|&label| to(label)).collect();
+        let label_count = labels.iter().max().map_or(0, |&max| max as usize + 1);
+        Self { labels, label_count, ..self.clone() }
+    }
+
     /// The number of items, those without answers among them.
     pub fn item_count(&self) -> usize {
         self.starts.len() - 1

@@ -1,4 +1,9 @@
-//! Geometry of annotations: decoding shapes and intervals, and how much two of them overlap.
+//! Geometry of annotations: decoding shapes, masks and intervals, and how much two of them overlap.
+
+mod mask;
+pub mod rle;
+
+pub use mask::Mask;
 
 use geo::{Area, BooleanOps, BoundingRect, LineString, MultiPolygon, Polygon};
 
@@ -11,6 +16,8 @@ pub enum Shape {
     Area(MultiPolygon<f64>),
     /// A range: start, end.
     Range([f64; 2]),
+    /// Pixels.
+    Mask(Mask),
 }
 
 /// Points of the outline of an ellipse.
@@ -49,6 +56,17 @@ impl Shape {
         }
     }
 
+    /// Decodes a mask: with a geometry of height and width COCO's code, without one that of Label
+    /// Studio's brush. `None` for another code.
+    pub fn decode_mask(mask: &[u8], geometry: Option<&[f64]>) -> Option<Self> {
+        let mask = match geometry {
+            Some(&[height, width]) => Mask::coco(mask, height, width),
+            Some(_) => None,
+            None => Mask::brush(mask),
+        };
+        mask.map(Self::Mask)
+    }
+
     /// Intersection over union, from 0 to 1: continuous, without a pixel added. `None` where the
     /// two are of different sorts or neither covers anything.
     pub fn iou(&self, other: &Self) -> Option<f64> {
@@ -63,7 +81,10 @@ impl Shape {
                 let shared = side(0) * side(1);
                 (shared, size(a) + size(b) - shared)
             }
-            (Self::Range(_), _) | (_, Self::Range(_)) => return None,
+            (Self::Mask(a), Self::Mask(b)) => return a.iou(b),
+            (Self::Range(_) | Self::Mask(_), _) | (_, Self::Range(_) | Self::Mask(_)) => {
+                return None;
+            }
             _ => {
                 let (a, b) = (self.area()?, other.area()?);
                 let apart = match (a.bounding_rect(), b.bounding_rect()) {
@@ -90,7 +111,7 @@ impl Shape {
         match self {
             Self::Area(area) => Some(area.clone()),
             Self::Box([l, t, r, b]) => Some(polygon(vec![(*l, *t), (*r, *t), (*r, *b), (*l, *b)])),
-            Self::Range(_) => None,
+            Self::Range(_) | Self::Mask(_) => None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Lines that are noted on a commit: which runs used it. Git's own notes, so stock git reads them.
+//! Lines that are noted on a commit: which runs used it, how good its labels were found to be.
+//! Git's own notes, so stock git reads them.
 //!
 //! # Guarantees
 //! - A line that was appended is there once, whoever appends at the same time; its commit is
@@ -14,6 +15,40 @@ use crate::store::Store;
 
 /// The ref of the notes; `git notes --ref=gloss-runs` means it.
 pub const RUNS_REF: &str = "refs/notes/gloss-runs";
+
+/// What lines are about: a history of notes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notes {
+    /// Runs that used a commit; they travel with push and fetch.
+    Runs,
+    /// Reports on a commit's labels. They stay: who has the commit can compute them again.
+    Quality,
+}
+
+impl Notes {
+    /// The ref; `git notes --ref` takes what follows `refs/notes/`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Runs => RUNS_REF,
+            Self::Quality => "refs/notes/gloss-quality",
+        }
+    }
+
+    fn title(self, commit: CommitId) -> String {
+        match self {
+            Self::Runs => format!("Run on {}\n", commit.short()),
+            Self::Quality => format!("Quality of {}\n", commit.short()),
+        }
+    }
+
+    fn why(self, commit: CommitId) -> String {
+        match self {
+            Self::Runs => format!("run: on {}", commit.short()),
+            Self::Quality => format!("quality: of {}", commit.short()),
+        }
+    }
+}
+
 /// How often stock git may be faster: it does not take our lock.
 const TRIES: u32 = 16;
 
@@ -23,7 +58,13 @@ impl Store {
     /// # Errors
     /// [`Error::NoCommit`] where the commit is not here; [`Error::NoteFull`] where the note has no
     /// room. Nothing is appended then.
-    pub fn append_note(&self, commit: CommitId, line: &str, who: &Identity) -> Result<()> {
+    pub fn append_note(
+        &self,
+        notes: Notes,
+        commit: CommitId,
+        line: &str,
+        who: &Identity,
+    ) -> Result<()> {
         self.facts().check_write()?;
         let _writing = self.writing()?;
         if !self.history.contains(commit) {
@@ -32,7 +73,7 @@ impl Store {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_append(commit, line, who) {
+            match self.try_append(notes, commit, line, who) {
                 Err(Error::RefMoved { .. }) if tries < TRIES => {}
                 Err(error) => return Err(error),
                 Ok(()) => break,
@@ -42,9 +83,9 @@ impl Store {
         Ok(())
     }
 
-    fn try_append(&self, commit: CommitId, line: &str, who: &Identity) -> Result<()> {
+    fn try_append(&self, notes: Notes, commit: CommitId, line: &str, who: &Identity) -> Result<()> {
         let mut lock = self.history.lock(&self.lock_path())?;
-        let tip = self.history.ref_target(RUNS_REF)?.map(CommitId);
+        let tip = self.history.ref_target(notes.name())?.map(CommitId);
         let (mut path, mut text) = (commit.to_string(), Vec::new());
         if let Some(tip) = tip {
             let noted = self.history.noted(tip)?;
@@ -67,11 +108,11 @@ impl Store {
             files: vec![(path, Some(text))],
             author: who.clone(),
             committer: who.clone(),
-            message: format!("Run on {}\n", commit.short()),
+            message: notes.title(commit),
         })?;
-        let why = format!("run: on {}", commit.short());
+        let why = notes.why(commit);
         let change = RefMove {
-            name: RUNS_REF,
+            name: notes.name(),
             expected: Expected::commit(tip),
             new: Some(new.0),
             who,
@@ -149,9 +190,9 @@ impl Store {
     ///
     /// # Errors
     /// Where notes cannot be read.
-    pub fn notes(&self, of: Option<CommitId>) -> Result<Vec<(CommitId, String)>> {
+    pub fn notes(&self, notes: Notes, of: Option<CommitId>) -> Result<Vec<(CommitId, String)>> {
         let mut lines = Vec::new();
-        let Some(tip) = self.history.ref_target(RUNS_REF)?.map(CommitId) else {
+        let Some(tip) = self.history.ref_target(notes.name())?.map(CommitId) else {
             return Ok(lines);
         };
         for (commit, path) in self.history.noted(tip)? {

@@ -15,6 +15,7 @@ use glossator_formats::collect::Collected;
 use glossator_formats::{ExportOptions, ImportOptions, Input, exporters, importers, read_partial};
 use glossator_store::change::{ChangeRecord, Meta, read_change};
 use glossator_store::fs::{Disk, Entry, Fs, Lock, Output};
+use glossator_store::geometry::Shape;
 use glossator_store::key_index::{IndexState, KeyHasher, KeyIndex, Needle};
 use glossator_store::objects::Objects;
 use glossator_store::removal::Removal;
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("jsonl", |bytes| table("jsonl", bytes)),
     ("parquet", |bytes| table("parquet", bytes)),
     ("each", each),
+    ("mask", mask),
     ("segment", segment),
     ("removal", removal),
     ("key_index", key_index),
@@ -148,6 +150,15 @@ fn segment(bytes: &[u8]) {
             for scan in [reader.scan(), reader.rows(&[last])].into_iter().flatten() {
                 scan.take_while(Result::is_ok).for_each(drop);
             }
+        }
+    }
+}
+
+fn mask(bytes: &[u8]) {
+    for geometry in [None, Some(&[12.0, 9.0][..])] {
+        if let Some(shape) = Shape::decode_mask(bytes, geometry) {
+            let iou = shape.iou(&shape);
+            assert!(iou.is_none_or(|iou| iou == 1.0), "a mask is equal to itself");
         }
     }
 }

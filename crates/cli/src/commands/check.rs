@@ -6,9 +6,9 @@ use clap::Args;
 use glossator_quality::report::{FieldReport, Report};
 use serde::Serialize;
 
-use super::quality::{MeasureArgs, measure};
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::measure::{MeasureArgs, measure};
 use crate::render::quality::figure;
 use crate::render::{lines, plain, table};
 
@@ -16,10 +16,10 @@ use crate::render::{lines, plain, table};
 const FAILED: u8 = 1;
 
 /// A measure by the name that gates know it by.
-type Named = (&'static str, fn(&FieldReport) -> Option<f64>);
+pub(crate) type Named = (&'static str, fn(&FieldReport) -> Option<f64>);
 
 /// What a gate can ask for.
-const MEASURES: [Named; 16] = [
+const MEASURES: [Named; 20] = [
     ("alpha", |f| f.agreement.krippendorff_alpha.nominal),
     ("alpha-ordinal", |f| f.agreement.krippendorff_alpha.ordinal),
     ("alpha-interval", |f| f.agreement.krippendorff_alpha.interval),
@@ -29,10 +29,14 @@ const MEASURES: [Named; 16] = [
     ("cohen", |f| f.agreement.cohen_kappa.and_then(|kappa| kappa.mean)),
     ("gold-accuracy", |f| f.gold.answer_accuracy),
     ("majority-accuracy", |f| f.gold.majority_accuracy),
+    ("weighted-majority-accuracy", |f| f.gold.weighted_majority_accuracy),
     ("dawid-skene-accuracy", |f| f.gold.dawid_skene_accuracy),
     ("pair-f1", |f| f.boxes.as_ref().or(f.spans.as_ref())?.pair_f1),
     ("mean-iou", |f| f.boxes.as_ref().or(f.spans.as_ref())?.mean_iou),
+    ("token-alpha", |f| f.spans.as_ref()?.token_alpha),
     ("gold-f1", |f| f.boxes.as_ref().or(f.spans.as_ref())?.gold_f1),
+    ("char-accuracy", |f| Some(1.0 - f.texts.as_ref()?.gold_cer?)),
+    ("word-accuracy", |f| Some(1.0 - f.texts.as_ref()?.gold_wer?)),
     ("items", |f| Some(f.items as f64)),
     ("answers", |f| Some(f.answers as f64)),
     ("annotators", |f| Some(f.annotators as f64)),
@@ -43,9 +47,10 @@ const MEASURES: [Named; 16] = [
 #[command(after_help = "Examples:\n  gloss check --gate alpha=0.8\n  \
     gloss check v1 --gate topic:alpha=0.67 --gate topic:items=100\n\n\
     Measures: alpha, alpha-ordinal, alpha-interval, alpha-masi, percent, fleiss, cohen, \
-    gold-accuracy, majority-accuracy, dawid-skene-accuracy, pair-f1, mean-iou, gold-f1, \
-    items, answers, annotators. A gate without a field is one on every field. A measure \
-    that is undefined does not pass. Exits with 1 where a gate is not passed.")]
+    gold-accuracy, majority-accuracy, weighted-majority-accuracy, dawid-skene-accuracy, \
+    pair-f1, mean-iou, token-alpha, gold-f1, char-accuracy and word-accuracy (1 less the error \
+    rate against gold), items, answers, annotators. A gate without a field is one on every \
+    field. A measure that is undefined does not pass. Exits with 1 where a gate is not passed.")]
 pub(crate) struct CheckArgs {
     /// At this commit
     #[arg(value_name = "REV")]
@@ -69,6 +74,15 @@ struct Gate<'a> {
     passed: bool,
 }
 
+/// The measure of a name.
+pub(crate) fn named(name: &str) -> Result<&'static Named> {
+    MEASURES.iter().find(|(known, _)| *known == name.trim()).ok_or_else(|| {
+        let names: Vec<&str> = MEASURES.iter().map(|(name, _)| *name).collect();
+        CliError::input(format!("there is no measure `{name}`"))
+            .hint(format!("measures: {}", names.join(", ")))
+    })
+}
+
 fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
     let wrong = || {
         CliError::input(format!("`{given}` is no gate"))
@@ -83,12 +97,7 @@ fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
         Some((field, name)) => (Some(field), name),
         None => (None, name),
     };
-    let (measure, of) =
-        MEASURES.iter().find(|(known, _)| *known == name.trim()).ok_or_else(|| {
-            let names: Vec<&str> = MEASURES.iter().map(|(name, _)| *name).collect();
-            CliError::input(format!("there is no measure `{name}`"))
-                .hint(format!("measures: {}", names.join(", ")))
-        })?;
+    let (measure, of) = named(name)?;
     let fields = report.fields.iter().filter(|f| field.is_none_or(|name| name == f.field));
     let found: Vec<Gate<'r>> = fields
         .map(|f| {

@@ -41,7 +41,7 @@ pub(crate) struct ExportArgs {
 }
 
 /// The exporter of a format.
-pub(super) fn exporter(format: &str) -> Result<&'static dyn Exporter> {
+pub(crate) fn exporter(format: &str) -> Result<&'static dyn Exporter> {
     exporters().iter().copied().find(|e| e.name() == format).ok_or_else(|| {
         let names: Vec<&str> = exporters().iter().map(|e| e.name()).collect();
         CliError::input(format!("there is no format `{format}` to write"))

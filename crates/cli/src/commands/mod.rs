@@ -1,19 +1,23 @@
 //! The commands, a file each.
 
 mod annotator;
+mod bisect;
 mod branch;
 mod check;
 mod checkout;
 mod clone;
 mod commit;
 mod compact;
+mod compare;
 mod completions;
+mod consensus;
 mod convert;
 mod demo;
 mod diff;
-mod export;
+pub(crate) mod export;
 mod fetch;
 mod gc;
+mod hard;
 mod history;
 mod import;
 mod init;
@@ -30,6 +34,8 @@ mod restore;
 mod revert;
 mod rm;
 mod run;
+mod sample;
+mod saved;
 mod show;
 mod status;
 mod switch;
@@ -71,6 +77,10 @@ pub(crate) enum Command {
     Checkout(checkout::CheckoutArgs),
     Quality(quality::QualityArgs),
     Check(check::CheckArgs),
+    Bisect(bisect::BisectArgs),
+    Consensus(consensus::ConsensusArgs),
+    Hard(hard::HardArgs),
+    Sample(sample::SampleArgs),
     Run(run::RunArgs),
     Runs(run::RunsArgs),
     Verify(verify::VerifyArgs),
@@ -113,6 +123,10 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Checkout(args) => checkout::run(context, args),
         Command::Quality(args) => quality::run(context, args),
         Command::Check(args) => check::run(context, args),
+        Command::Bisect(args) => bisect::run(context, args),
+        Command::Consensus(args) => consensus::run(context, args),
+        Command::Hard(args) => hard::run(context, args),
+        Command::Sample(args) => sample::run(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Runs(args) => run::list(context, args),
         Command::Verify(args) => verify::run(context, args),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use glossator_store::history::code_commit;
+use glossator_store::notes::Notes;
 use glossator_store::{CommitId, Digest, random_name};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -115,7 +116,7 @@ pub(crate) fn run(context: &mut Context, args: &RunArgs) -> Result<u8> {
         output: lock.digest.output,
         code_commit: code_commit(around),
     };
-    store.append_note(lock.commit, &serde_json::to_string(&record)?, &who)?;
+    store.append_note(Notes::Runs, lock.commit, &serde_json::to_string(&record)?, &who)?;
     let noted = Noted { commit: lock.commit, record };
     if context.json {
         context.json_line(&noted)?;
@@ -163,7 +164,7 @@ pub(crate) fn list(context: &mut Context, args: &RunsArgs) -> Result<u8> {
     let store = context.store()?;
     let of = args.revision.as_deref().map(|rev| resolve(&store, Some(rev))).transpose()?;
     let (mut runs, mut others) = (Vec::new(), 0u64);
-    for (commit, line) in store.notes(of)? {
+    for (commit, line) in store.notes(Notes::Runs, of)? {
         match serde_json::from_str(&line) {
             Ok(record) => runs.push(Noted { commit, record }),
             Err(_) => others += 1,

@@ -1,7 +1,9 @@
 //! What people read: numbers, rows, commits, differences.
 
 pub(crate) mod commit;
+pub(crate) mod compare;
 pub(crate) mod diff;
+pub(crate) mod html;
 pub(crate) mod quality;
 pub(crate) mod row;
 pub(crate) mod stat;

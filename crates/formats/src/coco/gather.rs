@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use glossator_store::geometry::rle;
 use glossator_store::schema::AnnotationRow;
 
+use super::PANOPTIC;
 use super::object::{Parts, Segmentation, rings};
-use super::{PANOPTIC, rle};
 
 /// Counts of what COCO cannot carry.
 pub type Losses = BTreeMap<String, u64>;

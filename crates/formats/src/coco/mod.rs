@@ -24,7 +24,6 @@ mod object;
 mod parse;
 mod plain;
 mod plan;
-mod rle;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
+use glossator_store::geometry::rle;
 use serde_json::{Map, Value};
 
 use super::plain::is_plain;
-use super::rle;
 use crate::json::{self, Member, Node, find};
 
 /// How far a stated box may lie from the box around the shape and still be the same box, in

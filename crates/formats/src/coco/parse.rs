@@ -1,7 +1,8 @@
 //! Reads the parts of one object, and says where something is wrong with them.
 
+use glossator_store::geometry::rle;
+
 use super::object::{Parts, Segmentation, is_around};
-use super::rle;
 use crate::json::Node;
 
 /// What is wrong with a record, and where in it.

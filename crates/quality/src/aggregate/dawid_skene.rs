@@ -240,6 +240,16 @@ impl DawidSkene {
         self.posteriors.chunks_exact(self.stride).map(best).collect()
     }
 
+    /// How many annotators have a matrix.
+    pub fn annotator_count(&self) -> usize {
+        self.confusion.len() / (self.labels * self.stride)
+    }
+
+    /// How many items have a posterior.
+    pub fn item_count(&self) -> usize {
+        self.posteriors.len() / self.stride
+    }
+
     /// How an annotator answers: the probability that they give `given` where `truth` is true,
     /// smoothed as it was fitted.
     pub fn confusion(&self, annotator: usize, truth: usize, given: usize) -> f64 {

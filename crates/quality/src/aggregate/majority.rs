@@ -37,6 +37,25 @@ pub fn weighted_majority(votes: &Votes, weights: &[f64]) -> Winners {
     winners(votes, |annotator| weights.get(annotator as usize).copied().unwrap_or(0.0))
 }
 
+/// How often each annotator is with the majority: the mean over their answers of what the majority
+/// credits (1/k where theirs is among k that are tied), 0 for who gave none.
+///
+/// As weights of a [`weighted_majority`] these are what crowd-kit calls Worker Agreement With
+/// Aggregate (Wawa), which decides ties of the majority one way or the other; here they count in
+/// part. Ustalov, Pavlichenko, Tseitlin, *Learning from Crowds with Crowd-Kit*, 2024.
+pub fn agreement_weights(votes: &Votes) -> Vec<f64> {
+    let winners = majority(votes);
+    let mut sums = vec![(0.0, 0.0); votes.annotator_count()];
+    for (item, (annotators, labels)) in votes.items().enumerate() {
+        for (&annotator, &label) in annotators.iter().zip(labels) {
+            let sum = &mut sums[annotator as usize];
+            sum.0 += winners.credit(item, label).unwrap_or(0.0);
+            sum.1 += 1.0;
+        }
+    }
+    sums.into_iter().map(|(with, all)| if all > 0.0 { with / all } else { 0.0 }).collect()
+}
+
 fn winners(votes: &Votes, weight: impl Fn(u32) -> f64) -> Winners {
     let mut sums = vec![0.0; votes.label_count()];
     let labels = votes.items().map(|(annotators, labels)| {

@@ -1,30 +1,40 @@
 //! One field: agreement, consensus and gold.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
+use super::learning::{LearningPoint, Scored, curve};
 use super::objects::{ObjectsReport, measure as measure_objects};
+use super::policies::{PolicyReport, by_policy};
+use super::prelabels::{PrelabelReport, by_model};
+use super::reviews::ReviewReport;
 use super::scale::{Scale, ranked, scale_of};
+use super::texts::{TextsReport, measure as measure_texts};
 use super::{NotALevel, Reasons, ReportOptions, told};
-use crate::aggregate::{DawidSkene, DawidSkeneOptions, Winners, majority};
+use crate::aggregate::{
+    DawidSkene, DawidSkeneOptions, Winners, agreement_weights, majority, votes_of,
+    weighted_majority,
+};
 use crate::agreement::{
-    Coincidences, Interval, PairKappa, SetDistance, Units, Weights, interval_alpha, ordinal_alpha,
+    Coincidences, Interval, PairKappa, SetDistance, Weights, interval_alpha, ordinal_alpha,
     pairwise_kappa, set_alpha,
 };
 use crate::gold::{Score, Scores, majority_accuracy, winner_accuracy};
 use crate::measure::{Measure, NO_OVERLAP, Undefined};
 use crate::numbers::number_gold;
-use crate::unit::{Answer, Field};
+use crate::unit::{Answer, Answers, Field};
 use crate::votes::Votes;
 
 const NO_SCALE: Undefined = Undefined("no order of the labels is known");
 const OTHER_KIND: Undefined = Undefined("annotations of this kind are not measured yet");
 const IS_NUMBER: Undefined = Undefined("the answers are numbers");
+const IS_TEXTS: Undefined = Undefined("the answers are texts");
 const IS_OBJECTS: Undefined = Undefined("the answers are objects");
 const IS_SETS: Undefined = Undefined("answers are sets of labels");
-const NO_SETS: Undefined = Undefined("no answer is a set of none or several labels");
+const NO_SETS: Undefined = Undefined("no answer is a set of several labels");
 const NO_PAIRS: Undefined = Undefined("no two annotators share enough items");
+
+/// Pairs of annotators that are told.
+const PAIRS_MAX: usize = 1_000;
 
 /// What is known of one field.
 #[derive(Debug, Clone, Serialize)]
@@ -49,10 +59,25 @@ pub struct FieldReport {
     pub boxes: Option<ObjectsReport>,
     /// Spans.
     pub spans: Option<ObjectsReport>,
+    /// Texts.
+    pub texts: Option<TextsReport>,
     /// The fit of Dawid and Skene's model.
     pub dawid_skene: Option<FitReport>,
     /// Items whose majority is tied.
     pub tied_items: Option<u64>,
+    /// Answers that were made with a prediction in view: they agree with it, and with each other,
+    /// more than answers of people who saw none.
+    pub prelabelled_answers: u64,
+    /// Predictions that people began with, by version of a model.
+    pub prelabels: Vec<PrelabelReport>,
+    /// What reviewers decided.
+    pub reviews: ReviewReport,
+    /// The answers under each policy, compared among themselves.
+    pub policies: Vec<PolicyReport>,
+    /// Accuracy of all answers over time.
+    pub gold_over_time: Vec<LearningPoint>,
+    /// The order of labels in confusion matrices.
+    pub confusion_labels: Vec<String>,
 }
 
 /// One label.
@@ -95,6 +120,17 @@ pub struct KappaReport {
     pub mean_quadratic: Option<f64>,
 }
 
+/// Two annotators.
+#[derive(Debug, Clone, Serialize)]
+pub struct PairReport {
+    /// Who.
+    pub annotators: [String; 2],
+    /// How many pairs of answers they share.
+    pub shared: u32,
+    /// Cohen's kappa; null where all of these answers are the same.
+    pub kappa: Option<f64>,
+}
+
 /// Middle 95 % of a bootstrap over items or their groups.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Intervals {
@@ -121,6 +157,8 @@ pub struct AgreementReport {
     pub fleiss_kappa: Option<f64>,
     /// Cohen's kappa.
     pub cohen_kappa: Option<KappaReport>,
+    /// The same of single pairs of annotators, those who share most first, 1,000 at most.
+    pub annotator_pairs: Vec<PairReport>,
     /// Alpha of sets of labels with the MASI distance.
     pub alpha_masi: Option<f64>,
     /// Alpha of sets of labels with the Jaccard distance.
@@ -144,6 +182,9 @@ pub struct GoldReport {
     pub answer_accuracy_interval: Option<Interval>,
     /// The mean credit of the majority, 1/k where gold is among k tied labels.
     pub majority_accuracy: Option<f64>,
+    /// The same of the majority that weighs each vote by how often its annotator is with the
+    /// majority.
+    pub weighted_majority_accuracy: Option<f64>,
     /// The share of items whose most probable label equals gold.
     pub dawid_skene_accuracy: Option<f64>,
     /// Mean absolute difference of mean answers.
@@ -215,14 +256,17 @@ impl Measured {
             measured.report.boxes = Some(measure_objects(field, &measured.votes, options));
         } else if field.has_stretches() {
             measured.report.spans = Some(measure_objects(field, &measured.votes, options));
+        } else if field.kind == "text" {
+            measured.report.texts = Some(measure_texts(field, &measured.votes));
         }
         if categorical {
             measured.categories(field, &counted, &scale, options);
             measured.consensus(field, &gold, options);
         } else {
-            measured.not_categories(match (number, field.has_areas() || field.has_stretches()) {
-                (true, _) => IS_NUMBER,
-                (_, true) => IS_OBJECTS,
+            measured.not_categories(match field.kind.as_str() {
+                "number" => IS_NUMBER,
+                "text" => IS_TEXTS,
+                _ if field.has_areas() || field.has_stretches() => IS_OBJECTS,
                 _ => OTHER_KIND,
             });
         }
@@ -249,6 +293,35 @@ impl Measured {
             if number || categorical { NO_SCALE } else { OTHER_KIND },
         );
         Ok(measured)
+    }
+
+    /// When, under which policy and with which prediction in view answers were given, and what
+    /// reviewers made of them.
+    pub(crate) fn besides(&mut self, field: &Field, answers: &Answers, scored: &[Scored]) {
+        let with = field.answers.iter().filter(|answer| field.about(answer).prelabel.is_some());
+        self.report.prelabelled_answers = with.count() as u64;
+        self.report.prelabels = by_model(field, answers, scored);
+        self.report.reviews = ReviewReport::new(field, answers);
+        self.report.policies = by_policy(field, answers, self.categorical);
+        self.report.gold_over_time = curve(scored.iter());
+        self.report.agreement.annotator_pairs = self.most_shared(answers);
+        if self.fit.is_some() {
+            let sets = 0..field.sets.all().len() as u32;
+            self.report.confusion_labels = sets.map(|set| field.set_text(set)).collect();
+        }
+    }
+
+    fn most_shared(&self, answers: &Answers) -> Vec<PairReport> {
+        let name = |who: u32| answers.annotators.all[who as usize].clone();
+        let of = |pair: &PairKappa| {
+            let mut annotators = [name(pair.annotators.0), name(pair.annotators.1)];
+            annotators.sort_unstable();
+            PairReport { annotators, shared: pair.shared, kappa: pair.kappa.ok() }
+        };
+        let mut pairs: Vec<PairReport> = self.pairs.iter().map(of).collect();
+        pairs.sort_by(|a, b| (b.shared, &a.annotators).cmp(&(a.shared, &b.annotators)));
+        pairs.truncate(PAIRS_MAX);
+        pairs
     }
 
     /// Nominal agreement.
@@ -300,15 +373,18 @@ impl Measured {
         let why = &mut self.report.agreement.undefined;
         why.extend(all.into_iter().chain(more).map(|name| (name, reason.0)));
         let why = &mut self.report.gold.undefined;
-        let names = ["answer_accuracy", "majority_accuracy", "dawid_skene_accuracy"];
+        let names = [
+            "answer_accuracy",
+            "majority_accuracy",
+            "weighted_majority_accuracy",
+            "dawid_skene_accuracy",
+        ];
         why.extend(names.map(|name| (name, reason.0)));
     }
 
     /// What a vote decides, and how right it is. Rejected answers and gold do not vote.
     fn consensus(&mut self, field: &Field, gold: &[Option<u32>], options: &ReportOptions) {
-        let voting: Vec<&Answer> = field.answers.iter().filter(|a| a.votes).collect();
-        let column = |of: fn(&Answer) -> u32| voting.iter().map(|a| of(a)).collect::<Vec<_>>();
-        let votes = Votes::new(&column(|a| a.unit), &column(|a| a.annotator), &column(|a| a.set));
+        let votes = votes_of(field);
         let winners: Winners = majority(&votes);
         let fit = match field.has_sets {
             true => Err(IS_SETS),
@@ -321,6 +397,9 @@ impl Measured {
         told_gold.answer_accuracy = told(why, "answer_accuracy", self.scores.all.accuracy());
         told_gold.majority_accuracy =
             told(why, "majority_accuracy", majority_accuracy(&winners, gold));
+        let weighted = weighted_majority(&votes, &agreement_weights(&votes));
+        told_gold.weighted_majority_accuracy =
+            told(why, "weighted_majority_accuracy", majority_accuracy(&weighted, gold));
         let right = fit.as_ref().map_err(|why| *why);
         let right = right.and_then(|fit| winner_accuracy(&fit.winners(), gold));
         told_gold.dawid_skene_accuracy = told(why, "dawid_skene_accuracy", right);
@@ -370,106 +449,6 @@ impl Measured {
         report.pearson = told(why, "pearson", measure(found.pearson));
         report.spearman = told(why, "spearman", measure(found.spearman));
     }
-
-    /// Nominal intervals: items with equal answers are told apart by nothing.
-    fn intervals(&self, field: &Field, options: &ReportOptions) -> Intervals {
-        let mut numbers: HashMap<Vec<u32>, u32> = HashMap::new();
-        let patterns = self.votes.items().map(|(_, labels)| {
-            let mut pattern = labels.to_vec();
-            pattern.sort_unstable();
-            let next = numbers.len() as u32;
-            *numbers.entry(pattern).or_insert(next)
-        });
-        let units = Units::new(grouped(patterns.collect(), field, options));
-        let mut patterns: Vec<(Vec<u32>, u32)> = numbers.into_iter().collect();
-        patterns.sort_unstable_by_key(|(_, number)| *number);
-        let steps = patterns.iter().map(|(pattern, _)| 8 + pattern.len()).sum::<usize>()
-            + units.distinct().iter().map(Vec::len).sum::<usize>();
-        let mut weights = vec![0.0; patterns.len()];
-        let [alpha, mean, pooled] = options.bootstrap.intervals(&units, steps, |drawn| {
-            weights.fill(0.0);
-            for (unit, &times) in units.distinct().iter().zip(drawn) {
-                unit.iter().for_each(|&pattern| weights[pattern as usize] += times as f64);
-            }
-            let items = patterns.iter().zip(&weights).map(|((p, _), &weight)| (&p[..], weight));
-            let counted = Coincidences::weighted(self.votes.label_count(), items);
-            [counted.nominal_alpha(), counted.percent_item_mean(), counted.percent_pair_pooled()]
-        });
-        Intervals {
-            krippendorff_alpha_nominal: alpha,
-            percent_item_mean: mean,
-            percent_pair_pooled: pooled,
-        }
-    }
-
-    fn accuracy_interval(
-        &self,
-        field: &Field,
-        gold: &[Option<u32>],
-        options: &ReportOptions,
-    ) -> Option<Interval> {
-        let scored =
-            self.votes.items().zip(gold).enumerate().filter_map(|(unit, (given, gold))| {
-                let gold = (*gold)?;
-                let scored = given
-                    .0
-                    .iter()
-                    .zip(given.1)
-                    .filter(|(who, _)| !field.gold_authors.contains(&(unit as u32, **who)));
-                let (mut right, mut all) = (0_u32, 0_u32);
-                scored.for_each(|(_, &label)| {
-                    right += u32::from(label == gold);
-                    all += 1;
-                });
-                (all > 0).then_some((unit, (right, all)))
-            });
-        // Of a group only its sums matter.
-        let mut groups: HashMap<&str, (u32, u32)> = HashMap::new();
-        let mut units = Vec::new();
-        for (unit, (right, all)) in scored {
-            match options.groups.get(&field.units[unit]) {
-                Some(group) => {
-                    let sum = groups.entry(group).or_default();
-                    *sum = (sum.0 + right, sum.1 + all);
-                }
-                None => units.push((right, all)),
-            }
-        }
-        units.extend(groups.into_values());
-        units.sort_unstable();
-        let units = Units::new(units);
-        options.bootstrap.intervals(&units, 4 * units.distinct().len(), |drawn| {
-            let (mut right, mut all) = (0, 0);
-            for ((r, a), times) in units.distinct().iter().zip(drawn) {
-                right += u64::from(*r) * times;
-                all += u64::from(*a) * times;
-            }
-            [Score { answers: all, right }.accuracy()]
-        })[0]
-    }
-}
-
-/// The patterns of each group of items, in rising order; an item without a group is one alone.
-fn grouped(patterns: Vec<u32>, field: &Field, options: &ReportOptions) -> Vec<Vec<u32>> {
-    if options.groups.is_empty() {
-        return patterns.into_iter().map(|pattern| vec![pattern]).collect();
-    }
-    let mut at: HashMap<&str, usize> = HashMap::new();
-    let mut units: Vec<Vec<u32>> = Vec::new();
-    for (pattern, item) in patterns.into_iter().zip(&field.units) {
-        match options.groups.get(item) {
-            Some(group) => {
-                let place = *at.entry(group).or_insert(units.len());
-                if place == units.len() {
-                    units.push(Vec::new());
-                }
-                units[place].push(pattern);
-            }
-            None => units.push(vec![pattern]),
-        }
-    }
-    units.iter_mut().for_each(|unit| unit.sort_unstable());
-    units
 }
 
 /// The mean of defined kappas, weighted by what the two share.
@@ -523,8 +502,15 @@ impl FieldReport {
             },
             boxes: None,
             spans: None,
+            texts: None,
             dawid_skene: None,
             tied_items: None,
+            prelabelled_answers: 0,
+            prelabels: Vec::new(),
+            reviews: ReviewReport::default(),
+            policies: Vec::new(),
+            gold_over_time: Vec::new(),
+            confusion_labels: Vec::new(),
         }
     }
 }

@@ -49,6 +49,8 @@ pub struct ObjectsReport {
     pub gold_f1_strict: Option<f64>,
     /// The mean IoU of objects that match gold.
     pub gold_mean_iou: Option<f64>,
+    /// Alpha over the tokens of texts; null for areas.
+    pub token_alpha: Option<f64>,
     /// Why there is no value, by measure.
     pub undefined: Reasons,
 }
@@ -104,6 +106,7 @@ pub(crate) fn measure(field: &Field, votes: &Votes, options: &ReportOptions) -> 
         gold_f1: told(&mut why, "gold_f1", gold.f1().map_err(|_| NO_GOLD)),
         gold_f1_strict: told(&mut why, "gold_f1_strict", gold.f1_equal().map_err(|_| NO_GOLD)),
         gold_mean_iou: told(&mut why, "gold_mean_iou", gold.mean_iou()),
+        token_alpha: None,
         undefined: why,
     }
 }

@@ -1,13 +1,20 @@
-//! Annotators and single items.
+//! Annotators.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
 use super::field::Measured;
+use super::learning::{ChanceReport, LearningPoint, Scored, chance, curve};
+use super::reviews::ReviewCounts;
+use super::work::{WorkReport, by_annotator};
+use crate::aggregate::DawidSkene;
 use crate::agreement::Interval;
 use crate::gold::Score;
-use crate::unit::{Answers, Field};
+use crate::unit::{Answers, Field, Outcome};
+
+/// Numbers in all confusion matrices of a field at most; of more none is told.
+const CONFUSION_CELLS_MAX: usize = 200_000;
 
 /// One annotator.
 #[derive(Debug, Clone, Serialize)]
@@ -20,8 +27,19 @@ pub struct AnnotatorReport {
     pub skipped: u64,
     /// Skipped submissions among these and answers; null where there are neither.
     pub skip_rate: Option<f64>,
+    /// When they worked, and how long it took; null where nobody says.
+    pub work: Option<WorkReport>,
     /// By field.
     pub fields: Vec<AnnotatorField>,
+}
+
+/// How often a person said the same when they were asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SelfConsistency {
+    /// Pairs of their answers to one question.
+    pub pairs: u64,
+    /// The share that is equal.
+    pub agreement: f64,
 }
 
 /// One annotator's answers to one field.
@@ -43,32 +61,21 @@ pub struct AnnotatorField {
     pub gold_interval: Option<Interval>,
     /// The mean probability, by Dawid and Skene's model, that the label given is the true one.
     pub dawid_skene_accuracy: Option<f64>,
-}
-
-/// An item that people do not agree on.
-#[derive(Debug, Clone, Serialize)]
-pub struct HardItem {
-    /// The item.
-    pub item: String,
-    /// The field.
-    pub field: String,
-    /// Answers.
-    pub answers: u64,
-    /// The share of equal pairs of answers.
-    pub agreement: f64,
-    /// The entropy, in bits, of the label's posterior in Dawid and Skene's model.
-    pub entropy: Option<f64>,
-}
-
-impl HardItem {
-    /// Which of two is harder: by entropy, then by agreement, then by name.
-    pub(crate) fn harder(&self, other: &Self) -> std::cmp::Ordering {
-        let entropy = |item: &Self| item.entropy.unwrap_or(0.0);
-        let by_entropy = entropy(other).total_cmp(&entropy(self));
-        by_entropy
-            .then(self.agreement.total_cmp(&other.agreement))
-            .then_with(|| (&self.field, &self.item).cmp(&(&other.field, &other.item)))
-    }
+    /// How right they would be by chance, and whether they are better; null without gold.
+    pub chance: Option<ChanceReport>,
+    /// Their accuracy over time.
+    pub gold_over_time: Vec<LearningPoint>,
+    /// Whether they said the same when asked again; null where they were not.
+    pub self_consistency: Option<SelfConsistency>,
+    /// What reviewers decided on their answers.
+    pub reviews: ReviewCounts,
+    /// Answers that were made with a prediction in view.
+    pub prelabelled: u64,
+    /// Those of these that say what the prediction said.
+    pub prelabels_accepted: u64,
+    /// How they answer by Dawid and Skene's model: by true label, then by label given, in the order
+    /// of the field's `confusion_labels`.
+    pub confusion: Option<Vec<Vec<f64>>>,
 }
 
 pub(crate) struct People<'a> {
@@ -81,7 +88,7 @@ impl<'a> People<'a> {
         Self { answers, fields: vec![Vec::new(); answers.annotators.all.len()] }
     }
 
-    pub(crate) fn add(&mut self, field: &Field, measured: &Measured) {
+    pub(crate) fn add(&mut self, field: &Field, measured: &Measured, scored: &[Scored]) {
         #[derive(Default, Clone)]
         struct Sums {
             answers: u64,
@@ -118,7 +125,11 @@ impl<'a> People<'a> {
                 sums[who as usize].shared += f64::from(pair.shared);
             }
         }
+        let mut besides = Besides::of_all(field, scored, sums.len());
+        let matrices = measured.fit.as_ref().filter(|fit| told_matrices(fit, field));
         for (who, sums) in sums.into_iter().enumerate().filter(|(_, sums)| sums.answers > 0) {
+            let own = field.own_pairs.get(&(who as u32)).filter(|own| own.pairs > 0);
+            let besides = std::mem::take(&mut besides[who]);
             let gold = measured.scores.annotators.get(who).copied().unwrap_or_default();
             let compared = measured.categorical && sums.pairs > 0;
             let answers = sums.answers as f64;
@@ -131,6 +142,19 @@ impl<'a> People<'a> {
                 gold_accuracy: gold.accuracy().ok(),
                 gold_interval: gold.wilson(),
                 dawid_skene_accuracy: measured.fit.as_ref().map(|_| sums.probable / answers),
+                chance: chance(besides.scored.iter()).filter(|_| measured.categorical),
+                gold_over_time: match measured.categorical {
+                    true => curve(besides.scored.iter()),
+                    false => Vec::new(),
+                },
+                self_consistency: own.map(|own| SelfConsistency {
+                    pairs: own.pairs,
+                    agreement: own.equal as f64 / own.pairs as f64,
+                }),
+                reviews: besides.reviews,
+                prelabelled: besides.prelabelled,
+                prelabels_accepted: besides.accepted,
+                confusion: matrices.and_then(|fit| matrix(fit, who, field.sets.all().len())),
             });
         }
     }
@@ -139,7 +163,8 @@ impl<'a> People<'a> {
         let all = self.answers.annotators.all.iter().zip(&self.answers.skipped);
         let mut people: Vec<AnnotatorReport> = all
             .zip(self.fields)
-            .map(|((name, &skipped), fields)| {
+            .zip(by_annotator(self.answers))
+            .map(|(((name, &skipped), fields), work)| {
                 let answers: u64 = fields.iter().map(|field| field.answers).sum();
                 let whole = answers + skipped;
                 AnnotatorReport {
@@ -147,6 +172,7 @@ impl<'a> People<'a> {
                     answers,
                     skipped,
                     skip_rate: (whole > 0).then(|| skipped as f64 / whole as f64),
+                    work,
                     fields,
                 }
             })
@@ -157,41 +183,49 @@ impl<'a> People<'a> {
     }
 }
 
-/// The hardest items of a field.
-pub(crate) fn hard_items(field: &Field, measured: &Measured, most: usize) -> Vec<HardItem> {
-    if !measured.categorical {
-        return Vec::new();
-    }
-    let mut found: Vec<(usize, u64, f64, Option<f64>)> = Vec::new();
-    for (unit, (_, labels)) in measured.votes.items().enumerate() {
-        let n = labels.len();
-        if n < 2 {
-            continue;
+/// What is known of one person's answers to a field besides the labels.
+#[derive(Default)]
+struct Besides {
+    scored: Vec<Scored>,
+    reviews: ReviewCounts,
+    prelabelled: u64,
+    accepted: u64,
+}
+
+impl Besides {
+    fn of_all(field: &Field, scored: &[Scored], people: usize) -> Vec<Self> {
+        let mut all: Vec<Self> = (0..people).map(|_| Self::default()).collect();
+        for one in scored {
+            all[one.annotator as usize].scored.push(*one);
         }
-        let equal: usize = labels
-            .iter()
-            .enumerate()
-            .map(|(at, label)| labels[..at].iter().filter(|other| *other == label).count())
-            .sum();
-        if 2 * equal == n * (n - 1) {
-            continue;
+        for review in &field.reviews {
+            if let Some(of) = all.get_mut(review.annotator as usize) {
+                of.reviews.add(&review.decision);
+            }
         }
-        let entropy = measured.fit.as_ref().map(|fit| fit.entropy(unit));
-        found.push((unit, n as u64, 2.0 * equal as f64 / (n * (n - 1)) as f64, entropy));
+        for answer in &field.answers {
+            if let Some(prelabel) = field.about(answer).prelabel {
+                let of = &mut all[answer.annotator as usize];
+                of.prelabelled += 1;
+                of.accepted += u64::from(prelabel.outcome == Outcome::Accepted);
+            }
+        }
+        all
     }
-    found.sort_by(|a, b| {
-        let entropy = b.3.unwrap_or(0.0).total_cmp(&a.3.unwrap_or(0.0));
-        entropy.then(a.2.total_cmp(&b.2)).then(a.0.cmp(&b.0))
-    });
-    found.truncate(most);
-    found
-        .into_iter()
-        .map(|(unit, answers, agreement, entropy)| HardItem {
-            item: field.units[unit].clone(),
-            field: field.name.clone(),
-            answers,
-            agreement,
-            entropy,
-        })
-        .collect()
+}
+
+fn told_matrices(fit: &DawidSkene, field: &Field) -> bool {
+    let labels = field.sets.all().len();
+    fit.annotator_count().saturating_mul(labels * labels) <= CONFUSION_CELLS_MAX
+}
+
+/// One person's matrix; `None` of whom nothing voted. A label that nobody voted for is never true.
+fn matrix(fit: &DawidSkene, who: usize, labels: usize) -> Option<Vec<Vec<f64>>> {
+    let known = fit.priors.len();
+    let cell = |truth: usize, given: usize| match truth < known && given < known {
+        true => fit.confusion(who, truth, given),
+        false => 0.0,
+    };
+    let row = |truth: usize| (0..labels).map(|given| cell(truth, given)).collect();
+    (who < fit.annotator_count()).then(|| (0..labels).map(row).collect())
 }

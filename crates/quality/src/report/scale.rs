@@ -19,7 +19,8 @@ pub(super) fn scale_of(field: &Field, options: &ReportOptions) -> Result<Option<
         .orders
         .get("")
         .filter(|order| field.labels.all.iter().all(|label| order.contains(label)));
-    if field.has_sets {
+    // Nothing has no place on a scale.
+    if field.has_sets || field.sets.all().iter().any(|set| set.is_empty()) {
         return Ok(None);
     }
     let values: Vec<f64> = match named.or(common) {

@@ -7,7 +7,9 @@
     reason = "a test may stop at once, read files, and say what it skips"
 )]
 
+mod besides;
 mod by_hand;
 mod crowd;
+mod distribution;
 mod objects;
 mod properties;
