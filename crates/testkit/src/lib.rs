@@ -1,5 +1,6 @@
 //! What tests share: stores in temporary directories, and rows without ceremony.
 
+pub mod chromium;
 pub mod faults;
 pub mod fuzz;
 pub mod gcs_fake;
@@ -7,6 +8,7 @@ pub mod moto;
 pub mod operations;
 pub mod proxy;
 pub mod remote;
+mod setup;
 
 use std::path::Path;
 

@@ -15,6 +15,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
+use crate::setup::{alone, or_skipped, run};
+
 /// How many buckets there are: `labels-0`, `labels-1`, …
 ///
 /// Each case has its own, without a prefix: with its authentication on this server takes the slash
@@ -64,14 +66,7 @@ impl Moto {
     /// # Panics
     /// See above; and where a server that is installed does not start.
     pub fn start() -> Option<Self> {
-        let env = match environment() {
-            Ok(env) => env,
-            Err(why) => {
-                assert!(std::env::var_os("CI").is_none(), "no S3 server to test with: {why}");
-                eprintln!("skipped: no S3 server to test with: {why}");
-                return None;
-            }
-        };
+        let env = or_skipped("an S3 server", environment())?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = port.expect("a free port").port();
         let mut child = Command::new(env.join("bin/moto_server"))
@@ -143,33 +138,15 @@ impl Drop for Moto {
 
 /// The directory of the environment: installed once for all tests of this build directory.
 fn environment() -> Result<PathBuf, String> {
-    let exe = std::env::current_exe().map_err(|e| e.to_string())?;
-    // …/<target>/<profile>/deps/<test>
-    let target = exe.ancestors().nth(3).ok_or("the build directory is not found")?;
+    let (target, _lock) = alone("moto")?;
     let env = target.join("moto");
-    let text = |what: &'static str| move |e: std::io::Error| format!("{what}: {e}");
-    let lock = File::create(target.join("moto.lock")).map_err(text("its lock"))?;
-    lock.lock().map_err(text("its lock"))?;
     let done = env.join(format!("done-{}", PACKAGES.join("-").replace(['[', ']', '='], "_")));
     if !done.is_file() {
         run(Path::new("python3"), &["-m", "venv", "--clear", &env.display().to_string()])?;
         let mut install = vec!["install", "--quiet", "--disable-pip-version-check"];
         install.extend(PACKAGES);
         run(&env.join("bin/pip"), &install)?;
-        File::create(&done).map_err(text("its mark"))?;
+        File::create(&done).map_err(|e| format!("its mark: {e}"))?;
     }
     Ok(env)
-}
-
-fn run(program: &Path, arguments: &[&str]) -> Result<(), String> {
-    let ran = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let ran = ran.map_err(|e| format!("`{}`: {e}", program.display()))?;
-    match ran.status.success() {
-        true => Ok(()),
-        false => {
-            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-            let last = said.lines().rev().take(3).collect::<Vec<_>>().join("; ");
-            Err(format!("`{}` failed: {last}", program.display()))
-        }
-    }
 }
