@@ -17,6 +17,7 @@ mod everyday;
 mod files;
 mod formats;
 mod json;
+mod merge;
 mod oracle;
 mod outside;
 mod pins;

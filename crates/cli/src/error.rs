@@ -281,10 +281,7 @@ impl From<RemoteError> for CliError {
                 .hint("`gloss fetch` tells where the branch is"),
             E::Diverged { branch, .. } => made
                 .hint(format!("see what they did: `gloss diff {branch} <remote>/{branch}`"))
-                .hint(
-                    "branches cannot be merged yet; nothing is lost: make yours again on top of \
-                     theirs, or push it under another name",
-                ),
+                .hint(format!("merge it: `gloss merge <remote>/{branch}`")),
             E::Store(_) => made,
         }
     }

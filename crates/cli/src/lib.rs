@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod error;
 mod filter;
+mod merging;
 mod network;
 mod pin;
 mod render;

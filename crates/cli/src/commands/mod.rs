@@ -4,10 +4,12 @@ mod annotator;
 mod branch;
 mod check;
 mod checkout;
+mod cherry_pick;
 mod clone;
 mod commit;
 mod compact;
 mod completions;
+mod conflicts;
 mod convert;
 mod demo;
 mod diff;
@@ -21,11 +23,13 @@ mod items;
 mod log;
 mod ls;
 mod man;
+mod merge;
 mod pin;
 mod pull;
 mod push;
 pub(crate) mod quality;
 mod remote;
+mod resolve;
 mod restore;
 mod revert;
 mod rm;
@@ -55,6 +59,10 @@ pub(crate) enum Command {
     Branch(branch::BranchArgs),
     Switch(switch::SwitchArgs),
     Tag(tag::TagArgs),
+    Merge(merge::MergeArgs),
+    Conflicts(conflicts::ConflictsArgs),
+    Resolve(resolve::ResolveArgs),
+    CherryPick(cherry_pick::CherryPickArgs),
     Revert(revert::RevertArgs),
     History(history::HistoryArgs),
     Ls(ls::LsArgs),
@@ -97,6 +105,10 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Branch(args) => branch::run(context, args),
         Command::Switch(args) => switch::run(context, args),
         Command::Tag(args) => tag::run(context, args),
+        Command::Merge(args) => merge::run(context, args),
+        Command::Conflicts(args) => conflicts::run(context, args),
+        Command::Resolve(args) => resolve::run(context, args),
+        Command::CherryPick(args) => cherry_pick::run(context, args),
         Command::Revert(args) => revert::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Ls(args) => ls::run(context, args),

@@ -1,6 +1,7 @@
 //! What people read: numbers, rows, commits, differences.
 
 pub(crate) mod commit;
+pub(crate) mod conflict;
 pub(crate) mod diff;
 pub(crate) mod quality;
 pub(crate) mod row;
