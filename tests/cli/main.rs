@@ -21,6 +21,7 @@ mod merge;
 mod oracle;
 mod outside;
 mod pins;
+mod policies;
 mod quality;
 mod race;
 mod remote;

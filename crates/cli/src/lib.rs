@@ -10,6 +10,7 @@ mod filter;
 mod merging;
 mod network;
 mod pin;
+mod policies;
 mod render;
 mod staging;
 mod view;

@@ -1,4 +1,4 @@
-//! How versions relate: net differences, merges, what became of one item, what a change
+//! How versions relate: net differences, merges, policies, what became of one item, what a change
 //! amounts to.
 //!
 //! # Guarantees
@@ -11,6 +11,7 @@
 mod diff;
 mod history;
 pub mod merge;
+pub mod policy;
 mod rows;
 mod stat;
 

@@ -25,6 +25,7 @@ mod ls;
 mod man;
 mod merge;
 mod pin;
+mod policy;
 mod pull;
 mod push;
 pub(crate) mod quality;
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Resolve(resolve::ResolveArgs),
     CherryPick(cherry_pick::CherryPickArgs),
     Revert(revert::RevertArgs),
+    Policy(policy::PolicyArgs),
     History(history::HistoryArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
@@ -110,6 +112,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Resolve(args) => resolve::run(context, args),
         Command::CherryPick(args) => cherry_pick::run(context, args),
         Command::Revert(args) => revert::run(context, args),
+        Command::Policy(args) => policy::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),

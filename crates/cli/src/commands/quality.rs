@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
+use crate::policies::AsOf;
 use crate::render::quality::write;
 use crate::view::aliases;
 
@@ -77,6 +78,8 @@ pub(crate) struct MeasureArgs {
     seed: u64,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    as_of: AsOf,
 }
 
 /// Measure how good the labels are: agreement, consensus, gold
@@ -138,8 +141,9 @@ pub(crate) fn measure(
         RepeatsName::First => Repeats::First,
         RepeatsName::All => Repeats::All,
     };
+    let mapping = args.as_of.mapping(&snapshot)?;
     let answers = Answers::read(
-        args.filters.rows(&snapshot, &ANNOTATIONS)?,
+        args.filters.read(&snapshot, &ANNOTATIONS, Some(&mapping))?,
         args.filters.rows(&snapshot, &SUBMISSIONS)?,
         &aliases(&snapshot)?,
         repeats,
