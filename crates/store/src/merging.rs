@@ -160,11 +160,9 @@ impl Store {
     /// Forgets a merge, whatever it is. Hold [`Store::lock_stage`].
     pub fn clear_merging(&self) -> Result<()> {
         let path = self.merge_path();
-        if !path.is_file() {
-            return Ok(());
-        }
         self.before_merge_goes(&path)?;
         self.disk().remove_file(&path)?;
+        // Also where it is gone: whoever removed it may have died before that was to last.
         let what = || "no merge is under way".to_owned();
         self.disk().sync_dir(&self.root().join("stage")).map_err(|error| error.unsure(what()))
     }

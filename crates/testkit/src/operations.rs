@@ -164,7 +164,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation("abort", abort, |m| m.merging = None),
     operation("merge", merge, |m| {
         m.commits("merge", &[("d", "cat")]);
-        m.branches.entry("main".to_owned()).or_default().log.insert(1, "aside".to_owned());
+        m.branches.entry("main".to_owned()).or_default().log.insert(2, "aside".to_owned());
         m.merging = None;
     }),
     operation("branch", branch, |m| {
