@@ -85,6 +85,8 @@ pub struct Conflict<'a> {
     pub ours: Option<RowRef<'a>>,
     /// Their row, likewise.
     pub theirs: Option<RowRef<'a>>,
+    /// When the submissions of ours and theirs were changed last, microseconds since 1970 UTC.
+    pub handed_in: [Option<i64>; 2],
 }
 
 impl Conflict<'_> {
@@ -147,17 +149,18 @@ impl Rule {
     pub fn decide(self, conflict: &Conflict<'_>) -> Option<Take> {
         let table = conflict.table;
         let both = || conflict.ours.zip(conflict.theirs);
-        let greater = |ours: &dyn Fn(RowRef<'_>) -> Option<i64>| {
-            let (a, b) = both()?;
-            larger(ours(a)?.cmp(&ours(b)?))
-        };
         match self {
             Self::Ours => Some(Take::Ours),
             Self::Theirs => Some(Take::Theirs),
-            Self::Newest => greater(&|row| {
-                let times = ["updated_at", "created_at", "at"];
-                times.iter().find_map(|name| row.time(table, name))
-            }),
+            Self::Newest => {
+                let (ours, theirs) = both()?;
+                let time = |row: RowRef<'_>, handed_in: Option<i64>| {
+                    let own = |name: &&str| row.time(table, name);
+                    own(&"updated_at").or(handed_in).or(["created_at", "at"].iter().find_map(own))
+                };
+                let [own, other] = conflict.handed_in;
+                larger(time(ours, own)?.cmp(&time(theirs, other)?))
+            }
             Self::Reviewed => {
                 let passed = |row: Option<RowRef<'_>>| {
                     let column = if table.name == "submissions" { "state" } else { "status" };

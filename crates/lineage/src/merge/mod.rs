@@ -28,8 +28,8 @@ use arrow::compute::interleave_record_batch;
 use glossator_store::canonical::Key;
 use glossator_store::delta::{DeltaBatch, DeltaStream, RowChange};
 use glossator_store::merging::Take;
-use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, TABLES, Table};
-use glossator_store::{CommitId, Result, Store};
+use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, Submissions, TABLES, Table};
+use glossator_store::{CommitId, Result, Snapshot, Store};
 
 use cells::{Merged, RowsMade, Three};
 pub use conflict::{Conflict, ConflictKind, RowRef, Rule};
@@ -69,7 +69,9 @@ pub fn merge(
     sink: &mut Sink<'_>,
 ) -> Result<u64> {
     let emptied = Default::default();
-    let mut merging = Merging { store, sides, strict, decide, open: 0, emptied };
+    let snapshots =
+        [store.snapshot(Some(sides.ours), &[])?, store.snapshot(Some(sides.theirs), &[])?];
+    let mut merging = Merging { snapshots, strict, decide, open: 0, emptied };
     for table in TABLES {
         let mut theirs = between(store, sides.base, Some(sides.theirs), table)?.peekable();
         // Where they did nothing, what we did need not be read.
@@ -91,8 +93,8 @@ pub fn merge(
 }
 
 struct Merging<'s, 'd, 'e> {
-    store: &'s Store,
-    sides: Sides,
+    /// Ours and theirs, for what conflicts have to know besides their rows.
+    snapshots: [Snapshot<'s>; 2],
     strict: bool,
     decide: &'d mut Decide<'e>,
     open: u64,
@@ -179,8 +181,8 @@ impl Merging<'_, '_, '_> {
         theirs: Entry<'_>,
     ) -> Result<Option<Outcome>> {
         let three = Three { base: ours.old, ours: ours.new, theirs: theirs.new };
-        let (store, sides) = (self.store, self.sides);
-        let mut reviewed = || is_reviewed(store, sides, ours.key.0);
+        let snapshots = &self.snapshots;
+        let mut reviewed = || is_reviewed(snapshots, ours.key.0);
         let new = match three.merge(window, self.strict, &mut reviewed)? {
             Merged::Ours => return Ok(None),
             Merged::Theirs => theirs.new,
@@ -213,10 +215,37 @@ impl Merging<'_, '_, '_> {
             base: row(three.base),
             ours: row(three.ours),
             theirs: row(three.theirs),
+            handed_in: [
+                self.handed_in(window, 0, three.ours)?,
+                self.handed_in(window, 1, three.theirs)?,
+            ],
         };
         let take = (self.decide)(&conflict)?.filter(|take| conflict.can_take(*take));
         self.open += u64::from(take.is_none());
         Ok(take)
+    }
+
+    /// When the submission of a row was changed last: tools say so once, not in each row.
+    fn handed_in(
+        &self,
+        window: &Window<'_>,
+        side: usize,
+        place: Option<Place>,
+    ) -> Result<Option<i64>> {
+        let Some(place) = place.filter(|_| window.table == &ANNOTATIONS) else { return Ok(None) };
+        let Some(submission) = window.text(place, ANNOTATIONS.column("submission_id")) else {
+            return Ok(None);
+        };
+        let submissions = self.snapshots[side].table(&SUBMISSIONS)?;
+        let item = window.rows[place.0].key(place.1).0;
+        let found: Vec<_> =
+            submissions.locate([(item, submission)])?.into_iter().flatten().collect();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let batch = submissions.fetch(&found)?;
+        let row = Submissions::new(&batch);
+        Ok(row.updated_at(0).or(row.created_at(0)))
     }
 
     /// Finds the answers of one item that were given on both sides, and which of them go.
@@ -300,9 +329,8 @@ fn equal_twin(window: &Window<'_>, ours: Place, theirs: Place) -> Take {
 }
 
 /// Whether rows of an item have reviews, on either side.
-fn is_reviewed(store: &Store, sides: Sides, item: &str) -> Result<bool> {
-    for commit in [sides.ours, sides.theirs] {
-        let snapshot = store.snapshot(Some(commit), &[])?;
+fn is_reviewed(snapshots: &[Snapshot<'_>; 2], item: &str) -> Result<bool> {
+    for snapshot in snapshots {
         if snapshot.state(&REVIEWS).rows() > 0
             && !snapshot.table(&REVIEWS)?.locate_item(item)?.is_empty()
         {

@@ -217,6 +217,10 @@ fn boxes_of_one_person_pair_by_overlap() {
 }
 
 fn submission(id: &'static str) -> (&'static Table, RecordBatch) {
+    submission_at(id, None)
+}
+
+fn submission_at(id: &'static str, updated_at: Option<i64>) -> (&'static Table, RecordBatch) {
     let mut builder = SubmissionsBuilder::default();
     builder.push(&SubmissionRow {
         item_id: "i",
@@ -225,6 +229,7 @@ fn submission(id: &'static str) -> (&'static Table, RecordBatch) {
         annotator_id: "ann",
         origin: "human",
         state: "submitted",
+        updated_at,
         ..SubmissionRow::default()
     });
     (&SUBMISSIONS, builder.finish())
@@ -389,6 +394,23 @@ fn rules_decide_or_say_nothing() {
         assert_eq!(made.open, u64::from(take.is_none()), "{rule:?}");
         let label = if take == Some(Take::Theirs) { "c" } else { "b" };
         assert_eq!(labels(&test, made.commit)[0].2, label, "{rule:?}");
+    }
+}
+
+/// Tools say once, of the submission, when an answer was changed.
+#[test]
+fn the_newest_row_is_that_of_the_submission_changed_last() {
+    let side = |time, label: &'static str| -> Rows {
+        let id = "annotation/1";
+        let row = AnnotationRow { submission_id: Some(id), ..twin("annotation/1/label", label) };
+        vec![submission_at(id, Some(time)), (&ANNOTATIONS, batch(&[row]))]
+    };
+    let newest = |conflict: &Conflict<'_>| Rule::Newest.decide(conflict);
+    for (ours, theirs, left) in [(2, 3, "truck"), (3, 2, "bus")] {
+        let (test, made) =
+            both_ways(&side(1, "car"), &side(ours, "bus"), &side(theirs, "truck"), &newest);
+        assert_eq!((made.open, kinds(&made)), (0, vec!["changed-twice"]));
+        assert_eq!(labels(&test, made.commit)[0].2, left);
     }
 }
 
