@@ -48,6 +48,10 @@ fn disjoint_changes_merge_and_every_command_reads_the_merge() {
     assert_eq!(told[0]["result"], "dry-run");
     let wanted = json!({"added": 1, "changed": 1, "removed": 0});
     assert_eq!(told[0]["changes"]["annotations"], wanted);
+    let told = s.json("merge side --dry-run --quality");
+    fits("merge", &told);
+    let answers = |side: &str| told[0]["quality"][0][side]["answers"].clone();
+    assert_eq!((answers("before"), answers("after")), (json!(3), json!(4)));
     insta::assert_snapshot!(s.run(&["merge side", "log --oneline", "merge side"]), @r#"
     $ gloss merge side
     merged side into main: <1>

@@ -188,3 +188,24 @@ fn a_policy_that_both_sides_changed_is_a_conflict_by_file() {
     s.ok("merge side");
     assert_eq!(s.json("policy list")[0]["policy"], "vehicles@1.2");
 }
+
+#[test]
+fn a_plan_says_what_has_to_be_done_again() {
+    let s = start();
+    s.ok("policy attach vehicles@1");
+    s.write("guideline.md", "Vans are lorries or pickups.\n");
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"", "version = \"2\"", 1);
+    let split = "\n[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"van\"]\nto = [\"pickup\", \"lorry\"]\nredo = \"rows\"\n";
+    let labels = "name = \"pickup\"\n\n[[field.label]]\nname = \"lorry\"";
+    s.write("next.toml", text.replacen("name = \"van\"", labels, 1) + split);
+    s.ok("policy add vehicles --file next.toml --guideline guideline.md --redo none");
+    let plan = s.json("relabel plan --to vehicles@2");
+    fits("relabel-plan", &plan);
+    assert_eq!((&plan[0]["rows"], &plan[0]["items"]), (&json!(1), &json!(1)));
+    assert_eq!(plan[0]["groups"][0]["op"], "split");
+    assert_eq!(s.ok("relabel plan --to vehicles@2 --items"), "b\n");
+    assert!(s.ok("relabel plan --to vehicles@2").contains("1 row(s) of 1 item(s)"));
+    assert!(s.fails(2, "relabel plan --to vehicles@3").contains("no `vehicles@3` yet"));
+    assert!(s.fails(2, "relabel plan --to nobody@1").contains("no policy `nobody`"));
+}

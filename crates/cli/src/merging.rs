@@ -1,133 +1,28 @@
 //! What the commands of a merge share: deciding conflicts, and trying the merge.
 
-use std::collections::{BTreeMap, HashMap};
+mod decider;
+mod figures;
+
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use glossator_lineage::Stat;
-use glossator_lineage::merge::{
-    Conflict, ConflictKind, FileConflict, Rule, Sides, merge, merge_files,
-};
+use glossator_lineage::merge::{Conflict, ConflictKind, Files, Rule, Sides, merge, merge_files};
 use glossator_store::delta::Counts;
 use glossator_store::fs::Lock;
-use glossator_store::merging::{Decision, MergeKind, Merging, Take};
-use glossator_store::{CommitId, CommitOptions, Made, Store, Transaction};
+use glossator_store::merging::{MergeKind, Merging, Take};
+use glossator_store::{CommitId, CommitOptions, Layer, Made, Store, Transaction};
 use serde::Serialize;
 
+pub(crate) use self::decider::{Decider, POLICIES};
+use self::figures::{Figures, figures};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::render::conflict::short;
 use crate::render::{counts, number, plain};
 
-/// What decisions of files name as their table.
-pub(crate) const POLICIES: &str = "policies";
-
 /// Conflicts that are shown one by one.
 const SHOWN_MAX: usize = 10;
-
-/// What was decided, and what decides the rest.
-pub(crate) struct Decider<'r> {
-    known: HashMap<(String, String, String), Decision>,
-    rules: &'r [Rule],
-    who: String,
-    /// Decisions of conflicts that there are, old and new.
-    pub made: Vec<Decision>,
-    /// Conflicts by kind.
-    pub kinds: BTreeMap<&'static str, u64>,
-    /// Decisions by what decided.
-    pub decided: BTreeMap<String, u64>,
-}
-
-impl<'r> Decider<'r> {
-    pub(crate) fn new(known: &[Decision], rules: &'r [Rule], who: &str) -> Self {
-        let key = |d: &Decision| (d.table.clone(), d.item.clone(), d.key.clone());
-        Self {
-            known: known.iter().map(|decision| (key(decision), decision.clone())).collect(),
-            rules,
-            who: who.to_owned(),
-            made: Vec::new(),
-            kinds: BTreeMap::new(),
-            decided: BTreeMap::new(),
-        }
-    }
-
-    /// What was decided of a conflict before.
-    pub(crate) fn known(&self, conflict: &Conflict<'_>) -> Option<&Decision> {
-        let (item, key) = conflict.key;
-        self.known.get(&(conflict.table.name.to_owned(), item.to_owned(), key.to_owned()))
-    }
-
-    /// Decides a conflict: as before, else by the first rule that says something.
-    pub(crate) fn decide(&mut self, conflict: &Conflict<'_>) -> Option<Take> {
-        *self.kinds.entry(conflict.kind.word()).or_default() += 1;
-        let by_rule = || {
-            self.rules.iter().find_map(|rule| {
-                let take = rule.decide(conflict).filter(|take| conflict.can_take(*take))?;
-                Some(self.decision(conflict, take, Some(rule.word())))
-            })
-        };
-        let decision = self.known(conflict).cloned().or_else(by_rule)?;
-        let take = decision.take;
-        self.note(decision);
-        Some(take)
-    }
-
-    /// Decides a file: as before, else for a side where the rule is one.
-    pub(crate) fn decide_file(&mut self, conflict: &FileConflict<'_>) -> Option<Take> {
-        *self.kinds.entry(ConflictKind::Policy.word()).or_default() += 1;
-        let side = self.rules.iter().find_map(|rule| match rule {
-            Rule::Ours => Some((Take::Ours, *rule)),
-            Rule::Theirs => Some((Take::Theirs, *rule)),
-            _ => None,
-        });
-        let by_rule =
-            side.map(|(take, rule)| self.file_decision(conflict.path, take, Some(rule.word())));
-        let decision = self.known_file(conflict.path).cloned().or(by_rule)?;
-        let take = decision.take;
-        self.note(decision);
-        Some(take)
-    }
-
-    /// What was decided of a file before.
-    pub(crate) fn known_file(&self, path: &str) -> Option<&Decision> {
-        self.known.get(&(POLICIES.to_owned(), path.to_owned(), String::new()))
-    }
-
-    /// A decision of a file.
-    pub(crate) fn file_decision(&self, path: &str, take: Take, rule: Option<&str>) -> Decision {
-        Decision {
-            table: POLICIES.to_owned(),
-            item: path.to_owned(),
-            key: String::new(),
-            take,
-            rule: rule.map(str::to_owned),
-            by: self.who.clone(),
-        }
-    }
-
-    /// A decision of a conflict.
-    pub(crate) fn decision(
-        &self,
-        conflict: &Conflict<'_>,
-        take: Take,
-        rule: Option<&str>,
-    ) -> Decision {
-        Decision {
-            table: conflict.table.name.to_owned(),
-            item: conflict.key.0.to_owned(),
-            key: conflict.key.1.to_owned(),
-            take,
-            rule: rule.map(str::to_owned),
-            by: self.who.clone(),
-        }
-    }
-
-    /// Keeps a decision.
-    pub(crate) fn note(&mut self, decision: Decision) {
-        let how = decision.rule.clone().unwrap_or_else(|| decision.take.word().to_owned());
-        *self.decided.entry(how).or_default() += 1;
-        self.made.push(decision);
-    }
-}
 
 /// The sides of a merge that is under way.
 pub(crate) fn sides(merging: &Merging) -> Sides {
@@ -181,6 +76,20 @@ pub(crate) struct Report<'a> {
     /// Annotations by label, against our side; with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, Counts>>,
+    /// Measures of each field, before and after; with `--dry-run --quality`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Vec<Figures>>,
+}
+
+/// What is only shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Nothing: it is done.
+    Nothing,
+    /// Rows, labels and conflicts.
+    Rows,
+    /// And how good the labels are, before and after.
+    Quality,
 }
 
 /// Refuses to begin while something waits.
@@ -206,7 +115,7 @@ pub(crate) fn attempt(
     store: &Store,
     mut merging: Merging,
     rules: &[Rule],
-    dry_run: bool,
+    show: Show,
 ) -> Result<u8> {
     let _writing = store.writing()?;
     let branch = merging.branch.parse()?;
@@ -223,15 +132,24 @@ pub(crate) fn attempt(
         }
         Ok(take)
     };
-    let open = merge(store, sides(&merging), merging.strict, &mut decide, &mut |table, deltas| {
-        if dry_run {
-            for delta in deltas {
-                stat.add(&delta?)?;
-            }
-            return Ok(());
-        }
-        transaction.apply_with_origins(table, deltas).map(drop)
-    })?;
+    let open =
+        merge(
+            store,
+            sides(&merging),
+            merging.strict,
+            &mut decide,
+            &mut |table, deltas| match show {
+                Show::Nothing => transaction.apply_with_origins(table, deltas).map(drop),
+                Show::Rows => deltas.into_iter().try_for_each(|delta| stat.add(&delta?)),
+                Show::Quality => {
+                    let counted = deltas.map(|delta| {
+                        let delta = delta?;
+                        stat.add(&delta).map(|()| delta)
+                    });
+                    transaction.apply_with_origins(table, Box::new(counted)).map(drop)
+                }
+            },
+        )?;
     let name = merging.branch.clone();
     let (files, open_files) = merge_files(store, sides(&merging), &mut |conflict| {
         let take = decider.decide_file(conflict);
@@ -253,11 +171,16 @@ pub(crate) fn attempt(
         open,
         decided: decider.decided,
         labels: None,
+        quality: None,
     };
-    if dry_run {
+    if show != Show::Nothing {
         report.result = "dry-run";
         report.changes = stat.tables;
         report.labels = Some(stat.labels);
+        if show == Show::Quality {
+            let after = snapshot.above(&[transaction.finish()?])?;
+            report.quality = Some(figures(&snapshot, &after)?);
+        }
         told(context, &merging, &report, &shown)?;
         return Ok(u8::from(open > 0));
     }
@@ -267,17 +190,8 @@ pub(crate) fn attempt(
         told(context, &merging, &report, &shown)?;
         return Ok(1);
     }
-    let mut layer = transaction.finish()?;
-    layer.meta.merge = Some(merging.record());
-    let merged = (merging.kind == MergeKind::Merge).then_some(merging.theirs);
-    let made = Made { merged, files: &files, ..Made::of(&layer) };
-    let author = match merging.kind {
-        MergeKind::Merge => options.author.clone(),
-        MergeKind::CherryPick => store.history.commit(merging.theirs)?.author,
-    };
-    let message = merging.message.clone();
-    let options = CommitOptions { message: &message, author, stage: Some(&merging.id), ..options };
-    report.commit = store.commit_on(Some(merging.ours), &made, &options)?;
+    let layer = transaction.finish()?;
+    report.commit = commit(store, &merging, layer.clone(), &files, &options)?;
     // Where the file stays, the commit says that it is done.
     let _ = store.clear_merging();
     report.result = match merging.kind {
@@ -289,6 +203,25 @@ pub(crate) fn attempt(
         layer.tables.iter().map(|(name, change)| (name.clone(), change.counts)).collect();
     told(context, &merging, &report, &shown)?;
     Ok(0)
+}
+
+/// Commits a merge whose conflicts are decided.
+fn commit(
+    store: &Store,
+    merging: &Merging,
+    mut layer: Layer,
+    files: &Files,
+    options: &CommitOptions<'_>,
+) -> Result<Option<CommitId>> {
+    layer.meta.merge = Some(merging.record());
+    let (merged, author) = match merging.kind {
+        MergeKind::Merge => (Some(merging.theirs), options.author.clone()),
+        MergeKind::CherryPick => (None, store.history.commit(merging.theirs)?.author),
+    };
+    let made = Made { merged, files, ..Made::of(&layer) };
+    let (message, stage) = (&*merging.message, Some(&*merging.id));
+    let options = CommitOptions { message, author, stage, ..options.clone() };
+    Ok(store.commit_on(Some(merging.ours), &made, &options)?)
 }
 
 /// Prints what became of a merge.
@@ -323,6 +256,9 @@ pub(crate) fn told(
     }
     for (label, change) in report.labels.iter().flatten() {
         writeln!(out, "  label {}: {}", plain(label), counts(change))?;
+    }
+    for line in report.quality.iter().flatten() {
+        writeln!(out, "  {line}")?;
     }
     for kind in ConflictKind::ALL {
         if let Some(count) = report.conflicts.get(kind.word()) {
@@ -368,7 +304,7 @@ pub(crate) fn go_on(context: &mut Context, rules: &[Rule]) -> Result<u8> {
         return Err(CliError::check(message)
             .hint("`gloss merge --abort`, then merge again: what is decided by rule stays so"));
     }
-    attempt(context, &store, merging, rules, false)
+    attempt(context, &store, merging, rules, Show::Nothing)
 }
 
 /// Forgets the merge that is under way.

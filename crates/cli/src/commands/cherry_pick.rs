@@ -6,7 +6,7 @@ use glossator_store::merging::{MergeKind, Merging};
 use super::merge::RuleArg;
 use crate::context::{Context, head, resolve};
 use crate::error::Result;
-use crate::merging::{abort, attempt, check_idle, go_on};
+use crate::merging::{Show, abort, attempt, check_idle, go_on};
 
 /// Make the change of one commit again, on the branch you are on
 #[derive(Debug, Args)]
@@ -59,5 +59,5 @@ pub(crate) fn run(context: &mut Context, args: &CherryPickArgs) -> Result<u8> {
         strict: false,
         decisions: Vec::new(),
     };
-    attempt(context, &store, merging, &rules, args.dry_run)
+    attempt(context, &store, merging, &rules, if args.dry_run { Show::Rows } else { Show::Nothing })
 }

@@ -10,7 +10,7 @@ use glossator_store::{CommitId, Store};
 
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
-use crate::merging::{Report, abort, attempt, check_idle, go_on};
+use crate::merging::{Report, Show, abort, attempt, check_idle, go_on};
 use crate::render::plain;
 
 /// Merge another branch into the one you are on
@@ -37,6 +37,9 @@ pub(crate) struct MergeArgs {
     /// Show what it would mean, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// And how good the labels are, before and after; reads the whole table
+    #[arg(long, requires = "dry_run")]
+    quality: bool,
     /// The message of the merge commit
     #[arg(short, long, value_name = "MSG")]
     message: Option<String>,
@@ -95,7 +98,11 @@ pub(crate) fn run(context: &mut Context, args: &MergeArgs) -> Result<u8> {
         rules: &rules,
         strict: args.strict,
         no_ff: args.no_ff,
-        dry_run: args.dry_run,
+        show: match (args.dry_run, args.quality) {
+            (false, _) => Show::Nothing,
+            (true, false) => Show::Rows,
+            (true, true) => Show::Quality,
+        },
         message: args.message.clone(),
     };
     merge_in(context, &store, &request)
@@ -108,7 +115,7 @@ pub(crate) struct Request<'r> {
     pub rules: &'r [Rule],
     pub strict: bool,
     pub no_ff: bool,
-    pub dry_run: bool,
+    pub show: Show,
     pub message: Option<String>,
 }
 
@@ -136,9 +143,11 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
             open: 0,
             decided: BTreeMap::new(),
             labels: None,
+            quality: None,
         };
+        let dry_run = request.show != Show::Nothing;
         let moves = report.result == "fast-forward";
-        if moves && !request.dry_run {
+        if moves && !dry_run {
             let (_, who) = context.identities(store)?;
             let why = format!("merge {}: fast-forward", request.name);
             store.fast_forward(&branch, ours, theirs, &who, &why)?;
@@ -148,7 +157,7 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
             return Ok(0);
         }
         let (name, out) = (plain(&request.name).into_owned(), context.out());
-        match (moves, request.dry_run) {
+        match (moves, dry_run) {
             (true, true) => writeln!(out, "{branch} would move forward to {}", theirs.short())?,
             (true, false) => {
                 let from = ours.map_or("nothing".to_owned(), |ours| ours.short());
@@ -172,7 +181,7 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
         strict: request.strict,
         decisions: Vec::new(),
     };
-    attempt(context, store, merging, request.rules, request.dry_run)
+    attempt(context, store, merging, request.rules, request.show)
 }
 
 /// The commit where two parted.

@@ -29,6 +29,7 @@ mod policy;
 mod pull;
 mod push;
 pub(crate) mod quality;
+mod relabel;
 mod remote;
 mod resolve;
 mod restore;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     CherryPick(cherry_pick::CherryPickArgs),
     Revert(revert::RevertArgs),
     Policy(policy::PolicyArgs),
+    Relabel(relabel::RelabelArgs),
     History(history::HistoryArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
@@ -113,6 +115,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::CherryPick(args) => cherry_pick::run(context, args),
         Command::Revert(args) => revert::run(context, args),
         Command::Policy(args) => policy::run(context, args),
+        Command::Relabel(args) => relabel::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),

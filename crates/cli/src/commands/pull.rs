@@ -11,6 +11,7 @@ use crate::commands::merge::{Request, RuleArg, merge_in};
 use crate::commands::{fetch, pin};
 use crate::context::{Context, resolve};
 use crate::error::Result;
+use crate::merging::Show;
 use crate::network::{Bar, entry_of, open, who};
 use crate::pin::Lock;
 
@@ -67,7 +68,7 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
                 rules: &rules,
                 strict: false,
                 no_ff: false,
-                dry_run: false,
+                show: Show::Nothing,
                 message: None,
             };
             return merge_in(context, &store, &request);

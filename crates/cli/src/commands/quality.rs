@@ -82,6 +82,22 @@ pub(crate) struct MeasureArgs {
     as_of: AsOf,
 }
 
+impl Default for MeasureArgs {
+    /// What is not typed.
+    fn default() -> Self {
+        Self {
+            repeats: RepeatsName::Last,
+            order: Vec::new(),
+            min_overlap: 10,
+            matching: MatchName::Best,
+            iou: 0.5,
+            seed: 0,
+            filters: Filters::default(),
+            as_of: AsOf::default(),
+        }
+    }
+}
+
 /// Measure how good the labels are: agreement, consensus, gold
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss quality\n  gloss quality v1 --by annotator --names\n  \
@@ -131,28 +147,33 @@ pub(crate) fn measure(
     revision: Option<&str>,
     args: &MeasureArgs,
 ) -> Result<(CommitId, Report)> {
+    let commit = resolve(store, revision)?;
+    let report = measured(&store.snapshot(Some(commit), &[])?, args)?;
+    Ok((commit, report))
+}
+
+/// Measures the labels of a snapshot.
+pub(crate) fn measured(snapshot: &Snapshot<'_>, args: &MeasureArgs) -> Result<Report> {
     if !(args.iou > 0.0 && args.iou <= 1.0) {
         return Err(CliError::input("`--iou` is a share above 0, up to 1"));
     }
-    let commit = resolve(store, revision)?;
-    let snapshot = store.snapshot(Some(commit), &[])?;
     let repeats = match args.repeats {
         RepeatsName::Last => Repeats::Last,
         RepeatsName::First => Repeats::First,
         RepeatsName::All => Repeats::All,
     };
-    let mapping = args.as_of.mapping(&snapshot)?;
+    let mapping = args.as_of.mapping(snapshot)?;
     let answers = Answers::read(
-        args.filters.read(&snapshot, &ANNOTATIONS, Some(&mapping))?,
-        args.filters.rows(&snapshot, &SUBMISSIONS)?,
-        &aliases(&snapshot)?,
+        args.filters.read(snapshot, &ANNOTATIONS, Some(&mapping))?,
+        args.filters.rows(snapshot, &SUBMISSIONS)?,
+        &aliases(snapshot)?,
         repeats,
     )?;
     let options = ReportOptions {
         orders: orders(&args.order)?,
         shared_min: args.min_overlap,
         bootstrap: Bootstrap { seed: args.seed, ..Bootstrap::default() },
-        groups: groups(&snapshot)?,
+        groups: groups(snapshot)?,
         hardest: HARDEST,
         matching: match args.matching {
             MatchName::Best => Matching::Best,
@@ -160,14 +181,13 @@ pub(crate) fn measure(
         },
         iou_min: args.iou,
     };
-    let report = Report::new(&answers, &options).map_err(|wrong| {
+    Report::new(&answers, &options).map_err(|wrong| {
         CliError::input(format!(
             "`{}` is an answer to `{}` and no level of its order",
             wrong.label, wrong.field
         ))
         .hint("name all levels with `--order`, the lowest first")
-    })?;
-    Ok((commit, report))
+    })
 }
 
 /// Orders of levels by field; under the empty name the one that is of no certain field.

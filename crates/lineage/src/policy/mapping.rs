@@ -58,39 +58,10 @@ impl Mapping {
     pub fn label(&self, stated: Option<&str>, field: &str, label: &str) -> Option<String> {
         let (policy, from) = self.policy_of(stated)?;
         let (_, to) = self.policies.iter().find(|(known, _)| known.name == policy.name)?;
-        let mut now = label.to_owned();
-        if *to >= from {
-            // Changes of one version are made at once: two labels may change places.
-            let mut changes = policy.changes.iter().filter(|change| {
-                change.is_lossless()
-                    && change.field.as_deref() == Some(field)
-                    && change.version > from
-                    && change.version <= *to
-            });
-            let mut done = None;
-            while let Some(change) =
-                changes.find(|c| Some(&c.version) != done.as_ref() && c.from.contains(&now))
-            {
-                now.clone_from(&change.to[0]);
-                done = Some(change.version.clone());
-            }
-        } else {
-            // Back again: only what one label alone became.
-            let mut changes = policy.changes.iter().rev().filter(|change| {
-                change.op == Op::Rename
-                    && change.field.as_deref() == Some(field)
-                    && change.version > *to
-                    && change.version <= from
-            });
-            let mut done = None;
-            while let Some(change) =
-                changes.find(|c| Some(&c.version) != done.as_ref() && c.to.contains(&now))
-            {
-                now.clone_from(&change.from[0]);
-                done = Some(change.version.clone());
-            }
-        }
-        Some(now)
+        Some(match *to >= from {
+            true => policy.forward(field, label, |version| *version > from && version <= to),
+            false => policy.backward(field, label, |version| version > to && *version <= from),
+        })
     }
 
     /// A batch of annotations with the labels that they are read as.
@@ -127,5 +98,43 @@ impl Mapping {
         let mut columns = batch.columns().to_vec();
         columns[at] = column;
         Ok(RecordBatch::try_new(batch.schema(), columns)?)
+    }
+}
+
+impl Policy {
+    /// A label of one version as it is named right before a later one.
+    pub fn read(&self, field: &str, label: &str, from: &Version, before: &Version) -> String {
+        self.forward(field, label, |version| version > from && version < before)
+    }
+
+    /// Follows a label through renames and merges. Changes of one version are made at once: two
+    /// labels may change places.
+    fn forward(&self, field: &str, label: &str, within: impl Fn(&Version) -> bool) -> String {
+        let (mut now, mut done) = (label, None);
+        for change in self.changes.iter().filter(|change| {
+            change.is_lossless()
+                && change.field.as_deref() == Some(field)
+                && within(&change.version)
+        }) {
+            if done != Some(&change.version) && change.from.iter().any(|from| from == now) {
+                (now, done) = (&change.to[0], Some(&change.version));
+            }
+        }
+        now.to_owned()
+    }
+
+    /// Follows a label back: only what one label alone became.
+    fn backward(&self, field: &str, label: &str, within: impl Fn(&Version) -> bool) -> String {
+        let (mut now, mut done) = (label, None);
+        for change in self.changes.iter().rev().filter(|change| {
+            change.op == Op::Rename
+                && change.field.as_deref() == Some(field)
+                && within(&change.version)
+        }) {
+            if done != Some(&change.version) && change.to.iter().any(|to| to == now) {
+                (now, done) = (&change.from[0], Some(&change.version));
+            }
+        }
+        now.to_owned()
     }
 }

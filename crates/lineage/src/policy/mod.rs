@@ -12,11 +12,13 @@
 mod import;
 mod label_studio;
 mod mapping;
+mod plan;
 mod step;
 
 pub use import::{ImportFormat, import};
 pub use label_studio::to_label_config;
 pub use mapping::Mapping;
+pub use plan::{Group, Plan};
 pub use step::{Consequence, step};
 
 use std::collections::{BTreeMap, HashSet};

@@ -202,3 +202,43 @@ fn categories_label_lists_and_ontologies_become_policies() {
     assert_eq!(ImportFormat::guess("[1]"), None);
     assert_eq!(ImportFormat::guess("nothing"), None);
 }
+
+/// Six rows of three items; what each change makes void, counted by hand.
+#[test]
+fn a_plan_counts_what_each_change_makes_void() {
+    let text = r#"
+        name = "p"
+        version = "4"
+        unstated = "1"
+        field = [{ name = "f", label = [{ name = "automobile" }, { name = "pickup" },
+                                        { name = "lorry" }, { name = "tram" }] }]
+        change = [
+            { version = "2", op = "rename", field = "f", from = ["car"], to = ["automobile"] },
+            { version = "2", op = "rename", field = "f", from = ["big"], to = ["truck"] },
+            { version = "3", op = "split", field = "f", from = ["truck"],
+              to = ["pickup", "lorry"] },
+            { version = "4", op = "add", field = "f", to = ["tram"], redo = "items" },
+        ]
+    "#;
+    let policy = Policy::parse(text).unwrap();
+    let mapping = Mapping::new(vec![policy.clone()], None);
+    let plan = |to: &str| {
+        let mut plan = Plan::new("p", &policy.changes, &to.parse().unwrap());
+        for (item, field, stated, label) in [
+            ("i", "f", None, "car"),
+            // Named `truck` when it was split.
+            ("i", "f", None, "big"),
+            ("j", "f", Some("p@2"), "truck"),
+            ("j", "f", Some("p@3"), "lorry"),
+            ("k", "f", Some("p@4"), "tram"),
+            ("k", "g", Some("q@1"), "truck"),
+        ] {
+            plan.row(&mapping, (item, field), (stated, Some(label)));
+        }
+        let groups = plan.groups().iter().map(|g| (g.change.op, g.rows, g.items)).collect();
+        (plan.rows(), plan.items().len(), groups)
+    };
+    assert_eq!(plan("2"), (0, 0, Vec::new()));
+    assert_eq!(plan("3"), (2, 2, vec![(Op::Split, 2, 2)]));
+    assert_eq!(plan("4"), (2, 2, vec![(Op::Split, 2, 2), (Op::Add, 0, 2)]));
+}
