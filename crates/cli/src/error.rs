@@ -56,6 +56,11 @@ impl CliError {
         Self { kind: Kind::Check, ..Self::input(message) }
     }
 
+    /// What went wrong, in a sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds a next step.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -129,7 +134,7 @@ impl From<StoreError> for CliError {
                 Kind::Outside
             }
             E::Damaged { .. } | E::Git { .. } => Kind::Damaged,
-            E::Conflict { .. } | E::RefMoved { .. } => Kind::Check,
+            E::Conflict { .. } | E::RefMoved { .. } | E::Refused { .. } => Kind::Check,
             _ => Kind::Input,
         };
         let made = Self::of(kind, &error);
@@ -155,6 +160,12 @@ impl From<StoreError> for CliError {
             E::OtherProject { .. } => made
                 .hint("the file is of another project with equal numbers: name it with `--source`"),
             E::RefMoved { .. } => made.hint("run the command again"),
+            E::Refused { branch, why } => {
+                let mut made = made;
+                made.details.extend(why.iter().cloned());
+                made.hint("commit to another branch: `gloss switch -c NAME`")
+                    .hint(format!("or change the gates: `gloss protect {branch} --help`"))
+            }
             E::RefLocked(path) => made.hint(format!(
                 "wait for the other program; if none runs, remove `{}`",
                 path.display()

@@ -11,6 +11,7 @@ mod merging;
 mod network;
 mod pin;
 mod policies;
+mod protect;
 mod render;
 mod staging;
 mod view;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use glossator_lineage::policy::{Mapping, Policy, PolicyError, Version};
-use glossator_store::change::{ChangeRecord, read_change};
+use glossator_store::change::read_change;
 use glossator_store::schema::ANNOTATIONS;
-use glossator_store::transaction::Guard;
+use glossator_store::transaction::{Guard, Moving};
 use glossator_store::{CommitId, Error, Snapshot, Store};
 
 use crate::error::{CliError, Result};
+use crate::protect::hold_gates;
 
 /// The file of a policy that says what is asked.
 pub(crate) const POLICY_FILE: &str = "policy.toml";
@@ -99,12 +100,11 @@ pub(crate) fn known<'p>(
 }
 
 /// What every commit has to pass.
-pub(crate) const GUARDS: &[Guard<'static>] = &[&refuse_unknown];
+pub(crate) const GUARDS: &[Guard<'static>] = &[&refuse_unknown, &hold_gates];
 
 /// Refuses labels that a strict policy does not know.
-fn refuse_unknown(store: &Store, record: &ChangeRecord) -> glossator_store::Result<()> {
-    let (Some(head), Some(change)) =
-        (store.history.head()?.commit, record.tables.get(ANNOTATIONS.name))
+fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
+    let (Some(head), Some(change)) = (moving.head, moving.record.tables.get(ANNOTATIONS.name))
     else {
         return Ok(());
     };

@@ -168,7 +168,18 @@ impl<'s> Snapshot<'s> {
 }
 
 /// A check of what is about to be published; it may refuse.
-pub type Guard<'g> = &'g dyn Fn(&Store, &ChangeRecord) -> Result<()>;
+pub type Guard<'g> = &'g dyn Fn(&Store, &Moving<'_>) -> Result<()>;
+
+/// What a guard is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Moving<'m> {
+    /// The ref that is to move, `refs/heads/main`.
+    pub name: &'m str,
+    /// Where it is.
+    pub head: Option<CommitId>,
+    /// What the commit does, against that.
+    pub record: &'m ChangeRecord,
+}
 
 /// What a commit says besides its changes.
 #[derive(Clone)]
@@ -398,7 +409,7 @@ impl Store {
             }
         };
         for guard in options.guards {
-            guard(self, &record)?;
+            guard(self, &Moving { name, head, record: &record })?;
         }
         self.history.move_ref(lock, &change)?;
         Ok(Some(commit))

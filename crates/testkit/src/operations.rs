@@ -16,6 +16,7 @@ use glossator_store::merging::{Decision, MergeKind, Merging, Take};
 use glossator_store::remote::{self, Remote};
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::store::STORE_DIR;
+use glossator_store::transaction::Moving;
 use glossator_store::{
     CommitId, CommitOptions, Layer, Made, Result, Stage, Store, Transaction, change::read_change,
 };
@@ -167,6 +168,7 @@ pub const OPERATIONS: &[Operation] = &[
         m.branches.entry("main".to_owned()).or_default().log.insert(2, "aside".to_owned());
         m.merging = None;
     }),
+    operation("policy", policy, |m| m.commits("policy", &[])),
     operation("branch", branch, |m| {
         let main = m.branches["main"].clone();
         m.branches.insert("new".to_owned(), main);
@@ -456,7 +458,7 @@ fn lost_race(disk: &Disk, dir: &Path) -> Result<()> {
     let base = head(&store)?;
     let mine = layers(&store, base, &[], &[("a", "newt")])?;
     let first = AtomicBool::new(true);
-    let rival = |store: &Store, _: &_| -> Result<()> {
+    let rival = |store: &Store, _: &Moving<'_>| -> Result<()> {
         if first.swap(false, Ordering::Relaxed) {
             let heads = store.history.dir().join("refs/heads");
             let moved = Disk::default();
@@ -527,6 +529,16 @@ fn merge(disk: &Disk, dir: &Path) -> Result<()> {
     // What fails here is no failure: the commit says that the merge is done.
     let _ = store.clear_merging();
     Ok(())
+}
+
+/// Commits a file of a policy, and no row.
+fn policy(disk: &Disk, dir: &Path) -> Result<()> {
+    let store = open(disk, dir)?;
+    let path = "policies/p/policy.toml".to_owned();
+    let files = [(path, Some(b"name = \"p\"\nversion = \"1\"\n".to_vec()))];
+    let layer = Layer::default();
+    let made = Made { files: &files, ..Made::of(&layer) };
+    store.commit_on(head(&store)?, &made, &options(None, "policy")).map(drop)
 }
 
 fn compact(disk: &Disk, dir: &Path) -> Result<()> {

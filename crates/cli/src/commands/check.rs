@@ -19,7 +19,7 @@ const FAILED: u8 = 1;
 type Named = (&'static str, fn(&FieldReport) -> Option<f64>);
 
 /// What a gate can ask for.
-const MEASURES: [Named; 16] = [
+static MEASURES: [Named; 16] = [
     ("alpha", |f| f.agreement.krippendorff_alpha.nominal),
     ("alpha-ordinal", |f| f.agreement.krippendorff_alpha.ordinal),
     ("alpha-interval", |f| f.agreement.krippendorff_alpha.interval),
@@ -69,7 +69,26 @@ struct Gate<'a> {
     passed: bool,
 }
 
-fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
+/// Which gates are not passed, in words.
+pub(crate) fn failures(given: &[String], report: &Report) -> Result<Vec<String>> {
+    let mut failed = Vec::new();
+    for given in given {
+        for gate in gates(given, report)?.into_iter().filter(|gate| !gate.passed) {
+            let value = gate.value.map_or("undefined".to_owned(), |value| figure(Some(value)));
+            let Gate { field, measure, at_least, .. } = gate;
+            failed.push(format!("{measure} of `{field}` is {value}, not {at_least}"));
+        }
+    }
+    Ok(failed)
+}
+
+/// Refuses what is no gate, whatever the labels are.
+pub(crate) fn known_gate(given: &str) -> Result<()> {
+    read_gate(given).map(drop)
+}
+
+/// The field, if one is named, the measure and the least value of a gate.
+fn read_gate(given: &str) -> Result<(Option<&str>, &'static Named, f64)> {
     let wrong = || {
         CliError::input(format!("`{given}` is no gate"))
             .hint("write MEASURE=NUMBER or FIELD:MEASURE=NUMBER, for instance `alpha=0.8`")
@@ -83,12 +102,16 @@ fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
         Some((field, name)) => (Some(field), name),
         None => (None, name),
     };
-    let (measure, of) =
-        MEASURES.iter().find(|(known, _)| *known == name.trim()).ok_or_else(|| {
-            let names: Vec<&str> = MEASURES.iter().map(|(name, _)| *name).collect();
-            CliError::input(format!("there is no measure `{name}`"))
-                .hint(format!("measures: {}", names.join(", ")))
-        })?;
+    let named = MEASURES.iter().find(|(known, _)| *known == name.trim()).ok_or_else(|| {
+        let names: Vec<&str> = MEASURES.iter().map(|(name, _)| *name).collect();
+        CliError::input(format!("there is no measure `{name}`"))
+            .hint(format!("measures: {}", names.join(", ")))
+    })?;
+    Ok((field, named, at_least))
+}
+
+fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
+    let (field, (measure, of), at_least) = read_gate(given)?;
     let fields = report.fields.iter().filter(|f| field.is_none_or(|name| name == f.field));
     let found: Vec<Gate<'r>> = fields
         .map(|f| {

@@ -11,6 +11,7 @@ use glossator_store::{CommitId, Store};
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
 use crate::merging::{Report, Show, abort, attempt, check_idle, go_on};
+use crate::protect::hold_commit;
 use crate::render::plain;
 
 /// Merge another branch into the one you are on
@@ -148,6 +149,7 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
         let dry_run = request.show != Show::Nothing;
         let moves = report.result == "fast-forward";
         if moves && !dry_run {
+            hold_commit(store, branch.as_str(), theirs)?;
             let (_, who) = context.identities(store)?;
             let why = format!("merge {}: fast-forward", request.name);
             store.fast_forward(&branch, ours, theirs, &who, &why)?;

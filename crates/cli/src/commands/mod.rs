@@ -2,7 +2,7 @@
 
 mod annotator;
 mod branch;
-mod check;
+pub(crate) mod check;
 mod checkout;
 mod cherry_pick;
 mod clone;
@@ -26,6 +26,7 @@ mod man;
 mod merge;
 mod pin;
 mod policy;
+mod protect;
 mod pull;
 mod push;
 pub(crate) mod quality;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Resolve(resolve::ResolveArgs),
     CherryPick(cherry_pick::CherryPickArgs),
     Revert(revert::RevertArgs),
+    Protect(protect::ProtectArgs),
     Policy(policy::PolicyArgs),
     Relabel(relabel::RelabelArgs),
     History(history::HistoryArgs),
@@ -114,6 +116,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Resolve(args) => resolve::run(context, args),
         Command::CherryPick(args) => cherry_pick::run(context, args),
         Command::Revert(args) => revert::run(context, args),
+        Command::Protect(args) => protect::run(context, args),
         Command::Policy(args) => policy::run(context, args),
         Command::Relabel(args) => relabel::run(context, args),
         Command::History(args) => history::run(context, args),
