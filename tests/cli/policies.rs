@@ -113,7 +113,15 @@ fn labels_that_nobody_knows_are_listed_or_refused() {
     let s = start();
     assert_eq!(s.ok("policy check"), "every label is known\n");
     s.write("odd.csv", "item,annotator,label,policy\nd,ann,boat,vehicles@1\n");
-    s.ok("import odd.csv -m odd");
+    let told = s.gloss("import odd.csv -m odd");
+    assert!(told.out.contains("`boat` is no label of `label` in vehicles@1"), "{}", told.out);
+    let told = s.gloss("check --gate items=1 --json");
+    assert_eq!(told.code, 1);
+    let line: Value = serde_json::from_str(&told.out).unwrap();
+    fits("check", std::slice::from_ref(&line));
+    assert_eq!((&line["gates"][0]["passed"], &line["passed"]), (&json!(true), &json!(false)));
+    assert_eq!(line["unknown_labels"][0]["label"], "boat");
+    assert!(s.gloss("check --gate items=1").out.contains("`boat` is no label"));
     let told = s.gloss("policy check --json");
     assert_eq!(told.code, 1);
     let line: Value = serde_json::from_str(&told.out).unwrap();

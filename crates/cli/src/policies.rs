@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::RecordBatch;
 use clap::Args;
 use glossator_lineage::policy::{Mapping, Policy, PolicyError, Version};
 use glossator_store::change::read_change;
-use glossator_store::schema::ANNOTATIONS;
+use glossator_store::schema::{ANNOTATIONS, Annotations};
 use glossator_store::transaction::{Guard, Moving};
 use glossator_store::{CommitId, Error, Snapshot, Store};
 
 use crate::error::{CliError, Result};
+use crate::filter::Filters;
 use crate::protect::hold_gates;
 
 /// The file of a policy that says what is asked.
@@ -62,6 +64,34 @@ pub(crate) fn all(store: &Store, commit: CommitId) -> Result<BTreeMap<String, Po
         found.insert(policy.name.clone(), policy);
     }
     Ok(found)
+}
+
+/// Rows by policy, field and label.
+pub(crate) type Unknown = BTreeMap<(String, String, String), u64>;
+
+/// Labels that the policies of their rows do not know, as they are read now.
+pub(crate) fn unknown(snapshot: &Snapshot<'_>) -> Result<Unknown> {
+    let mapping = Mapping::new(of(snapshot)?.into_values().collect(), None);
+    let filters = Filters::default();
+    let mut unknown = BTreeMap::new();
+    for batch in filters.rows(snapshot, &ANNOTATIONS)? {
+        note_unknown(&mapping, &batch?, &mut unknown);
+    }
+    Ok(unknown)
+}
+
+/// Notes the labels of a batch of annotations that the policies of their rows do not know.
+pub(crate) fn note_unknown(mapping: &Mapping, batch: &RecordBatch, unknown: &mut Unknown) {
+    for row in Annotations::new(batch).iter() {
+        let Some((policy, _)) = mapping.policy_of(row.policy) else { continue };
+        let Some(label) = row.label else { continue };
+        let read = mapping.label(row.policy, row.field, label);
+        let read = read.unwrap_or_else(|| label.to_owned());
+        if !policy.knows(row.field, &read) {
+            let key = (policy.full_name(), row.field.to_owned(), read);
+            *unknown.entry(key).or_default() += 1;
+        }
+    }
 }
 
 /// An error of a policy's file.

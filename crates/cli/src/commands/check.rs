@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::quality::{MeasureArgs, measure};
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::policies::unknown;
 use crate::render::quality::figure;
-use crate::render::{lines, plain, table};
+use crate::render::{lines, number, plain, table};
 
 /// The exit code of a gate that is not passed.
 const FAILED: u8 = 1;
@@ -45,7 +46,8 @@ static MEASURES: [Named; 16] = [
     Measures: alpha, alpha-ordinal, alpha-interval, alpha-masi, percent, fleiss, cohen, \
     gold-accuracy, majority-accuracy, dawid-skene-accuracy, pair-f1, mean-iou, gold-f1, \
     items, answers, annotators. A gate without a field is one on every field. A measure \
-    that is undefined does not pass. Exits with 1 where a gate is not passed.")]
+    that is undefined does not pass. Exits with 1 where a gate is not passed, or where the policy \
+    of a row does not know its label.")]
 pub(crate) struct CheckArgs {
     /// At this commit
     #[arg(value_name = "REV")]
@@ -138,10 +140,21 @@ pub(crate) fn run(context: &mut Context, args: &CheckArgs) -> Result<u8> {
     for given in &args.gate {
         checked.extend(gates(given, &report)?);
     }
-    let passed = checked.iter().all(|gate| gate.passed);
+    let unknown = unknown(&store.snapshot(Some(commit), &[])?)?;
+    let passed = checked.iter().all(|gate| gate.passed) && unknown.is_empty();
     let code = if passed { 0 } else { FAILED };
     if context.json {
-        let line = serde_json::json!({"commit": commit, "passed": passed, "gates": checked});
+        let unknown: Vec<_> = unknown
+            .iter()
+            .map(|((policy, field, label), rows)| {
+                serde_json::json!({
+                    "policy": policy, "field": field, "label": label, "rows": rows,
+                })
+            })
+            .collect();
+        let line = serde_json::json!({
+            "commit": commit, "passed": passed, "gates": checked, "unknown_labels": unknown,
+        });
         context.json_line(&line)?;
         return Ok(code);
     }
@@ -157,5 +170,9 @@ pub(crate) fn run(context: &mut Context, args: &CheckArgs) -> Result<u8> {
         ]);
     }
     writeln!(context.out(), "{}", lines(&rows))?;
+    for ((policy, field, label), rows) in &unknown {
+        let (field, label, rows) = (plain(field), plain(label), number(*rows));
+        writeln!(context.out(), "{policy}  {field}: `{label}` is no label  {rows} row(s)")?;
+    }
     Ok(code)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::context::{Context, resolve};
 use crate::error::Result;
 use crate::filter::Filters;
-use crate::policies::{POLICY_FILE, all, known, of_file, path};
+use crate::policies::{POLICY_FILE, all, known, of_file, path, unknown};
 use crate::render::{lines, number, plain, row, table};
 
 /// Labels that are listed at most.
@@ -176,7 +176,7 @@ pub(super) fn diff(context: &mut Context, name: &str, old: &str, new: Option<&st
 
 pub(super) fn check(context: &mut Context, revision: Option<&str>) -> Result<u8> {
     let (store, commit) = at(context, revision)?;
-    let unknown = unknown(&store, commit)?;
+    let unknown = unknown(&store.snapshot(Some(commit), &[])?)?;
     for ((policy, field, label), rows) in unknown.iter().take(UNKNOWN_MAX) {
         match context.json {
             true => context.json_line(&serde_json::json!({
@@ -192,28 +192,6 @@ pub(super) fn check(context: &mut Context, revision: Option<&str>) -> Result<u8>
         writeln!(context.out(), "every label is known")?;
     }
     Ok(u8::from(!unknown.is_empty()))
-}
-
-/// Labels that the policies of their rows do not know, as they are read now, with their rows.
-fn unknown(store: &Store, commit: CommitId) -> Result<BTreeMap<(String, String, String), u64>> {
-    let mapping = Mapping::new(all(store, commit)?.into_values().collect(), None);
-    let snapshot = store.snapshot(Some(commit), &[])?;
-    let filters = Filters::default();
-    let mut unknown = BTreeMap::new();
-    for batch in filters.rows(&snapshot, &ANNOTATIONS)? {
-        let batch = batch?;
-        for row in Annotations::new(&batch).iter() {
-            let Some((policy, _)) = mapping.policy_of(row.policy) else { continue };
-            let Some(label) = row.label else { continue };
-            let read = mapping.label(row.policy, row.field, label);
-            let read = read.unwrap_or_else(|| label.to_owned());
-            if !policy.knows(row.field, &read) {
-                let key = (policy.full_name(), row.field.to_owned(), read);
-                *unknown.entry(key).or_default() += 1;
-            }
-        }
-    }
-    Ok(unknown)
 }
 
 pub(super) fn export(context: &mut Context, name: &str, output: Option<&Path>) -> Result<u8> {
