@@ -74,8 +74,8 @@ pub fn merge(
     let mut merging = Merging { snapshots, strict, decide, open: 0, emptied };
     for table in TABLES {
         let mut theirs = between(store, sides.base, Some(sides.theirs), table)?.peekable();
-        // Where they did nothing, what we did need not be read; but for submissions of ours of which
-        // no row is left.
+        // Where they did nothing, what we did need not be read; but for submissions of ours of
+        // which no row is left.
         let emptied = table == &SUBMISSIONS && !merging.emptied[0].is_empty();
         if theirs.peek().is_none() && !emptied {
             continue;
