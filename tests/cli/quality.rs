@@ -400,3 +400,39 @@ fn spans_are_labels_of_tokens() {
     assert!((spans["token_alpha"].as_f64().unwrap() - expected).abs() < 1e-12, "{spans}");
     s.ok("check --gate token-alpha=0.5");
 }
+
+/// A protected branch moves only where its labels pass, whoever moves it.
+#[test]
+fn a_protected_branch_holds_its_gates() {
+    let s = Session::new();
+    let rows = |label: &str| {
+        let mut text = "item,annotator,label\n".to_owned();
+        for item in ["a", "b", "c", "d"] {
+            text.push_str(&format!("{item},ann,{item}\n{item},bob,{label}{item}\n"));
+        }
+        text
+    };
+    s.write("agreed.csv", rows(""));
+    s.write("apart.csv", rows("not "));
+    s.ok("import agreed.csv -m agreed");
+    assert_eq!(s.ok("protect"), "no branch is protected\n");
+    fits("protect", &s.json("protect main --gate percent=0.9 --gate items=3"));
+    let head = s.commit("main");
+    let told = s.fails(1, "import apart.csv -m apart");
+    assert!(told.contains("`main` is protected"), "{told}");
+    assert!(told.contains("percent of `label` is 0.0000, not 0.9"), "{told}");
+    assert_eq!(s.commit("main"), head);
+    // Another branch takes it, and cannot be merged: not forward, and not by a commit.
+    s.ok("switch -c side");
+    s.ok("import apart.csv -m apart");
+    s.ok("switch main");
+    assert!(s.fails(1, "merge side").contains("`main` is protected"));
+    assert!(s.fails(1, "merge side --no-ff").contains("`main` is protected"));
+    assert_eq!(s.commit("main"), head);
+    s.ok("verify");
+    assert!(s.fails(2, "protect main --gate nothing=1").contains("no measure `nothing`"));
+    assert!(s.fails(2, "protect main").contains("--off"));
+    fits("protect", &s.json("protect main --off"));
+    s.ok("merge side");
+    assert_eq!(s.commit("main"), s.commit("side"));
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::resolve;
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
+use crate::policies::AsOf;
 use crate::view::aliases;
 
 /// Which answers count where one person answered more than once.
@@ -33,6 +34,8 @@ pub(crate) struct AnswerArgs {
     pub(crate) repeats: RepeatsName,
     #[command(flatten)]
     pub(crate) filters: Filters,
+    #[command(flatten)]
+    pub(crate) as_of: AsOf,
 }
 
 /// Reads the answers of a snapshot.
@@ -42,7 +45,9 @@ pub(crate) fn read(snapshot: &Snapshot<'_>, args: &AnswerArgs) -> Result<Answers
         RepeatsName::First => Repeats::First,
         RepeatsName::All => Repeats::All,
     };
-    Answers::read(|table| args.filters.rows(snapshot, table), &aliases(snapshot)?, repeats)
+    let mapping = args.as_of.mapping(snapshot)?;
+    let rows = |table| args.filters.read(snapshot, table, Some(&mapping));
+    Answers::read(rows, &aliases(snapshot)?, repeats)
 }
 
 /// The tables at a revision, and its commit.

@@ -129,7 +129,7 @@ impl Context {
             code_commit: code_commit(around),
             action,
             stage: None,
-            guards: &[],
+            guards: crate::policies::GUARDS,
         })
     }
 }

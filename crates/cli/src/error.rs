@@ -56,6 +56,11 @@ impl CliError {
         Self { kind: Kind::Check, ..Self::input(message) }
     }
 
+    /// What went wrong, in a sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds a next step.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -131,7 +136,7 @@ impl From<StoreError> for CliError {
             | E::StageKept { .. }
             | E::NotLent { .. } => Kind::Outside,
             E::Damaged { .. } | E::Git { .. } => Kind::Damaged,
-            E::Conflict { .. } | E::RefMoved { .. } => Kind::Check,
+            E::Conflict { .. } | E::RefMoved { .. } | E::Refused { .. } => Kind::Check,
             _ => Kind::Input,
         };
         let made = Self::of(kind, &error);
@@ -161,6 +166,12 @@ impl From<StoreError> for CliError {
             E::OtherProject { .. } => made
                 .hint("the file is of another project with equal numbers: name it with `--source`"),
             E::RefMoved { .. } => made.hint("run the command again"),
+            E::Refused { branch, why } => {
+                let mut made = made;
+                made.details.extend(why.iter().cloned());
+                made.hint("commit to another branch: `gloss switch -c NAME`")
+                    .hint(format!("or change the gates: `gloss protect {branch} --help`"))
+            }
             E::RefLocked(path) => made.hint(format!(
                 "wait for the other program; if none runs, remove `{}`",
                 path.display()
@@ -287,10 +298,7 @@ impl From<RemoteError> for CliError {
                 .hint("`gloss fetch` tells where the branch is"),
             E::Diverged { branch, .. } => made
                 .hint(format!("see what they did: `gloss diff {branch} <remote>/{branch}`"))
-                .hint(
-                    "branches cannot be merged yet; nothing is lost: make yours again on top of \
-                     theirs, or push it under another name",
-                ),
+                .hint(format!("merge it: `gloss merge <remote>/{branch}`")),
             E::Store(_) => made,
         }
     }

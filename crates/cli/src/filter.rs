@@ -3,6 +3,7 @@
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use clap::Args;
+use glossator_lineage::policy::Mapping;
 use glossator_store::Snapshot;
 use glossator_store::schema::{ANNOTATIONS, ColumnView, ITEMS, Table};
 use glossator_store::segment::BatchStream;
@@ -121,12 +122,24 @@ impl Filters {
         Some((0..batch.num_rows()).map(|row| Some(keep(row))).collect())
     }
 
-    /// The rows of a table that fit, sorted by key, without system columns.
+    /// The rows of a table that fit, sorted by key, without system columns, as they are stored.
     pub(crate) fn rows<'a>(
         &'a self,
         snapshot: &'a Snapshot<'_>,
         table: &'static Table,
     ) -> Result<BatchStream<'a>> {
+        self.read(snapshot, table, None)
+    }
+
+    /// The rows with the labels that a policy's later version reads them as: what fits is asked of
+    /// these.
+    pub(crate) fn read<'a>(
+        &'a self,
+        snapshot: &'a Snapshot<'_>,
+        table: &'static Table,
+        mapping: Option<&'a Mapping>,
+    ) -> Result<BatchStream<'a>> {
+        let mapping = mapping.filter(|mapping| table == &ANNOTATIONS && !mapping.is_empty());
         let rows = snapshot.table(table)?;
         let by_item = !self.item.is_empty() && table.columns[0].name == "item_id";
         let batches: BatchStream<'a> = if by_item {
@@ -143,7 +156,10 @@ impl Filters {
         };
         let columns: Vec<usize> = (0..table.columns.len()).collect();
         Ok(Box::new(batches.map(move |batch| {
-            let batch = batch?.project(&columns)?;
+            let mut batch = batch?.project(&columns)?;
+            if let Some(mapping) = mapping {
+                batch = mapping.apply(batch)?;
+            }
             match self.mask(table, &batch) {
                 Some(mask) => Ok(filter_record_batch(&batch, &mask)?),
                 None => Ok(batch),

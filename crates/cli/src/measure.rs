@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::{AnswerArgs, RepeatsName, at, pseudonyms, read};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
+use crate::policies::AsOf;
 
 /// How many of the hardest items are listed.
 pub(crate) const HARDEST: usize = 20;
@@ -52,6 +53,21 @@ pub(crate) struct MeasureArgs {
     pub(crate) answers: AnswerArgs,
 }
 
+impl Default for MeasureArgs {
+    /// What is not typed.
+    fn default() -> Self {
+        let (filters, as_of) = Default::default();
+        Self {
+            order: Vec::new(),
+            min_overlap: 10,
+            matching: MatchName::Best,
+            iou: 0.5,
+            seed: 0,
+            answers: AnswerArgs { repeats: RepeatsName::Last, filters, as_of },
+        }
+    }
+}
+
 /// The same in words that a note can keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +80,8 @@ pub(crate) struct MeasureOptions {
     seed: u64,
     /// Conditions, `COLUMN=VALUE`.
     filters: Vec<String>,
+    #[serde(default)]
+    as_of: AsOf,
 }
 
 impl MeasureArgs {
@@ -77,6 +95,7 @@ impl MeasureArgs {
             iou: self.iou,
             seed: self.seed,
             filters: self.answers.filters.conditions(),
+            as_of: self.answers.as_of.clone(),
         }
     }
 }
@@ -92,7 +111,7 @@ impl MeasureOptions {
             matching: self.r#match,
             iou: self.iou,
             seed: self.seed,
-            answers: AnswerArgs { repeats: self.repeats, filters },
+            answers: AnswerArgs { repeats: self.repeats, filters, as_of: self.as_of.clone() },
         })
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
+use crate::policies::AsOf;
 use crate::view::SnapshotView;
 
 /// The version of the file.
@@ -201,9 +202,12 @@ pub(crate) fn write(
     let snapshot = store.snapshot(Some(commit), &[])?;
     let filters = lock.filters()?;
     let exporter = lock.exporter()?;
+    // As the commit's own policies read them: what is pinned does not change with later versions.
+    let mapping = AsOf::default().mapping(&snapshot)?;
     let view = SnapshotView {
         snapshot: &snapshot,
         filters: &filters,
+        mapping: &mapping,
         people: None,
         seen_by: crate::view::only_source(&snapshot, exporter.name(), &filters)?,
         labels: lock.labels(),

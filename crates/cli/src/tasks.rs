@@ -17,6 +17,7 @@ use glossator_store::{Error, Snapshot};
 use crate::commands::export::exporter;
 use crate::error::Result;
 use crate::filter::Filters;
+use crate::policies::AsOf;
 use crate::view::{SnapshotView, only_source};
 
 /// Item, submission or annotator, field, and target: the rows of an answer.
@@ -167,9 +168,11 @@ pub(crate) fn write(
 ) -> Result<()> {
     let exporter = exporter("label-studio")?;
     let source = only_source(snapshot, exporter.name(), filters)?;
+    let mapping = AsOf::default().mapping(snapshot)?;
     let whole = SnapshotView {
         snapshot,
         filters,
+        mapping: &mapping,
         people: None,
         seen_by: source.clone(),
         labels: false,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use clap::ValueEnum;
 use glossator_formats::{Result as FormatResult, View};
+use glossator_lineage::policy::Mapping;
 use glossator_quality::{Aliases, FinalAnswers, LeftOut};
 use glossator_store::Snapshot;
 use glossator_store::items::seen_by;
@@ -49,6 +50,8 @@ pub(crate) fn only_source(
 pub(crate) struct SnapshotView<'a> {
     pub snapshot: &'a Snapshot<'a>,
     pub filters: &'a Filters,
+    /// How labels are read.
+    pub mapping: &'a Mapping,
     pub people: Option<&'a People>,
     /// The source whose words items are given in.
     pub seen_by: Option<String>,
@@ -110,7 +113,8 @@ impl View for SnapshotView<'_> {
         &'a self,
         table: &'static Table,
     ) -> FormatResult<Box<dyn Iterator<Item = FormatResult<RecordBatch>> + 'a>> {
-        let rows = self.filters.rows(self.snapshot, table).map_err(|e| e.into_format())?;
+        let rows = self.filters.read(self.snapshot, table, Some(self.mapping));
+        let rows = rows.map_err(|e| e.into_format())?;
         if self.labels && table == &SUBMISSIONS {
             // Final answers belong to nobody's submission.
             return Ok(Box::new(std::iter::empty()));

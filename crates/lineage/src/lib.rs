@@ -1,4 +1,5 @@
-//! How versions relate: net differences, what became of one item, what a change amounts to.
+//! How versions relate: net differences, merges, policies, what became of one item, what a change
+//! amounts to.
 //!
 //! # Guarantees
 //! - A diff of neighbouring commits reads their changes only, never a table.
@@ -9,6 +10,8 @@
 
 mod diff;
 mod history;
+pub mod merge;
+pub mod policy;
 mod rows;
 mod stat;
 

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use glossator_lineage::between;
+use glossator_lineage::merge::{Conflict, Sides, merge};
 use glossator_store::history::RefName;
 use glossator_store::intake::{Edit, Edits, Intake, IntakeOptions};
+use glossator_store::merging::Take;
 use glossator_store::schema::{ANNOTATIONS, AnnotationRow};
-use glossator_store::{CommitId, Error, Layer, Snapshot, Stage, Store, Transaction};
+use glossator_store::{CommitId, Error, Layer, Made, Snapshot, Stage, Store, Transaction};
 use glossator_testkit::{TestStore, batch, choice, commit, for_each_annotation, identity, options};
 use proptest::prelude::*;
 
@@ -33,6 +35,10 @@ enum Command {
     Update(Answers),
     Remove(Answers),
     Revert,
+    /// A branch into the one that we are on; conflicts go our way.
+    Merge(u8),
+    /// The latest commit of a branch, likewise.
+    CherryPick(u8),
     Branch(u8),
     Switch(u8),
     DeleteBranch(u8),
@@ -53,6 +59,8 @@ fn command() -> impl Strategy<Value = Command> {
         3 => answers().prop_map(Command::Update),
         2 => answers().prop_map(Command::Remove),
         2 => Just(Command::Revert),
+        3 => (0..3_u8).prop_map(Command::Merge),
+        1 => (0..3_u8).prop_map(Command::CherryPick),
         2 => (0..3_u8).prop_map(Command::Branch),
         3 => (0..3_u8).prop_map(Command::Switch),
         1 => (0..3_u8).prop_map(Command::DeleteBranch),
@@ -80,6 +88,8 @@ struct World {
     tags: BTreeMap<String, Version>,
     /// The rows that the stage makes, where something is staged.
     staged: Option<Table>,
+    /// The rows of every commit that was made.
+    made: BTreeMap<CommitId, Table>,
 }
 
 fn table(answers: &Answers) -> Table {
@@ -87,8 +97,22 @@ fn table(answers: &Answers) -> Table {
     answers.iter().map(|(item, id, label)| (key(item, id), format!("label-{label}"))).collect()
 }
 
+/// Each answer is by somebody of its own: what one person answers twice is for other tests.
 fn rows(table: &Table) -> Vec<AnnotationRow<'_>> {
-    table.iter().map(|((item, id), label)| choice(item, id, label)).collect()
+    table
+        .iter()
+        .map(|((item, id), label)| AnnotationRow { annotator_id: id, ..choice(item, id, label) })
+        .collect()
+}
+
+/// Whoever alone changed a row has it; else ours stays.
+fn three_way(base: &Table, ours: &Table, theirs: &Table) -> Table {
+    let keys = base.keys().chain(ours.keys()).chain(theirs.keys());
+    let row = |key: &Key| {
+        let (was, own, other) = (base.get(key), ours.get(key), theirs.get(key));
+        Some((key.clone(), if was == own { other } else { own }?.clone()))
+    };
+    keys.filter_map(row).collect()
 }
 
 fn read(snapshot: &Snapshot<'_>) -> Table {
@@ -107,7 +131,8 @@ impl World {
         let test = TestStore::new();
         let store = test.reopen().unwrap();
         let (branches, tags) = ([("main".to_owned(), Version::default())].into(), BTreeMap::new());
-        Self { test, store, current: "main".to_owned(), branches, tags, staged: None }
+        let (current, made) = ("main".to_owned(), BTreeMap::new());
+        Self { test, store, current, branches, tags, staged: None, made }
     }
 
     fn head(&self) -> &Version {
@@ -119,8 +144,44 @@ impl World {
         let before = self.head().clone();
         let made = commit(&self.store, before.commit, layers).unwrap();
         assert_eq!(made.is_some(), before.rows != rows, "a commit where something changed");
-        let version = Version { commit: made.or(before.commit), rows };
-        self.branches.insert(self.current.clone(), version);
+        self.moves(made.or(before.commit), rows);
+    }
+
+    /// The branch that we are on is at a commit that has these rows.
+    fn moves(&mut self, commit: Option<CommitId>, rows: Table) {
+        self.made.extend(commit.map(|commit| (commit, rows.clone())));
+        self.branches.insert(self.current.clone(), Version { commit, rows });
+    }
+
+    fn merge(&mut self, number: u8, pick: bool) {
+        let theirs = self.branches.get(&format!("b{number}")).and_then(|version| version.commit);
+        let (Some(theirs), Some(ours)) = (theirs, self.head().commit) else { return };
+        let base = match pick {
+            true => self.store.history.first_parent(theirs).unwrap(),
+            // Branches that were merged into each other have several.
+            false => match self.store.history.merge_bases(ours, theirs).unwrap()[..] {
+                [only] => Some(only),
+                _ => return,
+            },
+        };
+        let rows_of = |commit: &CommitId| self.made[commit].clone();
+        let base_rows = base.as_ref().map(rows_of).unwrap_or_default();
+        let rows = three_way(&base_rows, &self.head().rows, &rows_of(&theirs));
+        let sides = Sides { base, ours, theirs };
+        let layer = {
+            let snapshot = self.store.snapshot(Some(ours), &[]).unwrap();
+            let mut transaction = Transaction::new(&snapshot);
+            let mut ours = |_: &Conflict<'_>| Ok(Some(Take::Ours));
+            let open = merge(&self.store, sides, false, &mut ours, &mut |table, deltas| {
+                transaction.apply_with_origins(table, deltas).map(drop)
+            });
+            assert_eq!(open.unwrap(), 0);
+            transaction.finish().unwrap()
+        };
+        let made = Made { merged: (!pick).then_some(theirs), ..Made::of(&layer) };
+        let commit = self.store.commit_on(Some(ours), &made, &options()).unwrap();
+        assert_eq!(commit.is_some(), !pick || self.head().rows != rows);
+        self.moves(commit.or(Some(ours)), rows);
     }
 
     fn take(&self, snapshot: &Snapshot<'_>, new: &Table, in_order: bool) -> Vec<Layer> {
@@ -173,8 +234,7 @@ impl World {
         };
         let before = self.head().clone();
         assert_eq!(made.is_some(), before.rows != rows);
-        let version = Version { commit: made.or(before.commit), rows };
-        self.branches.insert(self.current.clone(), version);
+        self.moves(made.or(before.commit), rows);
     }
 
     fn edit(&mut self, answers: &Answers, edit: Edit) {
@@ -253,6 +313,8 @@ impl World {
             Command::Update(answers) => self.edit(answers, Edit::Update),
             Command::Remove(answers) => self.edit(answers, Edit::Remove),
             Command::Revert => self.revert(),
+            Command::Merge(number) => self.merge(*number, false),
+            Command::CherryPick(number) => self.merge(*number, true),
             Command::Switch(number) => {
                 let name = format!("b{number}");
                 if self.branches.contains_key(&name) {
@@ -269,8 +331,7 @@ impl World {
             Command::Compact => {
                 let rows = self.head().rows.clone();
                 if let Some(commit) = self.store.compact(&options()).unwrap() {
-                    let version = Version { commit: Some(commit), rows };
-                    self.branches.insert(self.current.clone(), version);
+                    self.moves(Some(commit), rows);
                 }
             }
         }

@@ -168,6 +168,14 @@ pub enum Error {
         /// What the file says.
         theirs: String,
     },
+    /// A branch is protected, and its labels would not pass.
+    #[error("`{branch}` is protected, and its labels would not pass")]
+    Refused {
+        /// The branch.
+        branch: String,
+        /// What is not reached, in words.
+        why: Vec<String>,
+    },
     /// The stage does not fit what was asked.
     #[error("{0}")]
     Stage(String),

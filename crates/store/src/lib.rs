@@ -16,9 +16,12 @@ mod item_rows;
 pub mod items;
 pub mod key_index;
 pub mod limits;
+pub mod merging;
 pub mod notes;
 pub mod objects;
 pub mod people;
+pub mod policy_files;
+pub mod protect;
 pub mod remote;
 pub mod removal;
 pub mod reviews;
@@ -38,7 +41,7 @@ pub use id::{CommitId, Digest};
 pub use stage::Stage;
 pub use store::{Layer, Snapshot, Store};
 pub use temp_store::TempStore;
-pub use transaction::{CommitOptions, Transaction};
+pub use transaction::{CommitOptions, Made, Transaction};
 
 /// The place of a segment's key index.
 pub(crate) fn index_path(dir: &std::path::Path, segment: &Digest) -> std::path::PathBuf {

@@ -526,7 +526,7 @@ impl EntryBuilder {
 }
 
 /// The half of a row's digest that indices hold.
-pub(crate) fn short(digest: &Digest) -> [u8; 16] {
+pub fn short(digest: &Digest) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&digest.0[..16]);
     half

@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Whether one of the commits since a stage's base was made of it.
-    fn is_committed(&self, stage: &Stage, head: Option<CommitId>) -> Result<bool> {
+    pub(crate) fn is_committed(&self, stage: &Stage, head: Option<CommitId>) -> Result<bool> {
         let mut at = head;
         for _ in 0..STAGE_COMMITS_MAX {
             let Some(commit) = at.filter(|commit| stage.base != Some(*commit)) else { break };

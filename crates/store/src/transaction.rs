@@ -38,6 +38,21 @@ impl<'s> Transaction<'s> {
         Self { snapshot, layer: Layer::default(), conflicts: Vec::new() }
     }
 
+    /// As [`apply`](Self::apply), of row versions that other segments held first: they keep their
+    /// origins.
+    pub fn apply_with_origins(
+        &mut self,
+        table: &'static Table,
+        deltas: DeltaStream<'_>,
+    ) -> Result<Counts> {
+        let mut writer = self.writer(self.snapshot.table(table)?);
+        writer.keep_origins();
+        for delta in deltas {
+            self.push(&mut writer, &delta?)?;
+        }
+        self.end(table, writer)
+    }
+
     /// Applies row changes of one table, sorted by key. A table may be given once.
     pub fn apply(&mut self, table: &'static Table, deltas: DeltaStream<'_>) -> Result<Counts> {
         let mut writer = self.writer(self.snapshot.table(table)?);
@@ -153,7 +168,18 @@ impl<'s> Snapshot<'s> {
 }
 
 /// A check of what is about to be published; it may refuse.
-pub type Guard<'g> = &'g dyn Fn(&Store, &ChangeRecord) -> Result<()>;
+pub type Guard<'g> = &'g dyn Fn(&Store, &Moving<'_>) -> Result<()>;
+
+/// What a guard is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Moving<'m> {
+    /// The ref that is to move, `refs/heads/main`.
+    pub name: &'m str,
+    /// Where it is.
+    pub head: Option<CommitId>,
+    /// What the commit does, against that.
+    pub record: &'m ChangeRecord,
+}
 
 /// What a commit says besides its changes.
 #[derive(Clone)]
@@ -213,6 +239,7 @@ impl Store {
             Err(Error::Damaged { .. }) => Vec::new(),
             done => done?,
         };
+        let made = Made::of(&made);
         let done = match self.publish(&name, head, &made, &rewrites, options, None) {
             // Lost the race. From here on the lock is held, so the next try cannot lose again.
             Err(Error::RefMoved { .. }) => {
@@ -222,12 +249,52 @@ impl Store {
                 if made.is_empty() {
                     return Ok(None);
                 }
+                let made = Made::of(&made);
                 self.publish(&name, head, &made, &rewrites, options, Some(&mut lock))
             }
             done => done,
         }?;
         self.fold_packs();
         Ok(done)
+    }
+
+    /// Commits a layer that was made on `head`, with further files of the tree, as a merge of
+    /// another commit or not. It is not made again on another head: what a merge means, or which
+    /// files fit, was decided on this one.
+    ///
+    /// # Errors
+    /// [`Error::RefMoved`] where the branch is elsewhere; nothing is changed then.
+    pub fn commit_on(
+        &self,
+        head: Option<CommitId>,
+        made: &Made<'_>,
+        options: &CommitOptions<'_>,
+    ) -> Result<Option<CommitId>> {
+        let _writing = self.writing()?;
+        let (name, _) = self.target(options)?;
+        let done = self.publish(&name, head, made, &[], options, None)?;
+        self.fold_packs();
+        Ok(done)
+    }
+
+    /// Moves a branch forward to a commit that has all of its history.
+    ///
+    /// # Errors
+    /// [`Error::RefMoved`] where the branch is not at `old`.
+    pub fn fast_forward(
+        &self,
+        branch: &RefName,
+        old: Option<CommitId>,
+        new: CommitId,
+        who: &Identity,
+        why: &str,
+    ) -> Result<()> {
+        let _writing = self.writing()?;
+        self.check_objects(new)?;
+        let mut lock = self.history.lock(&self.lock_path())?;
+        let name = &format!("refs/heads/{branch}");
+        let expected = Expected::commit(old);
+        self.history.move_ref(&mut lock, &RefMove { name, expected, new: Some(new.0), who, why })
     }
 
     /// Writes every small or worn segment anew, as a commit on the branch that `HEAD` names that
@@ -237,6 +304,7 @@ impl Store {
         let (name, head) = self.target(options)?;
         let rewrites = self.rewrites(head, Extent::All)?;
         let nothing = Layer::default();
+        let nothing = Made::of(&nothing);
         let done = match self.publish(&name, head, &nothing, &rewrites, options, None) {
             Err(Error::RefMoved { .. }) => {
                 let mut lock = self.history.lock(&self.lock_path())?;
@@ -296,11 +364,12 @@ impl Store {
         &self,
         name: &str,
         head: Option<CommitId>,
-        layer: &Layer,
+        made: &Made<'_>,
         rewrites: &[Rewrite],
         options: &CommitOptions<'_>,
         lock: Option<&mut PublishLock>,
     ) -> Result<Option<CommitId>> {
+        let layer = made.layer;
         self.check_copies(head, layer)?;
         let record = ChangeRecord {
             tables: layer.tables.clone(),
@@ -309,13 +378,15 @@ impl Store {
             stage: options.stage.map(str::to_owned),
         };
         let tree = self.tree_files(head, &record, rewrites)?;
-        if record.is_empty() && tree.rewritten.is_empty() {
+        let changed = !record.is_empty() || !tree.rewritten.is_empty();
+        if !changed && made.files.is_empty() && made.merged.is_none() {
             return Ok(None);
         }
-        let parents: Vec<CommitId> = head.into_iter().collect();
+        let parents: Vec<CommitId> = head.into_iter().chain(made.merged).collect();
+        let files = tree.files.into_iter().chain(made.files.iter().cloned()).collect();
         let commit = self.history.write_commit(&NewCommit {
             parents: &parents,
-            files: tree.files,
+            files,
             author: options.author.clone(),
             committer: options.committer.clone(),
             message: message(options, &record, &tree.rewritten),
@@ -338,7 +409,7 @@ impl Store {
             }
         };
         for guard in options.guards {
-            guard(self, &record)?;
+            guard(self, &Moving { name, head, record: &record })?;
         }
         self.history.move_ref(lock, &change)?;
         Ok(Some(commit))
@@ -463,6 +534,24 @@ impl Store {
     pub fn switch(&self, branch: &RefName, who: &Identity) -> Result<()> {
         let mut lock = self.history.lock(&self.lock_path())?;
         self.history.switch(&mut lock, branch, who)
+    }
+}
+
+/// What a commit is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'m> {
+    /// The changes of tables.
+    pub layer: &'m Layer,
+    /// Files of the tree besides those of tables; `None` removes one.
+    pub files: &'m [(String, Option<Vec<u8>>)],
+    /// The second parent, where it is a merge.
+    pub merged: Option<CommitId>,
+}
+
+impl<'m> Made<'m> {
+    /// Changes of tables alone.
+    pub fn of(layer: &'m Layer) -> Self {
+        Self { layer, files: &[], merged: None }
     }
 }
 

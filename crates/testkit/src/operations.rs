@@ -12,11 +12,13 @@ use glossator_store::delta::DeltaStream;
 use glossator_store::fs::{Disk, Fs, RealFs};
 use glossator_store::history::RefName;
 use glossator_store::intake::{Intake, IntakeOptions};
+use glossator_store::merging::{Decision, MergeKind, Merging, Take};
 use glossator_store::remote::{self, Remote};
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::store::STORE_DIR;
+use glossator_store::transaction::Moving;
 use glossator_store::{
-    CommitId, CommitOptions, Layer, Result, Stage, Store, Transaction, change::read_change,
+    CommitId, CommitOptions, Layer, Made, Result, Stage, Store, Transaction, change::read_change,
 };
 
 use crate::{batch, choice, for_each_annotation, identity};
@@ -53,6 +55,8 @@ pub struct Model {
     pub tags: BTreeMap<String, Tip>,
     /// What is staged, with the rows under it; none where nothing is.
     pub staged: Option<BTreeMap<String, String>>,
+    /// How many conflicts are decided of the merge that waits; none where none does.
+    pub merging: Option<usize>,
     /// Persons of whom something is known.
     pub people: BTreeSet<String>,
 }
@@ -86,6 +90,7 @@ impl Model {
             branches: tips(false)?,
             tags: tips(true)?,
             staged,
+            merging: store.merging()?.map(|merging| merging.decisions.len()),
             people: people.facts(PERSON).map(|_| PERSON.to_owned()).into_iter().collect(),
         })
     }
@@ -156,6 +161,14 @@ pub const OPERATIONS: &[Operation] = &[
         m.commits("revert", &[("a", "cat")]);
         m.branches.entry("main".to_owned()).or_default().rows.remove("c");
     }),
+    operation("resolve", resolve, |m| m.merging = Some(1)),
+    operation("abort", abort, |m| m.merging = None),
+    operation("merge", merge, |m| {
+        m.commits("merge", &[("d", "cat")]);
+        m.branches.entry("main".to_owned()).or_default().log.insert(2, "aside".to_owned());
+        m.merging = None;
+    }),
+    operation("policy", policy, |m| m.commits("policy", &[])),
     operation("branch", branch, |m| {
         let main = m.branches["main"].clone();
         m.branches.insert("new".to_owned(), main);
@@ -190,6 +203,9 @@ const fn operation(
 
 const PERSON: &str = "7";
 
+/// The id of the merge that waits.
+const MERGE_ID: &str = "00112233445566778899aabbccddeeff";
+
 /// The file beside the store that holds the id of a commit to which nothing leads.
 pub const GARBAGE: &str = "garbage";
 
@@ -220,7 +236,7 @@ pub fn base(dir: &Path) -> Result<Model> {
         let layers = layers(&store, Some(second), &[], labels)?;
         commit_to(&store, Some(branch.parse()?), Some(second), &layers, message)
     };
-    on("side", "aside", &[("d", "cat")])?;
+    let aside = on("side", "aside", &[("d", "cat")])?;
     // What gc finds: nothing leads to it once the branch and its reflog are gone.
     let garbage = on("gone", "garbage", &[("e", "cat")])?;
     disk.write(&dir.join(GARBAGE), garbage.to_string().as_bytes())?;
@@ -238,6 +254,18 @@ pub fn base(dir: &Path) -> Result<Model> {
     offer_theirs(&store, dir)?;
     let staged = layers(&store, Some(second), &[], &[("x", "cat")])?;
     store.write_stage(&Stage::new(Some(second), staged)?)?;
+    store.write_merging(&Merging {
+        id: MERGE_ID.to_owned(),
+        kind: MergeKind::Merge,
+        branch: "main".to_owned(),
+        name: "side".to_owned(),
+        base: Some(second),
+        ours: second,
+        theirs: aside,
+        message: "merge".to_owned(),
+        strict: false,
+        decisions: Vec::new(),
+    })?;
     drop(store.people()?);
 
     let one = Tip::default().then("first", &[("a", "cat"), ("b", "dog")]);
@@ -255,6 +283,7 @@ pub fn base(dir: &Path) -> Result<Model> {
         branches: branches.into_iter().map(|(name, tip)| (name.to_owned(), tip)).collect(),
         tags: BTreeMap::from([("v1".to_owned(), one)]),
         staged: Some(staged),
+        merging: Some(0),
         people: BTreeSet::new(),
     })
 }
@@ -436,7 +465,7 @@ fn lost_race(disk: &Disk, dir: &Path) -> Result<()> {
     let base = head(&store)?;
     let mine = layers(&store, base, &[], &[("a", "newt")])?;
     let first = AtomicBool::new(true);
-    let rival = |store: &Store, _: &_| -> Result<()> {
+    let rival = |store: &Store, _: &Moving<'_>| -> Result<()> {
         if first.swap(false, Ordering::Relaxed) {
             let heads = store.history.dir().join("refs/heads");
             let moved = Disk::default();
@@ -460,6 +489,63 @@ fn revert(disk: &Disk, dir: &Path) -> Result<()> {
     let inverse: DeltaStream<'_> = Box::new(deltas.map(|delta| delta?.inverted()));
     transaction.apply(&ANNOTATIONS, inverse)?;
     commit_to(&store, None, base, &[transaction.finish()?], "revert").map(drop)
+}
+
+/// The merge that waits.
+fn merging(store: &Store) -> Result<Merging> {
+    let waits = || glossator_store::Error::Stage("no merge waits".to_owned());
+    store.merging()?.ok_or_else(waits)
+}
+
+fn resolve(disk: &Disk, dir: &Path) -> Result<()> {
+    let store = open(disk, dir)?;
+    let _lock = store.lock_stage()?;
+    let mut merging = merging(&store)?;
+    merging.decisions.push(Decision {
+        table: ANNOTATIONS.name.to_owned(),
+        item: "d".to_owned(),
+        key: "id".to_owned(),
+        take: Take::Theirs,
+        rule: None,
+        by: "Test".to_owned(),
+    });
+    store.write_merging(&merging)
+}
+
+fn abort(disk: &Disk, dir: &Path) -> Result<()> {
+    let store = open(disk, dir)?;
+    let _lock = store.lock_stage()?;
+    store.clear_merging()
+}
+
+fn merge(disk: &Disk, dir: &Path) -> Result<()> {
+    let store = open(disk, dir)?;
+    let _lock = store.lock_stage()?;
+    let _writing = store.writing()?;
+    let merging = merging(&store)?;
+    let snapshot = store.snapshot(Some(merging.ours), &[])?;
+    let mut transaction = Transaction::new(&snapshot);
+    let record = store.change(merging.theirs)?;
+    let deltas = read_change(store.objects(), &ANNOTATIONS, &record.tables["annotations"])?;
+    transaction.apply_with_origins(&ANNOTATIONS, deltas)?;
+    let mut layer = transaction.finish()?;
+    layer.meta.merge = Some(merging.record());
+    let made = Made { merged: Some(merging.theirs), ..Made::of(&layer) };
+    let options = CommitOptions { stage: Some(&merging.id), ..options(None, "merge") };
+    store.commit_on(Some(merging.ours), &made, &options)?;
+    // What fails here is no failure: the commit says that the merge is done.
+    let _ = store.clear_merging();
+    Ok(())
+}
+
+/// Commits a file of a policy, and no row.
+fn policy(disk: &Disk, dir: &Path) -> Result<()> {
+    let store = open(disk, dir)?;
+    let path = "policies/p/policy.toml".to_owned();
+    let files = [(path, Some(b"name = \"p\"\nversion = \"1\"\n".to_vec()))];
+    let layer = Layer::default();
+    let made = Made { files: &files, ..Made::of(&layer) };
+    store.commit_on(head(&store)?, &made, &options(None, "policy")).map(drop)
 }
 
 fn compact(disk: &Disk, dir: &Path) -> Result<()> {

@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::measure::{MeasureArgs, measure};
+use crate::policies::unknown;
 use crate::render::quality::figure;
-use crate::render::{lines, plain, table};
+use crate::render::{lines, number, plain, table};
 
 /// The exit code of a gate that is not passed.
 const FAILED: u8 = 1;
@@ -19,7 +20,7 @@ const FAILED: u8 = 1;
 pub(crate) type Named = (&'static str, fn(&FieldReport) -> Option<f64>);
 
 /// What a gate can ask for.
-const MEASURES: [Named; 20] = [
+static MEASURES: [Named; 20] = [
     ("alpha", |f| f.agreement.krippendorff_alpha.nominal),
     ("alpha-ordinal", |f| f.agreement.krippendorff_alpha.ordinal),
     ("alpha-interval", |f| f.agreement.krippendorff_alpha.interval),
@@ -50,7 +51,8 @@ const MEASURES: [Named; 20] = [
     gold-accuracy, majority-accuracy, weighted-majority-accuracy, dawid-skene-accuracy, \
     pair-f1, mean-iou, token-alpha, gold-f1, char-accuracy and word-accuracy (1 less the error \
     rate against gold), items, answers, annotators. A gate without a field is one on every \
-    field. A measure that is undefined does not pass. Exits with 1 where a gate is not passed.")]
+    field. A measure that is undefined does not pass. Exits with 1 where a gate is not passed, or \
+    where the policy of a row does not know its label.")]
 pub(crate) struct CheckArgs {
     /// At this commit
     #[arg(value_name = "REV")]
@@ -83,7 +85,26 @@ pub(crate) fn named(name: &str) -> Result<&'static Named> {
     })
 }
 
-fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
+/// Which gates are not passed, in words.
+pub(crate) fn failures(given: &[String], report: &Report) -> Result<Vec<String>> {
+    let mut failed = Vec::new();
+    for given in given {
+        for gate in gates(given, report)?.into_iter().filter(|gate| !gate.passed) {
+            let value = gate.value.map_or("undefined".to_owned(), |value| figure(Some(value)));
+            let Gate { field, measure, at_least, .. } = gate;
+            failed.push(format!("{measure} of `{field}` is {value}, not {at_least}"));
+        }
+    }
+    Ok(failed)
+}
+
+/// Refuses what is no gate, whatever the labels are.
+pub(crate) fn known_gate(given: &str) -> Result<()> {
+    read_gate(given).map(drop)
+}
+
+/// The field, if one is named, the measure and the least value of a gate.
+fn read_gate(given: &str) -> Result<(Option<&str>, &'static Named, f64)> {
     let wrong = || {
         CliError::input(format!("`{given}` is no gate"))
             .hint("write MEASURE=NUMBER or FIELD:MEASURE=NUMBER, for instance `alpha=0.8`")
@@ -97,7 +118,11 @@ fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
         Some((field, name)) => (Some(field), name),
         None => (None, name),
     };
-    let (measure, of) = named(name)?;
+    Ok((field, named(name)?, at_least))
+}
+
+fn gates<'r>(given: &str, report: &'r Report) -> Result<Vec<Gate<'r>>> {
+    let (field, (measure, of), at_least) = read_gate(given)?;
     let fields = report.fields.iter().filter(|f| field.is_none_or(|name| name == f.field));
     let found: Vec<Gate<'r>> = fields
         .map(|f| {
@@ -124,10 +149,21 @@ pub(crate) fn run(context: &mut Context, args: &CheckArgs) -> Result<u8> {
     for given in &args.gate {
         checked.extend(gates(given, &report)?);
     }
-    let passed = checked.iter().all(|gate| gate.passed);
+    let unknown = unknown(&store.snapshot(Some(commit), &[])?)?;
+    let passed = checked.iter().all(|gate| gate.passed) && unknown.is_empty();
     let code = if passed { 0 } else { FAILED };
     if context.json {
-        let line = serde_json::json!({"commit": commit, "passed": passed, "gates": checked});
+        let unknown: Vec<_> = unknown
+            .iter()
+            .map(|((policy, field, label), rows)| {
+                serde_json::json!({
+                    "policy": policy, "field": field, "label": label, "rows": rows,
+                })
+            })
+            .collect();
+        let line = serde_json::json!({
+            "commit": commit, "passed": passed, "gates": checked, "unknown_labels": unknown,
+        });
         context.json_line(&line)?;
         return Ok(code);
     }
@@ -143,5 +179,9 @@ pub(crate) fn run(context: &mut Context, args: &CheckArgs) -> Result<u8> {
         ]);
     }
     writeln!(context.out(), "{}", lines(&rows))?;
+    for ((policy, field, label), rows) in &unknown {
+        let (field, label, rows) = (plain(field), plain(label), number(*rows));
+        writeln!(context.out(), "{policy}  {field}: `{label}` is no label  {rows} row(s)")?;
+    }
     Ok(code)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use glossator_formats::{ExportOptions, Exporter, Importer, Input, Loss};
+use glossator_lineage::policy::Mapping;
 use glossator_quality::LeftOut;
 use glossator_store::TempStore;
 use glossator_store::fs::{Disk, output_file};
@@ -77,9 +78,11 @@ pub(crate) fn run(context: &mut Context, args: &ConvertArgs) -> Result<u8> {
     }
     let snapshot = temp.store.snapshot(None, &made.intaken.layers)?;
     let filters = Filters::default();
+    let mapping = Mapping::default();
     let view = SnapshotView {
         snapshot: &snapshot,
         filters: &filters,
+        mapping: &mapping,
         people: (!args.without_people).then_some(&made.people),
         seen_by: only_source(&snapshot, exporter.name(), &filters)?,
         labels: args.view == ViewName::Labels,

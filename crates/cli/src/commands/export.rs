@@ -11,6 +11,7 @@ use glossator_store::fs::output_file;
 use crate::context::{Context, snapshot};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
+use crate::policies::AsOf;
 use crate::render::{number, plain};
 use crate::view::{SnapshotView, ViewName, only_source};
 
@@ -38,6 +39,8 @@ pub(crate) struct ExportArgs {
     without_people: bool,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    as_of: AsOf,
 }
 
 /// The exporter of a format.
@@ -70,9 +73,11 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
     let store = context.store()?;
     let snapshot = snapshot(&store, args.at.as_deref())?;
     let people = if args.without_people { None } else { Some(store.people()?) };
+    let mapping = args.as_of.mapping(&snapshot)?;
     let view = SnapshotView {
         snapshot: &snapshot,
         filters: &args.filters,
+        mapping: &mapping,
         people: people.as_ref(),
         seen_by: only_source(&snapshot, exporter.name(), &args.filters)?,
         labels: args.view == ViewName::Labels,

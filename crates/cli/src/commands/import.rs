@@ -19,6 +19,7 @@ use glossator_store::{Digest, Error as StoreError, Snapshot};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::policies;
 use crate::render::{counts, number, plain};
 use crate::staging::{Outcome, Staging};
 pub(crate) use reading::Reading;
@@ -213,6 +214,7 @@ fn intake(
         intake.refuse_items_of(other_coco_sources(snapshot, &inputs)?);
     }
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
+    sink.know(policies::of(snapshot)?);
     let mut sources = Vec::new();
     let (mut field, mut notes) = (None, Vec::new());
     if let (true, Some(source)) = (args.prune, &args.reading.source) {

@@ -9,6 +9,7 @@ use glossator_store::schema::{ANNOTATIONS, Annotations};
 use crate::context::{Context, snapshot};
 use crate::error::Result;
 use crate::filter::Filters;
+use crate::policies::AsOf;
 use crate::render::{lines, plain, row, table};
 
 /// List annotations, every live row
@@ -24,6 +25,8 @@ pub(crate) struct LsArgs {
     max_count: Option<usize>,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    as_of: AsOf,
 }
 
 pub(crate) fn run(context: &mut Context, args: &LsArgs) -> Result<u8> {
@@ -33,7 +36,8 @@ pub(crate) fn run(context: &mut Context, args: &LsArgs) -> Result<u8> {
     let mut line = Vec::new();
     let header = ["item", "annotation", "annotator", "kind", "field", "value", "status"];
     let mut first = true;
-    for batch in args.filters.rows(&snapshot, &ANNOTATIONS)? {
+    let mapping = args.as_of.mapping(&snapshot)?;
+    for batch in args.filters.read(&snapshot, &ANNOTATIONS, Some(&mapping))? {
         let batch = batch?;
         let batch = batch.slice(0, batch.num_rows().min(left));
         left -= batch.num_rows();

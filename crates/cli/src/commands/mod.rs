@@ -3,13 +3,15 @@
 mod annotator;
 mod bisect;
 mod branch;
-mod check;
+pub(crate) mod check;
 mod checkout;
+mod cherry_pick;
 mod clone;
 mod commit;
 mod compact;
 mod compare;
 mod completions;
+mod conflicts;
 mod consensus;
 mod convert;
 mod demo;
@@ -25,11 +27,16 @@ mod items;
 mod log;
 mod ls;
 mod man;
+mod merge;
 mod pin;
+mod policy;
+mod protect;
 mod pull;
 mod push;
 pub(crate) mod quality;
+mod relabel;
 mod remote;
+mod resolve;
 mod restore;
 mod revert;
 mod rm;
@@ -61,7 +68,14 @@ pub(crate) enum Command {
     Branch(branch::BranchArgs),
     Switch(switch::SwitchArgs),
     Tag(tag::TagArgs),
+    Merge(merge::MergeArgs),
+    Conflicts(conflicts::ConflictsArgs),
+    Resolve(resolve::ResolveArgs),
+    CherryPick(cherry_pick::CherryPickArgs),
     Revert(revert::RevertArgs),
+    Protect(protect::ProtectArgs),
+    Policy(policy::PolicyArgs),
+    Relabel(relabel::RelabelArgs),
     History(history::HistoryArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
@@ -107,7 +121,14 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Branch(args) => branch::run(context, args),
         Command::Switch(args) => switch::run(context, args),
         Command::Tag(args) => tag::run(context, args),
+        Command::Merge(args) => merge::run(context, args),
+        Command::Conflicts(args) => conflicts::run(context, args),
+        Command::Resolve(args) => resolve::run(context, args),
+        Command::CherryPick(args) => cherry_pick::run(context, args),
         Command::Revert(args) => revert::run(context, args),
+        Command::Protect(args) => protect::run(context, args),
+        Command::Policy(args) => policy::run(context, args),
+        Command::Relabel(args) => relabel::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),

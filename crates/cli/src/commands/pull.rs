@@ -4,17 +4,23 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use glossator_lineage::merge::Rule;
+use glossator_store::remote::Error as RemoteError;
 
+use crate::commands::merge::{Request, RuleArg, merge_in};
 use crate::commands::{fetch, pin};
-use crate::context::Context;
+use crate::context::{Context, resolve};
 use crate::error::Result;
+use crate::merging::Show;
 use crate::network::{Bar, entry_of, open, who};
 use crate::pin::Lock;
 
-/// Fetch, and move the branch you are on forward to the remote's
+/// Fetch, and merge the remote's branch into the one you are on
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss pull\n  gloss pull --locked\n\n\
-    A branch that has commits of its own beside those of the remote is left as it is.")]
+    Where both have commits of their own they are merged, as `gloss merge` does it; with \
+    conflicts the exit code is 1, and the branch is as it was. With `--json` it then prints what \
+    `gloss merge --json` prints.")]
 pub(crate) struct PullArgs {
     /// The remote: `origin`, or the only one, where none is given
     remote: Option<String>,
@@ -27,6 +33,9 @@ pub(crate) struct PullArgs {
         default_missing_value = "gloss.lock"
     )]
     locked: Option<PathBuf>,
+    /// Where both have commits, decide conflicts by this rule; the first that says something
+    #[arg(long = "strategy", value_name = "RULE")]
+    rules: Vec<RuleArg>,
 }
 
 pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
@@ -44,9 +53,27 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
         }
         return pin::check(context, &path);
     }
-    let report = {
+    let pulled = {
         let bar = Bar::new(context);
-        remote.pull(&store, &name, &who, &bar)?
+        remote.pull(&store, &name, &who, &bar)
+    };
+    let report = match pulled {
+        // It was fetched; both sides have commits of their own.
+        Err(RemoteError::Diverged { branch, .. }) => {
+            let theirs = format!("{name}/{branch}");
+            let rules: Vec<Rule> = args.rules.iter().map(|rule| Rule::from(*rule)).collect();
+            let request = Request {
+                theirs: resolve(&store, Some(&theirs))?,
+                name: theirs,
+                rules: &rules,
+                strict: false,
+                no_ff: false,
+                show: Show::Nothing,
+                message: None,
+            };
+            return merge_in(context, &store, &request);
+        }
+        done => done?,
     };
     if context.json {
         context.json_line(&report)?;

@@ -9,6 +9,7 @@ use super::remote::probe;
 use crate::context::Context;
 use crate::error::Result;
 use crate::network::{Bar, entry_of, open};
+use crate::protect::hold_commit;
 use crate::render::{number, plain};
 
 /// Upload commits, their rows and tags to a remote
@@ -56,6 +57,13 @@ pub(crate) fn run(context: &mut Context, args: &PushArgs) -> Result<u8> {
     } else {
         args.branches.iter().map(|name| name.parse()).collect::<Result<_, _>>()?
     };
+    for branch in &branches {
+        if let Some((_, tip)) =
+            store.history.refs(false)?.into_iter().find(|(name, _)| name == branch.as_str())
+        {
+            hold_commit(&store, branch.as_str(), tip)?;
+        }
+    }
     let (_, who) = context.identities(&store)?;
     let remote = open(context, &entry.url)?;
     if !entry.checked && !args.dry_run {

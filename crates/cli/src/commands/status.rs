@@ -8,7 +8,7 @@ use glossator_store::delta::Counts;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::render::counts;
+use crate::render::{counts, plain};
 
 /// Show the branch and what is staged
 #[derive(Debug, Args)]
@@ -26,13 +26,22 @@ pub(crate) fn run(context: &mut Context, _args: &StatusArgs) -> Result<u8> {
         }
     }
     let branch = head.branch.as_ref().map(ToString::to_string);
+    let merging = store.merging()?;
     if context.json {
-        context.json_line(&serde_json::json!({
+        let mut told = serde_json::json!({
             "branch": branch,
             "commit": head.commit,
             "staged": staged,
             "stage_base": stage.layers.first().and(stage.base),
-        }))?;
+        });
+        if let Some(merging) = &merging {
+            told["merging"] = serde_json::json!({
+                "theirs": merging.theirs,
+                "into": merging.branch,
+                "decided": merging.decisions.len(),
+            });
+        }
+        context.json_line(&told)?;
         return Ok(0);
     }
     let out = context.out();
@@ -43,6 +52,10 @@ pub(crate) fn run(context: &mut Context, _args: &StatusArgs) -> Result<u8> {
             let at = commit.map(|c| c.short()).unwrap_or_default();
             writeln!(out, "on no branch, at {at}")?;
         }
+    }
+    if let Some(merging) = &merging {
+        let (name, into) = (plain(&merging.name), &merging.branch);
+        writeln!(out, "a merge of {name} into {into} is under way: see `gloss conflicts`")?;
     }
     if staged.is_empty() {
         writeln!(out, "nothing staged")?;

@@ -7,6 +7,7 @@ use glossator_store::Store;
 use glossator_store::change::{ChangeRecord, Meta};
 use glossator_store::delta::Counts;
 use glossator_store::history::Commit;
+use glossator_store::merging::MergeRecord;
 use glossator_store::schema::ANNOTATIONS;
 use serde::Serialize;
 
@@ -31,6 +32,8 @@ pub(crate) struct CommitJson<'a> {
     labels: Option<&'a BTreeMap<String, Counts>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<&'a [glossator_store::change::SourceFile]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merge: Option<&'a MergeRecord>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,6 +63,7 @@ impl<'a> CommitJson<'a> {
             annotators: meta.map(|meta| &meta.annotators),
             labels: meta.map(|meta| &meta.labels),
             sources: meta.map(|meta| &meta.sources[..]),
+            merge: meta.and_then(|meta| meta.merge.as_ref()),
         }
     }
 }
@@ -78,6 +82,12 @@ pub(crate) fn write(
 ) -> Result<()> {
     let names = if refs.is_empty() { String::new() } else { format!(" ({})", refs.join(", ")) };
     writeln!(out, "commit {}{names}", commit.id)?;
+    if let [first, others @ ..] = &commit.parents[..]
+        && !others.is_empty()
+    {
+        let others: Vec<String> = others.iter().map(|parent| parent.short()).collect();
+        writeln!(out, "Merge:  {} {}", first.short(), others.join(" "))?;
+    }
     let author = &commit.author;
     writeln!(out, "Author: {} <{}>", plain(&author.name), plain(&author.email))?;
     writeln!(out, "Date:   {}", row::seconds(commit.author.seconds, commit.author.offset))?;
@@ -106,9 +116,26 @@ pub(crate) fn write(
                     let format = &file.format;
                     writeln!(out, "    from {name} ({format}, {records} records, {source})")?;
                 }
+                if let Some(merge) = &meta.merge {
+                    decisions(out, merge)?;
+                }
             }
         }
         Err(_) => group(out, "policies", &record.policies, most)?,
+    }
+    Ok(())
+}
+
+/// What was decided where two sides did not fit.
+fn decisions(out: &mut dyn Write, merge: &MergeRecord) -> Result<()> {
+    let base = merge.base.map_or("nothing".to_owned(), |base| base.short());
+    let (ours, theirs) = (merge.ours.short(), merge.theirs.short());
+    writeln!(out, "    merged {theirs} into {ours}, both from {base}")?;
+    for decision in &merge.decisions {
+        let (item, key, by) = (plain(&decision.item), plain(&decision.key), plain(&decision.by));
+        let rule = decision.rule.as_ref().map(|rule| format!(" by {rule}")).unwrap_or_default();
+        let take = decision.take.word();
+        writeln!(out, "    decided {} {item} {key}: {take}{rule}  ({by})", decision.table)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod compare;
+pub(crate) mod conflict;
 pub(crate) mod diff;
 pub(crate) mod html;
 pub(crate) mod quality;

@@ -26,6 +26,7 @@ use crate::delta::Counts;
 use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::limits::{META_BYTES_MAX, META_NAMES_MAX};
+use crate::merging::MergeRecord;
 use crate::removal::RemovalRef;
 use crate::segment::SegmentRef;
 
@@ -100,6 +101,9 @@ pub struct Meta {
     pub labels: BTreeMap<String, Counts>,
     /// Annotations by policy, `unstated` where there is none.
     pub policies: BTreeMap<String, Counts>,
+    /// Of what sides a merge commit was made, and who decided its conflicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<MergeRecord>,
 }
 
 /// The name under which rows without a policy are counted.

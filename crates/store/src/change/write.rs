@@ -28,6 +28,7 @@ pub struct ChangeWriter<'a> {
     removal: Removal,
     change: TableChange,
     conflicts: Vec<RowConflict>,
+    keep_origins: bool,
 }
 
 /// How many conflicts are kept to be shown.
@@ -144,7 +145,13 @@ impl<'a> ChangeWriter<'a> {
             removal: Removal::default(),
             change: TableChange::default(),
             conflicts: Vec::new(),
+            keep_origins: false,
         }
+    }
+
+    /// Lets new rows keep the origins that they come with.
+    pub(crate) fn keep_origins(&mut self) {
+        self.keep_origins = true;
     }
 
     /// Applies row changes, which must come sorted by key over all calls.
@@ -199,7 +206,8 @@ impl<'a> ChangeWriter<'a> {
         new: &Rows<'_>,
         applied: &[(RowChange, Option<Located>)],
     ) -> Result<()> {
-        let columns: Vec<usize> = (0..self.table.columns.len()).collect();
+        let origin = usize::from(self.keep_origins);
+        let columns: Vec<usize> = (0..self.table.columns.len() + origin).collect();
         let picks: Vec<u32> = applied.iter().filter_map(|(change, _)| change.new).collect();
         if !picks.is_empty() {
             // Rows that came with an origin get this segment as their new one: null.

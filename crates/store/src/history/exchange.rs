@@ -95,6 +95,19 @@ impl History {
         Ok((self.between(&[a.0], &[b.0])?.len(), self.between(&[b.0], &[a.0])?.len()))
     }
 
+    /// The best common ancestors of two commits: none of unrelated histories, several where each
+    /// of the two was merged into the other.
+    ///
+    /// # Errors
+    /// Where commits cannot be read.
+    pub fn merge_bases(&self, a: CommitId, b: CommitId) -> Result<Vec<CommitId>> {
+        let read = |e: gix::Error| Error::git("cannot find where two commits parted", e);
+        let found = self.repo.merge_bases_many(a.0, &[b.0]).map_err(read)?;
+        let mut found: Vec<CommitId> = found.into_iter().map(|id| CommitId(id.detach())).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
     /// Whether a commit is another one, or before it.
     ///
     /// # Errors

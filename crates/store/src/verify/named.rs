@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::history::{GitFault, RefName, Root};
 use crate::id::{CommitId, Digest};
 use crate::limits::SEGMENT_ROWS_MAX;
+use crate::merging::MERGE_FILE;
 use crate::removal::RemovalRef;
 use crate::schema::{TABLES, Table};
 use crate::segment::{SCHEMA_VERSION, SegmentRef};
@@ -120,7 +121,17 @@ impl Verifier<'_> {
         for (name, what) in bad.drain(..) {
             self.find(rule::GIT_BYTES, format!("git/{name}"), what, Vec::new());
         }
-        let roots = history.named_roots(&mut |name, what| bad.push((name, what)))?;
+        let mut roots = history.named_roots(&mut |name, what| bad.push((name, what)))?;
+        let merging = match self.store.merge_file() {
+            Err(error) => {
+                self.find_error(rule::STAGE, MERGE_FILE, error)?;
+                None
+            }
+            Ok(merging) => merging,
+        };
+        for id in merging.iter().flat_map(|m| m.base.into_iter().chain([m.ours, m.theirs])) {
+            roots.push(Root { name: MERGE_FILE.to_owned(), id: id.0 });
+        }
         for (name, what) in bad {
             self.find(rule::REFS, format!("git/{name}"), what, Vec::new());
         }

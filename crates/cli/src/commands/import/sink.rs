@@ -10,6 +10,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::Int32Type;
 use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_formats::{JsonRows, Sink};
+use glossator_lineage::policy::{Mapping, Policy};
 use glossator_store::Result as StoreResult;
 use glossator_store::change::SourceFile;
 use glossator_store::fs::{OutputFile, output_file};
@@ -23,6 +24,7 @@ use glossator_store::schema::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
+use crate::policies::{Unknown, named, note_unknown};
 
 /// Names of policies that a warning lists at most.
 const POLICIES_TOLD_MAX: usize = 20;
@@ -59,8 +61,13 @@ pub(super) struct StoreSink<'s> {
     /// Keys so far; filled for a quarantine only.
     keys: HashSet<(u64, [u8; 12])>,
     hasher: KeyHasher,
-    /// Policies that annotations name; the store knows none yet.
+    /// Policies that annotations name and the store does not know.
     policies: BTreeSet<String>,
+    /// Policies that it knows.
+    known: BTreeMap<String, Policy>,
+    /// How it reads labels, and those that it does not know.
+    mapping: Mapping,
+    unknown: Unknown,
     /// Sources that annotations have so far.
     sources: HashSet<String>,
 }
@@ -84,6 +91,7 @@ impl<'s> StoreSink<'s> {
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         progress.enable_steady_tick(Duration::from_millis(100));
         let (told, file, lines, keys, hasher, policies, sources) = Default::default();
+        let (known, mapping, unknown) = Default::default();
         Ok(Self {
             intake,
             people,
@@ -95,7 +103,22 @@ impl<'s> StoreSink<'s> {
             keys,
             hasher,
             policies,
+            known,
+            mapping,
+            unknown,
             sources,
+        })
+    }
+
+    /// Names the policies that need no warning.
+    pub(super) fn know(&mut self, policies: BTreeMap<String, Policy>) {
+        self.mapping = Mapping::new(policies.values().cloned().collect(), None);
+        self.known = policies;
+    }
+
+    fn knows(&self, policy: &str) -> bool {
+        named(policy).is_ok_and(|(name, version)| {
+            self.known.get(&name).is_some_and(|policy| version <= policy.version)
         })
     }
 
@@ -170,6 +193,15 @@ impl<'s> StoreSink<'s> {
             let what = format!("policies that the store does not know: {}", names.join(", "));
             self.told.warnings.insert(what, names.len() as u64);
         }
+        let (known, more) = (self.unknown.len().min(POLICIES_TOLD_MAX), self.unknown.len());
+        for ((policy, field, label), rows) in self.unknown.iter().take(known) {
+            let what = format!("`{label}` is no label of `{field}` in {policy}");
+            self.told.warnings.insert(what, *rows);
+        }
+        if more > known {
+            let what = "further labels that policies do not know".to_owned();
+            self.told.warnings.insert(what, (more - known) as u64);
+        }
         let intaken = self.intake.finish()?;
         if let Some((_, file)) = self.quarantine {
             file.persist()?;
@@ -214,8 +246,12 @@ impl Sink for StoreSink<'_> {
                     self.sources.insert(source.to_owned());
                 }
             }
+            if !self.known.is_empty() {
+                note_unknown(&self.mapping, &rows, &mut self.unknown);
+            }
             for policy in distinct(&rows, "policy") {
-                if self.policies.len() < POLICIES_TOLD_MAX && !self.policies.contains(policy) {
+                let more = self.policies.len() < POLICIES_TOLD_MAX;
+                if more && !self.policies.contains(policy) && !self.knows(policy) {
                     self.policies.insert(policy.to_owned());
                 }
             }

@@ -1,0 +1,84 @@
+//! `gloss conflicts`
+
+use std::io::Write;
+
+use clap::Args;
+use glossator_lineage::merge::merge_files;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::merging::{Decider, POLICIES, each_conflict, sides, under_way};
+use crate::render::conflict::{short, write_json};
+use crate::render::number;
+
+/// List the conflicts of the merge that is under way
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gloss conflicts\n  gloss conflicts --json > conflicts.jsonl")]
+pub(crate) struct ConflictsArgs {
+    /// Decided ones too
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) fn run(context: &mut Context, args: &ConflictsArgs) -> Result<u8> {
+    let store = context.store()?;
+    let (_lock, merging) = under_way(&store)?;
+    let decider = Decider::new(&merging.decisions, &[], "");
+    let (mut open, mut decided) = (0_u64, 0_u64);
+    let mut failed = None;
+    each_conflict(&store, &merging, &mut |conflict| {
+        let known = decider.known(conflict).map(|decision| decision.take);
+        match known {
+            Some(_) => decided += 1,
+            None => open += 1,
+        }
+        if failed.is_none() && (known.is_none() || args.all) {
+            let word = known.map(glossator_store::merging::Take::word);
+            let written = match (context.json, word) {
+                (true, word) => write_json(context.out(), conflict, word),
+                (false, Some(word)) => {
+                    writeln!(context.out(), "{}  [{word}]", short(conflict)).map_err(Into::into)
+                }
+                (false, None) => writeln!(context.out(), "{}", short(conflict)).map_err(Into::into),
+            };
+            failed = written.err();
+        }
+        Ok(known)
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let mut files = Vec::new();
+    merge_files(&store, sides(&merging), &mut |conflict| {
+        let known = decider.known_file(conflict.path).map(|decision| decision.take);
+        match known {
+            Some(_) => decided += 1,
+            None => open += 1,
+        }
+        if known.is_none() || args.all {
+            let text = |file: Option<&[u8]>| {
+                file.map(|bytes| serde_json::json!({"text": String::from_utf8_lossy(bytes)}))
+            };
+            files.push(serde_json::json!({
+                "kind": "policy", "table": POLICIES, "item_id": conflict.path,
+                "annotation_id": null, "base": text(conflict.base), "ours": text(conflict.ours),
+                "theirs": text(conflict.theirs), "decided": known,
+            }));
+        }
+        known
+    })?;
+    for file in files {
+        if context.json {
+            context.json_line(&file)?;
+            continue;
+        }
+        let path = file["item_id"].as_str().unwrap_or_default().to_owned();
+        let word = file["decided"].as_str().map(|word| format!("  [{word}]"));
+        writeln!(context.out(), "policy  {path}  both changed it{}", word.unwrap_or_default())?;
+    }
+    if !context.json {
+        let (open, decided) = (number(open), number(decided));
+        writeln!(context.out(), "{open} open, {decided} decided")?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,60 @@
+//! `gloss protect`
+
+use std::io::Write;
+
+use clap::Args;
+use glossator_store::history::RefName;
+
+use super::check::known_gate;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Let a branch move only where its labels pass gates
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gloss protect main --gate alpha=0.8 --gate items=100\n  \
+    gloss protect main --off\n  gloss protect\n\n\
+    Commits, merges and pushes that move the branch are refused where `gloss check` would fail \
+    with these gates. Of this copy of the store alone: others have gates of their own. A pull that \
+    only moves the branch forward is not asked.")]
+pub(crate) struct ProtectArgs {
+    /// The branch; without one, protected branches are listed
+    branch: Option<String>,
+    /// What must be reached, as in `gloss check`
+    #[arg(long, value_name = "[FIELD:]MEASURE=NUMBER", requires = "branch")]
+    gate: Vec<String>,
+    /// Protect it no more
+    #[arg(long, requires = "branch", conflicts_with = "gate")]
+    off: bool,
+}
+
+pub(crate) fn run(context: &mut Context, args: &ProtectArgs) -> Result<u8> {
+    let store = context.store()?;
+    let _lock = store.lock_stage()?;
+    let mut protected = store.protected()?;
+    if let Some(branch) = &args.branch {
+        let branch: RefName = branch.parse()?;
+        if args.gate.is_empty() && !args.off {
+            return Err(CliError::input("say what must be reached, or `--off`")
+                .hint(format!("for instance `gloss protect {branch} --gate alpha=0.8`")));
+        }
+        for gate in &args.gate {
+            known_gate(gate)?;
+        }
+        match args.off {
+            true => drop(protected.branches.remove(branch.as_str())),
+            false => drop(protected.branches.insert(branch.to_string(), args.gate.clone())),
+        }
+        store.protect(&protected)?;
+    }
+    if context.json {
+        context.json_line(&serde_json::json!({ "branches": protected.branches }))?;
+        return Ok(0);
+    }
+    if protected.branches.is_empty() {
+        writeln!(context.out(), "no branch is protected")?;
+    }
+    for (branch, gates) in &protected.branches {
+        writeln!(context.out(), "{branch}  {}", gates.join(", "))?;
+    }
+    Ok(0)
+}

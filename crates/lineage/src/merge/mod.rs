@@ -1,0 +1,369 @@
+//! Merge: three-way by key, by folding the changes of both sides from where they parted.
+//!
+//! What somebody decided moves whole (label, shape, value, annotator, policy); what is known beside
+//! it merges by itself (`gold`, members of `extra`); a place in a file is no content. Rows that
+//! both sides added for one question of one person are one answer, not two.
+//!
+//! # Guarantees
+//! - The cost follows what both sides changed, not how large the table is.
+//! - The same sides give the same rows on every machine; where nothing is in conflict, whichever
+//!   side is ours.
+//!
+//! # Limitations
+//! - A submission that one side removed stays removed where a row of it, edited on the other side,
+//!   is kept.
+//! - Two equal answers that were both reviewed stay two rows.
+
+mod cells;
+mod conflict;
+mod files;
+mod json;
+mod twins;
+mod window;
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
+use glossator_store::canonical::Key;
+use glossator_store::delta::{DeltaBatch, DeltaStream, RowChange};
+use glossator_store::merging::Take;
+use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, Submissions, TABLES, Table};
+use glossator_store::{CommitId, Result, Snapshot, Store};
+
+use cells::{Merged, RowsMade, Three};
+pub use conflict::{Conflict, ConflictKind, RowRef, Rule};
+pub use files::{FileConflict, Files, merge_files};
+use window::{Entry, Place, Window, Windows, by_key};
+
+use crate::diff::between;
+
+/// The commits of a merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sides {
+    /// Where both come from, none for an empty store.
+    pub base: Option<CommitId>,
+    /// The commit that is merged into.
+    pub ours: CommitId,
+    /// The commit that is merged.
+    pub theirs: CommitId,
+}
+
+/// Decides a conflict, or leaves it open.
+pub type Decide<'d> = dyn FnMut(&Conflict<'_>) -> Result<Option<Take>> + 'd;
+
+/// Takes what a merge does to a table, against our side, sorted by key.
+pub type Sink<'d> = dyn FnMut(&'static Table, DeltaStream<'_>) -> Result<()> + 'd;
+
+/// Merges every table; gives how many conflicts are left open, which stay as they are on our side.
+///
+/// With `strict`, rows that both sides changed are conflicts even where the changes fit together.
+///
+/// # Errors
+/// Whatever the store, `decide` or `sink` says.
+pub fn merge(
+    store: &Store,
+    sides: Sides,
+    strict: bool,
+    decide: &mut Decide<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<u64> {
+    let emptied = Default::default();
+    let snapshots =
+        [store.snapshot(Some(sides.ours), &[])?, store.snapshot(Some(sides.theirs), &[])?];
+    let mut merging = Merging { snapshots, strict, decide, open: 0, emptied };
+    for table in TABLES {
+        let mut theirs = between(store, sides.base, Some(sides.theirs), table)?.peekable();
+        // Where they did nothing, what we did need not be read; but for submissions of ours of
+        // which no row is left.
+        let emptied = table == &SUBMISSIONS && !merging.emptied[0].is_empty();
+        if theirs.peek().is_none() && !emptied {
+            continue;
+        }
+        let ours = between(store, sides.base, Some(sides.ours), table)?;
+        let mut windows = Windows::new(table, ours, Box::new(theirs))?;
+        let merging = &mut merging;
+        let mut next = move || loop {
+            match windows.next(|window, ours, theirs| merging.window(window, ours, theirs))? {
+                Some(delta) if delta.changes.is_empty() => {}
+                found => return Ok(found),
+            }
+        };
+        sink(table, Box::new(std::iter::from_fn(move || next().transpose())))?;
+    }
+    Ok(merging.open)
+}
+
+struct Merging<'s, 'd, 'e> {
+    /// Ours and theirs, for what conflicts have to know besides their rows.
+    snapshots: [Snapshot<'s>; 2],
+    strict: bool,
+    decide: &'d mut Decide<'e>,
+    open: u64,
+    /// Submissions of each side, by item, of which no added row is left.
+    emptied: [HashSet<(String, String)>; 2],
+}
+
+/// What becomes of a row of ours.
+struct Outcome {
+    old: Option<Place>,
+    new: Option<Place>,
+}
+
+/// Rows of one item that go because their twins stay.
+#[derive(Default)]
+struct Gone([HashSet<Place>; 2]);
+
+impl Merging<'_, '_, '_> {
+    /// Merges the changes of some items.
+    fn window(
+        &mut self,
+        window: &Window<'_>,
+        ours: &[Entry<'_>],
+        theirs: &[Entry<'_>],
+    ) -> Result<DeltaBatch> {
+        let table = window.table;
+        let mut made = RowsMade::new(table);
+        let mut outcomes = Vec::new();
+        let pairs = by_key(ours, theirs);
+        let item = |pair: &(Option<Entry<'_>>, Option<Entry<'_>>)| {
+            pair.0.or(pair.1).map(|entry| entry.key.0.to_owned())
+        };
+        for pairs in pairs.chunk_by(|a, b| item(a) == item(b)) {
+            let gone = match table == &ANNOTATIONS {
+                true => self.twins(window, pairs)?,
+                false => Gone::default(),
+            };
+            for &(ours, theirs) in pairs {
+                let entry = match (ours, theirs) {
+                    (Some(ours), Some(theirs)) => self.both(window, &mut made, ours, theirs)?,
+                    (Some(ours), None) => self.ours_alone(table, &gone, ours),
+                    (None, Some(theirs)) => self.theirs_alone(table, &gone, theirs),
+                    (None, None) => None,
+                };
+                outcomes.extend(entry);
+            }
+        }
+        let made = made.finish(window.batches[0].schema())?;
+        assemble(table, window, &made, &outcomes)
+    }
+
+    /// A row that we alone touched stays, but where it is a twin's or of an emptied submission.
+    fn ours_alone(&self, table: &'static Table, gone: &Gone, entry: Entry<'_>) -> Option<Outcome> {
+        let new = entry.new?;
+        let goes = gone.0[0].contains(&new) || self.is_emptied(table, 0, &entry);
+        goes.then_some(Outcome { old: Some(new), new: None })
+    }
+
+    /// A row that they alone touched becomes theirs, with the same exceptions.
+    fn theirs_alone(
+        &self,
+        table: &'static Table,
+        gone: &Gone,
+        entry: Entry<'_>,
+    ) -> Option<Outcome> {
+        let stays_out = entry.new.is_some_and(|new| gone.0[1].contains(&new))
+            || self.is_emptied(table, 1, &entry);
+        (!stays_out).then_some(Outcome { old: entry.old, new: entry.new })
+    }
+
+    fn is_emptied(&self, table: &'static Table, side: usize, entry: &Entry<'_>) -> bool {
+        table == &SUBMISSIONS && entry.old.is_none() && !self.emptied[side].is_empty() && {
+            let key = (entry.key.0.to_owned(), entry.key.1.to_owned());
+            self.emptied[side].contains(&key)
+        }
+    }
+
+    /// A row that both touched.
+    fn both(
+        &mut self,
+        window: &Window<'_>,
+        made: &mut RowsMade,
+        ours: Entry<'_>,
+        theirs: Entry<'_>,
+    ) -> Result<Option<Outcome>> {
+        let three = Three { base: ours.old, ours: ours.new, theirs: theirs.new };
+        let snapshots = &self.snapshots;
+        let mut reviewed = || is_reviewed(snapshots, ours.key.0);
+        let new = match three.merge(window, self.strict, &mut reviewed)? {
+            Merged::Ours => return Ok(None),
+            Merged::Theirs => theirs.new,
+            Merged::Made(sources) => Some((usize::MAX, made.push(window, &sources))),
+            Merged::Conflict(kind) => match self.decided(window, kind, ours.key, &three)? {
+                None | Some(Take::Ours) => return Ok(None),
+                Some(Take::Theirs) => theirs.new,
+                Some(Take::Both) if ours.new.is_some() => return Ok(None),
+                Some(Take::Both) => theirs.new,
+            },
+        };
+        Ok(Some(Outcome { old: ours.new, new }))
+    }
+
+    /// Asks who decides; counts what stays open.
+    fn decided(
+        &mut self,
+        window: &Window<'_>,
+        kind: ConflictKind,
+        key: Key<'_>,
+        three: &Three,
+    ) -> Result<Option<Take>> {
+        let row = |place: Option<Place>| {
+            place.map(|(batch, row)| RowRef { batch: window.batches[batch], row })
+        };
+        let conflict = Conflict {
+            kind,
+            table: window.table,
+            key,
+            base: row(three.base),
+            ours: row(three.ours),
+            theirs: row(three.theirs),
+            handed_in: [
+                self.handed_in(window, 0, three.ours)?,
+                self.handed_in(window, 1, three.theirs)?,
+            ],
+        };
+        let take = (self.decide)(&conflict)?.filter(|take| conflict.can_take(*take));
+        self.open += u64::from(take.is_none());
+        Ok(take)
+    }
+
+    /// When the submission of a row was changed last: tools say so once, not in each row.
+    fn handed_in(
+        &self,
+        window: &Window<'_>,
+        side: usize,
+        place: Option<Place>,
+    ) -> Result<Option<i64>> {
+        let Some(place) = place.filter(|_| window.table == &ANNOTATIONS) else { return Ok(None) };
+        let Some(submission) = window.text(place, ANNOTATIONS.column("submission_id")) else {
+            return Ok(None);
+        };
+        let submissions = self.snapshots[side].table(&SUBMISSIONS)?;
+        let item = window.rows[place.0].key(place.1).0;
+        let found: Vec<_> =
+            submissions.locate([(item, submission)])?.into_iter().flatten().collect();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let batch = submissions.fetch(&found)?;
+        let row = Submissions::new(&batch);
+        Ok(row.updated_at(0).or(row.created_at(0)))
+    }
+
+    /// Finds the answers of one item that were given on both sides, and which of them go.
+    fn twins(
+        &mut self,
+        window: &Window<'_>,
+        pairs: &[(Option<Entry<'_>>, Option<Entry<'_>>)],
+    ) -> Result<Gone> {
+        let added = |side: fn(&(Option<Entry<'_>>, Option<Entry<'_>>)) -> bool| {
+            pairs
+                .iter()
+                .filter(move |pair| side(pair))
+                .filter_map(|pair| pair.0.or(pair.1))
+                .filter(|entry| entry.old.is_none())
+                .collect::<Vec<_>>()
+        };
+        let ours = added(|pair| pair.1.is_none());
+        let theirs = added(|pair| pair.0.is_none());
+        let mut gone = Gone::default();
+        if ours.is_empty() || theirs.is_empty() {
+            return Ok(gone);
+        }
+        for twin in twins::twins(window, &ours, &theirs) {
+            let (own, other) = (twin.ours, twin.theirs);
+            let take = match (own, other, twin.equal) {
+                (Some(own), Some(other), true) => equal_twin(window, own, other),
+                _ => {
+                    let Some(place) = own.or(other) else { continue };
+                    let key = window.rows[place.0].key(place.1);
+                    let three = Three { base: None, ours: own, theirs: other };
+                    let take = self.decided(window, ConflictKind::AnsweredTwice, key, &three)?;
+                    take.unwrap_or(Take::Ours)
+                }
+            };
+            match take {
+                Take::Ours => gone.0[1].extend(other),
+                Take::Theirs => gone.0[0].extend(own),
+                Take::Both => {}
+            }
+        }
+        self.empty_submissions(window, pairs, &gone);
+        Ok(gone)
+    }
+
+    /// Notes the submissions of which every added row goes.
+    fn empty_submissions(
+        &mut self,
+        window: &Window<'_>,
+        pairs: &[(Option<Entry<'_>>, Option<Entry<'_>>)],
+        gone: &Gone,
+    ) {
+        let column = ANNOTATIONS.column("submission_id");
+        for side in 0..2 {
+            let mut left: BTreeMap<&str, bool> = BTreeMap::new();
+            let mut item = "";
+            for entry in pairs.iter().filter_map(|pair| if side == 0 { pair.0 } else { pair.1 }) {
+                let Some(new) = entry.new else { continue };
+                let Some(submission) = window.text(new, column) else { continue };
+                item = entry.key.0;
+                *left.entry(submission).or_default() |= !gone.0[side].contains(&new);
+            }
+            let emptied = left.into_iter().filter(|(_, left)| !left);
+            self.emptied[side].extend(emptied.map(|(id, _)| (item.to_owned(), id.to_owned())));
+        }
+    }
+}
+
+/// Which of two equal answers stays: the one that was reviewed, else the one with the lesser id.
+fn equal_twin(window: &Window<'_>, ours: Place, theirs: Place) -> Take {
+    let rank = |place: Place| {
+        let text = |name| window.text(place, ANNOTATIONS.column(name));
+        let reviewed = ["accepted", "rejected", "fixed"].contains(&text("status").unwrap_or(""));
+        (!reviewed, text("submission_id"), text("annotation_id"))
+    };
+    let (ours, theirs) = (rank(ours), rank(theirs));
+    match (ours.0, theirs.0) {
+        (false, false) => Take::Both,
+        _ if ours <= theirs => Take::Ours,
+        _ => Take::Theirs,
+    }
+}
+
+/// Whether rows of an item have reviews, on either side.
+fn is_reviewed(snapshots: &[Snapshot<'_>; 2], item: &str) -> Result<bool> {
+    for snapshot in snapshots {
+        if snapshot.state(&REVIEWS).rows() > 0
+            && !snapshot.table(&REVIEWS)?.locate_item(item)?.is_empty()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Puts what became of rows together.
+fn assemble(
+    table: &'static Table,
+    window: &Window<'_>,
+    made: &RecordBatch,
+    outcomes: &[Outcome],
+) -> Result<DeltaBatch> {
+    let mut batches = window.batches.clone();
+    batches.push(made);
+    let at = |(batch, row): Place| (batch.min(batches.len() - 1), row);
+    let pick = |place: fn(&Outcome) -> Option<Place>| -> Result<RecordBatch> {
+        let picks: Vec<Place> = outcomes.iter().filter_map(place).map(at).collect();
+        match picks.is_empty() {
+            true => Ok(RecordBatch::new_empty(batches[0].schema())),
+            false => Ok(interleave_record_batch(&batches, &picks)?),
+        }
+    };
+    let (old, new) = (pick(|outcome| outcome.old)?, pick(|outcome| outcome.new)?);
+    let (mut olds, mut news) = (0_u32.., 0_u32..);
+    let changes = outcomes.iter().map(|outcome| RowChange {
+        old: outcome.old.and_then(|_| olds.next()),
+        new: outcome.new.and_then(|_| news.next()),
+    });
+    Ok(DeltaBatch { table, old, new, changes: changes.collect() })
+}

@@ -1,0 +1,244 @@
+//! Policies as files, their steps, mappings and imports; expected values by hand.
+
+use super::*;
+
+const VEHICLES: &str = r##"
+name = "vehicles"
+version = "3"
+unstated = "1"
+
+[[field]]
+name = "kind"
+kind = "choice"
+cardinality = "one"
+label = [{ name = "automobile" }, { name = "van", color = "#ff0000" }, { name = "bike" }]
+
+[[change]]
+version = "2"
+op = "rename"
+field = "kind"
+from = ["car"]
+to = ["automobile"]
+
+[[change]]
+version = "3"
+op = "merge"
+field = "kind"
+from = ["lorry", "van"]
+to = ["van"]
+reason = "nobody told them apart"
+"##;
+
+#[test]
+fn a_policy_reads_and_is_written_back() {
+    let policy = Policy::parse(VEHICLES).unwrap();
+    assert_eq!(policy.full_name(), "vehicles@3");
+    assert_eq!(Policy::parse(&policy.render().unwrap()).unwrap(), policy);
+    assert!(policy.knows("kind", "van") && !policy.knows("kind", "car"));
+    assert!(policy.knows("another question", "car"));
+}
+
+#[test]
+fn labels_are_read_as_of_a_version_whatever_the_rows_say() {
+    let policy = Policy::parse(VEHICLES).unwrap();
+    let now = Mapping::new(vec![policy.clone()], None);
+    for (stated, label, read) in [
+        (Some("vehicles@1"), "car", Some("automobile")),
+        (Some("vehicles@1"), "lorry", Some("van")),
+        (Some("vehicles@2"), "car", Some("car")),
+        (Some("vehicles@2"), "lorry", Some("van")),
+        (Some("vehicles@3"), "lorry", Some("lorry")),
+        // Claimed to be of version 1.
+        (None, "car", Some("automobile")),
+        (Some("others@1"), "car", None),
+        (Some("vehicles"), "car", None),
+    ] {
+        assert_eq!(now.label(stated, "kind", label).as_deref(), read, "{stated:?} {label}");
+    }
+    assert_eq!(now.label(None, "colour", "car").as_deref(), Some("car"));
+    let second = "2".parse().unwrap();
+    let then = Mapping::new(vec![policy.clone()], Some(("vehicles", &second)));
+    assert_eq!(then.label(None, "kind", "lorry").as_deref(), Some("lorry"));
+    assert_eq!(then.label(None, "kind", "car").as_deref(), Some("automobile"));
+    // Backwards a rename can be undone, a merge cannot.
+    let first = Version::first();
+    let back = Mapping::new(vec![policy], Some(("vehicles", &first)));
+    assert_eq!(back.label(Some("vehicles@3"), "kind", "automobile").as_deref(), Some("car"));
+    assert_eq!(back.label(Some("vehicles@3"), "kind", "van").as_deref(), Some("van"));
+}
+
+/// Two labels that change places in one version do not chase each other.
+#[test]
+fn changes_of_one_version_are_made_at_once() {
+    let text = r#"
+        name = "p"
+        version = "2"
+        field = [{ name = "f", label = [{ name = "a" }, { name = "b" }] }]
+        change = [
+            { version = "2", op = "rename", field = "f", from = ["a"], to = ["b"] },
+            { version = "2", op = "rename", field = "f", from = ["b"], to = ["a"] },
+        ]
+    "#;
+    let swap = Mapping::new(vec![Policy::parse(text).unwrap()], None);
+    assert_eq!(swap.label(Some("p@1"), "f", "a").as_deref(), Some("b"));
+    assert_eq!(swap.label(Some("p@1"), "f", "b").as_deref(), Some("a"));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_with_its_place() {
+    let with = |text: &str| Policy::parse(&format!("name = \"p\"\nversion = \"2\"\n{text}"));
+    for (text, told) in [
+        ("strict = 1", "line 3"),
+        ("surprise = true", "surprise"),
+        ("[[field]]\nname = \"f\"\n[[field]]\nname = \"f\"", "name of its own"),
+        (
+            "field = [{ name = \"f\", label = [{ name = \"a\" }, { name = \"a\" }] }]",
+            "stands twice",
+        ),
+        (
+            "field = [{ name = \"f\", label = [{ name = \"a\", parent = \"b\" }, \
+             { name = \"b\", parent = \"a\" }] }]",
+            "its own ancestor",
+        ),
+        ("field = [{ name = \"f\", label = [{ name = \"a\", parent = \"z\" }] }]", "is no label"),
+        (
+            "field = [{ name = \"f\", label = [{ name = \"b\" }] }]\nchange = [{ version = \"2\", \
+             op = \"rename\", field = \"f\", from = [\"a\"], to = [\"c\"] }]",
+            "`c` is no label",
+        ),
+        (
+            "field = [{ name = \"f\", label = [{ name = \"b\" }, { name = \"c\" }] }]\nchange = [\
+             { version = \"2\", op = \"rename\", field = \"f\", from = [\"a\"], to = [\"b\"] },\
+             { version = \"2\", op = \"rename\", field = \"f\", from = [\"a\"], to = [\"c\"] }]",
+            "becomes two labels",
+        ),
+        ("change = [{ version = \"3\", op = \"same\" }]", "none of a later one"),
+        ("change = [{ version = \"2\", op = \"merge\", from = [\"a\"], to = [\"b\"] }]", "several"),
+    ] {
+        let error = with(text).unwrap_err().to_string();
+        assert!(error.contains(told), "{text}: {error}");
+    }
+    assert!(Policy::parse("name = \"P\"\nversion = \"1\"").is_err());
+    assert!(Policy::parse("name = \"p\"\nversion = \"v1\"").is_err());
+}
+
+#[test]
+fn a_step_derives_what_is_new_and_asks_for_what_is_gone() {
+    let old = Policy::parse(VEHICLES).unwrap();
+    let mut new = old.clone();
+    new.version = "4".parse().unwrap();
+    new.fields[0].taxonomy.push(Label { name: "tram".to_owned(), ..Label::default() });
+    let made = step(&old, &mut new).unwrap();
+    assert_eq!((made.redo, made.changes.len()), (Redo::Items, 1));
+    assert_eq!((made.changes[0].op, &made.changes[0].to[0]), (Op::Add, &"tram".to_owned()));
+    assert_eq!(new.changes.len(), 3);
+    let mut gone = old.clone();
+    gone.version = "4".parse().unwrap();
+    gone.fields[0].taxonomy.pop();
+    assert!(step(&old, &mut gone).unwrap_err().to_string().contains("`bike` is gone"));
+    assert!(step(&old, &mut old.clone()).unwrap_err().to_string().contains("there already"));
+}
+
+#[test]
+fn a_label_studio_configuration_becomes_a_policy_and_comes_back() {
+    let xml = r##"<View>
+      <!-- two questions -->
+      <Image name="image" value="$image"/>
+      <RectangleLabels name="box" toName="image">
+        <Label value="Car" background="#f00"/>
+        <Label value="R&amp;D van" alias="van"/>
+      </RectangleLabels>
+      <Choices name="quality" toName="image" choice="multiple" required="true">
+        <Choice value="blurry"/><Choice value="dark"/>
+      </Choices>
+      <Taxonomy name="tree" toName="image">
+        <Choice value="Animal"><Choice value="Cat"/></Choice>
+      </Taxonomy>
+      <Rating name="stars" toName="image"/>
+    </View>"##;
+    let policy = import("images", xml, ImportFormat::LabelStudio).unwrap();
+    let labels = |name: &str| -> Vec<String> {
+        policy.field(name).unwrap().taxonomy.iter().map(|label| label.name.clone()).collect()
+    };
+    assert_eq!(labels("box"), ["Car", "van"]);
+    assert_eq!(policy.field("box").unwrap().taxonomy[0].color.as_deref(), Some("#f00"));
+    assert_eq!(labels("quality"), ["blurry", "dark"]);
+    assert_eq!(policy.field("quality").unwrap().cardinality, Some(Cardinality::Many));
+    assert!(policy.field("quality").unwrap().required);
+    assert_eq!(labels("tree"), ["Animal", "Animal/Cat"]);
+    assert_eq!(policy.field("stars").unwrap().kind.as_deref(), Some("number"));
+    let written = to_label_config(&policy).unwrap();
+    assert_eq!(import("images", &written, ImportFormat::LabelStudio).unwrap(), policy);
+
+    for (bad, told) in [
+        ("<View><Choices name=\"a\">", "not closed"),
+        ("<View><Choices name=\"a\"></View>", "line 1"),
+        ("<View><Choices><Choice value=\"x\"/></Choices></View>", "no `name`"),
+        ("<View/>", "no question"),
+    ] {
+        let error = import("p", bad, ImportFormat::LabelStudio).unwrap_err().to_string();
+        assert!(error.contains(told), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn categories_label_lists_and_ontologies_become_policies() {
+    let coco = r#"{"images":[],"categories":[{"id":3,"name":"cat"},{"id":1,"name":"dog"}]}"#;
+    let cvat = r##"[{"name":"car","color":"#fff","attributes":[{"name":"occluded"}]}]"##;
+    let labelbox = r#"{"tools":[{"name":"car","tool":"rectangle","color":"red"}],
+        "classifications":[{"name":"weather","options":[{"label":"sun"},{"value":"rain"}]}]}"#;
+    let names = |text: &str| -> Vec<(String, Vec<String>)> {
+        let format = ImportFormat::guess(text).unwrap();
+        let policy = import("p", text, format).unwrap();
+        let labels = |field: &Field| field.taxonomy.iter().map(|l| l.name.clone()).collect();
+        policy.fields.iter().map(|field| (field.name.clone(), labels(field))).collect()
+    };
+    let one = |field: &str, labels: &[&str]| {
+        (field.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(names(coco), [one("instances", &["cat", "dog"])]);
+    assert_eq!(names(cvat), [one("label", &["car"])]);
+    assert_eq!(names(labelbox), [one("label", &["car"]), one("weather", &["sun", "rain"])]);
+    assert_eq!(ImportFormat::guess("[1]"), None);
+    assert_eq!(ImportFormat::guess("nothing"), None);
+}
+
+/// Six rows of three items; what each change makes void, counted by hand.
+#[test]
+fn a_plan_counts_what_each_change_makes_void() {
+    let text = r#"
+        name = "p"
+        version = "4"
+        unstated = "1"
+        field = [{ name = "f", label = [{ name = "automobile" }, { name = "pickup" },
+                                        { name = "lorry" }, { name = "tram" }] }]
+        change = [
+            { version = "2", op = "rename", field = "f", from = ["car"], to = ["automobile"] },
+            { version = "2", op = "rename", field = "f", from = ["big"], to = ["truck"] },
+            { version = "3", op = "split", field = "f", from = ["truck"],
+              to = ["pickup", "lorry"] },
+            { version = "4", op = "add", field = "f", to = ["tram"], redo = "items" },
+        ]
+    "#;
+    let policy = Policy::parse(text).unwrap();
+    let mapping = Mapping::new(vec![policy.clone()], None);
+    let plan = |to: &str| {
+        let mut plan = Plan::new("p", &policy.changes, &to.parse().unwrap());
+        for (item, field, stated, label) in [
+            ("i", "f", None, "car"),
+            // Named `truck` when it was split.
+            ("i", "f", None, "big"),
+            ("j", "f", Some("p@2"), "truck"),
+            ("j", "f", Some("p@3"), "lorry"),
+            ("k", "f", Some("p@4"), "tram"),
+            ("k", "g", Some("q@1"), "truck"),
+        ] {
+            plan.row(&mapping, (item, field), (stated, Some(label)));
+        }
+        let groups = plan.groups().iter().map(|g| (g.change.op, g.rows, g.items)).collect();
+        (plan.rows(), plan.items().len(), groups)
+    };
+    assert_eq!(plan("2"), (0, 0, Vec::new()));
+    assert_eq!(plan("3"), (2, 2, vec![(Op::Split, 2, 2)]));
+    assert_eq!(plan("4"), (2, 2, vec![(Op::Split, 2, 2), (Op::Add, 0, 2)]));
+}

@@ -1,0 +1,29 @@
+//! Files of policies in the tree of a commit. What they say is `lineage`'s.
+
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+use crate::id::CommitId;
+use crate::store::Store;
+
+/// The directory of policies in the tree.
+pub const POLICIES_DIR: &str = "policies/";
+
+impl Store {
+    /// The files of all policies at a commit, by their paths in the tree.
+    ///
+    /// # Errors
+    /// Where the tree, or one of them, cannot be read.
+    pub fn policy_files(&self, commit: CommitId) -> Result<BTreeMap<String, Vec<u8>>> {
+        let mut found = BTreeMap::new();
+        for (path, plain) in self.history.paths(commit)? {
+            if plain
+                && path.starts_with(POLICIES_DIR)
+                && let Some(bytes) = self.history.file(commit, &path)?
+            {
+                found.insert(path, bytes);
+            }
+        }
+        Ok(found)
+    }
+}

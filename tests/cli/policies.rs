@@ -1,0 +1,219 @@
+//! Policies: versions, labels read under their new names, and what no policy knows.
+
+use serde_json::{Value, json};
+
+use crate::json::fits;
+use crate::session::Session;
+
+/// Three answers, two of them made under `vehicles@1`, and that policy.
+fn start() -> Session {
+    let s = Session::new();
+    let rows =
+        "item,annotator,label,policy\na,ann,car,vehicles@1\nb,ann,van,vehicles@1\nc,bob,car,\n";
+    s.write("rows.csv", rows);
+    s.ok("import rows.csv -m first");
+    fits("policy-change", &s.json("policy add vehicles --field label=car,van,bike"));
+    s
+}
+
+fn labels(s: &Session, line: &str) -> Vec<String> {
+    let text = |row: Value| row["label"].as_str().unwrap_or_default().to_owned();
+    s.json(line).into_iter().map(text).collect()
+}
+
+#[test]
+fn a_renamed_label_is_read_under_its_new_name_and_no_row_is_rewritten() {
+    let s = start();
+    s.ok("tag before");
+    let objects = || s.json("verify")[0]["objects"].as_u64().unwrap();
+    s.ok("policy rename vehicles label car automobile");
+    // A commit without a row.
+    let shown = s.json("show");
+    fits("show", &shown);
+    let none = json!({"added": 0, "changed": 0, "removed": 0});
+    assert_eq!(shown[0]["changes"]["annotations"], none);
+    assert_eq!(s.ok("diff before main"), "");
+    assert_eq!(labels(&s, "ls"), ["automobile", "van", "car"], "the last says no policy");
+    assert_eq!(labels(&s, "ls --raw"), ["car", "van", "car"]);
+    assert_eq!(labels(&s, "ls --as-of-policy vehicles@1"), ["car", "van", "car"]);
+    assert_eq!(labels(&s, "ls --label automobile"), ["automobile"]);
+    assert_eq!(labels(&s, "ls --at before"), ["car", "van", "car"]);
+    let csv = s.ok("export --format csv --view labels");
+    assert!(csv.contains("automobile"), "{csv}");
+    assert!(!s.ok("export --format csv --raw").contains("automobile"));
+    // Under which version a row was made stays true.
+    assert_eq!(s.json("ls")[0]["policy"], "vehicles@1");
+    fits("policy-change", &s.json("policy attach vehicles@1"));
+    assert_eq!(labels(&s, "ls"), ["automobile", "van", "automobile"]);
+    // What is removed are the rows as they are stored.
+    s.ok("rm --where label=car -m cars");
+    assert_eq!(labels(&s, "ls"), ["van"]);
+    assert!(objects() > 0);
+}
+
+#[test]
+fn versions_are_told_apart_and_say_what_they_mean() {
+    let s = start();
+    s.ok("policy rename vehicles label car automobile");
+    s.ok("policy attach vehicles@1");
+    fits("policy", &s.json("policy show vehicles"));
+    fits("policy-list", &s.json("policy list"));
+    let log = s.json("policy log vehicles");
+    fits("policy-log", &log);
+    let versions: Vec<&str> = log.iter().map(|line| line["policy"].as_str().unwrap()).collect();
+    assert_eq!(versions, ["vehicles@1.1", "vehicles@1.1", "vehicles@1"]);
+    let told = s.json("policy diff vehicles 1");
+    fits("policy-diff", &told);
+    let change = &told[0]["changes"][0];
+    assert_eq!(
+        (&change["rows"], &change["items"], &change["op"]),
+        (&json!(2), &json!(2), &json!("rename"))
+    );
+
+    s.write("guideline.md", "Boxes are tight.\n");
+    let told = s.fails(2, "policy add vehicles --guideline guideline.md");
+    assert!(told.contains("say what that makes void") && told.contains("`--redo none`"), "{told}");
+    s.ok("policy add vehicles --guideline guideline.md --redo items --reason tight");
+    assert_eq!(s.json("policy list")[0]["policy"], "vehicles@2");
+    assert_eq!(s.git("show main:policies/vehicles/guideline.md"), "Boxes are tight.\n");
+    s.ok("verify");
+
+    // The next version from a file: what is gone has to be stated.
+    let text = s
+        .ok("policy show vehicles")
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .fold(String::new(), |text, line| format!("{text}{line}\n"));
+    let third = text.replacen("version = \"2\"", "version = \"3\"", 1);
+    s.write("gone.toml", third.replacen("name = \"bike\"", "name = \"tram\"", 1));
+    let told = s.fails(2, "policy add vehicles --file gone.toml");
+    assert!(told.contains("label `bike` is gone") && told.contains("[[change]]"), "{told}");
+    let drop =
+        "\n[[change]]\nversion = \"3\"\nop = \"drop\"\nfield = \"label\"\nfrom = [\"bike\"]\n";
+    s.write("gone.toml", third.replacen("name = \"bike\"", "name = \"tram\"", 1) + drop);
+    s.ok("policy add vehicles --file gone.toml");
+    let told = s.json("policy diff vehicles 2 3");
+    let ops: Vec<&str> = told[0]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["op"].as_str().unwrap())
+        .collect();
+    assert_eq!(ops, ["drop", "add"]);
+    s.write("broken.toml", "name = \"vehicles\"\nversion = \"x\"\n");
+    assert!(s.fails(2, "policy add vehicles --file broken.toml").contains("`broken.toml`: line 2"));
+    assert!(s.fails(2, "policy show nobody").contains("there is no policy `nobody`"));
+    assert!(s.fails(2, "ls --as-of-policy vehicles@9").contains("no `vehicles@9` yet"));
+    assert!(s.fails(2, "ls --as-of-policy vehicles").contains("names no version"));
+    assert!(s.fails(2, "policy rename vehicles label car x").contains("no label `car`"));
+}
+
+#[test]
+fn labels_that_nobody_knows_are_listed_or_refused() {
+    let s = start();
+    assert_eq!(s.ok("policy check"), "every label is known\n");
+    s.write("odd.csv", "item,annotator,label,policy\nd,ann,boat,vehicles@1\n");
+    let told = s.gloss("import odd.csv -m odd");
+    assert!(told.out.contains("`boat` is no label of `label` in vehicles@1"), "{}", told.out);
+    let told = s.gloss("check --gate items=1 --json");
+    assert_eq!(told.code, 1);
+    let line: Value = serde_json::from_str(&told.out).unwrap();
+    fits("check", std::slice::from_ref(&line));
+    assert_eq!((&line["gates"][0]["passed"], &line["passed"]), (&json!(true), &json!(false)));
+    assert_eq!(line["unknown_labels"][0]["label"], "boat");
+    assert!(s.gloss("check --gate items=1").out.contains("`boat` is no label"));
+    let told = s.gloss("policy check --json");
+    assert_eq!(told.code, 1);
+    let line: Value = serde_json::from_str(&told.out).unwrap();
+    fits("policy-check", std::slice::from_ref(&line));
+    let wanted = json!({"policy": "vehicles@1", "field": "label", "label": "boat", "rows": 1});
+    assert_eq!(line, wanted);
+    // A strict policy lets no more of them in, and dirty data stays as it is.
+    let text = s.ok("policy show vehicles");
+    let strict = text.replacen("version = \"1\"", "version = \"2\"\nstrict = true", 1);
+    s.write("strict.toml", strict);
+    s.ok("policy add vehicles --file strict.toml");
+    let head = s.commit("main");
+    s.write("more.csv", "item,annotator,label,policy\ne,ann,ship,vehicles@1\n");
+    let told = s.fails(2, "import more.csv -m more");
+    assert!(told.contains("item `e`: `ship` is no label of `label` in vehicles@2"), "{told}");
+    assert_eq!(s.commit("main"), head);
+    s.write("more.csv", "item,annotator,label,policy\ne,ann,bike,vehicles@1\n");
+    s.ok("import more.csv -m more");
+    s.ok("verify");
+}
+
+#[test]
+fn a_tools_description_becomes_a_policy() {
+    let s = Session::new();
+    let xml = r#"<View><Image name="i" value="$image"/>
+        <RectangleLabels name="box" toName="i"><Label value="Car"/></RectangleLabels></View>"#;
+    s.write("config.xml", xml);
+    fits("policy-change", &s.json("policy import images config.xml"));
+    assert_eq!(s.git("show main:policies/images/label-config.xml"), xml);
+    let policy = s.json("policy show images");
+    fits("policy", &policy);
+    assert_eq!(policy[0]["field"][0]["label"][0]["name"], "Car");
+    s.ok("policy export images -o out.xml");
+    assert!(s.read("out.xml").contains("<RectangleLabels name=\"box\" toName=\"image\">"));
+    s.write("bad.xml", "<View><RectangleLabels name=\"box\">");
+    assert!(s.fails(2, "policy import others bad.xml").contains("`bad.xml`"));
+    s.write("none.json", "[1]");
+    assert!(s.fails(2, "policy import others none.json").contains("--format"));
+    assert!(s.fails(2, "policy import others nowhere.xml").contains("no file `nowhere.xml`"));
+    s.ok("verify");
+}
+
+#[test]
+fn a_policy_that_both_sides_changed_is_a_conflict_by_file() {
+    let s = start();
+    s.ok("branch side");
+    s.ok("policy rename vehicles label car automobile");
+    s.ok("switch side");
+    s.ok("policy rename vehicles label van bus");
+    s.write("more.csv", "item,annotator,label\nz,eve,bike\n");
+    s.ok("import more.csv -m more");
+    s.ok("switch main");
+    let told = s.gloss("merge side --json");
+    assert_eq!(told.code, 1, "{}", told.err);
+    let line: Value = serde_json::from_str(&told.out).unwrap();
+    fits("merge", std::slice::from_ref(&line));
+    assert_eq!((&line["open"], &line["conflicts"]), (&json!(1), &json!({"policy": 1})));
+    let found = s.json("conflicts");
+    fits("conflicts", &found);
+    assert_eq!(found[0]["item_id"], "policies/vehicles/policy.toml");
+    assert!(found[0]["ours"]["text"].as_str().unwrap().contains("automobile"));
+    assert!(s.fails(2, "resolve --take both").contains("both cannot stay"));
+    s.ok("resolve policies/vehicles/policy.toml --take theirs");
+    s.ok("merge --continue");
+    assert_eq!(labels(&s, "ls"), ["car", "bus", "car", "bike"]);
+    assert_eq!(s.json("show")[0]["merge"]["decisions"][0]["table"], "policies");
+    s.ok("verify");
+    // A file that one side alone changed comes along.
+    s.ok("switch side");
+    s.ok("policy rename vehicles label bike cycle");
+    s.ok("switch main");
+    s.ok("merge side");
+    assert_eq!(s.json("policy list")[0]["policy"], "vehicles@1.2");
+}
+
+#[test]
+fn a_plan_says_what_has_to_be_done_again() {
+    let s = start();
+    s.ok("policy attach vehicles@1");
+    s.write("guideline.md", "Vans are lorries or pickups.\n");
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"", "version = \"2\"", 1);
+    let split = "\n[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"van\"]\nto = [\"pickup\", \"lorry\"]\nredo = \"rows\"\n";
+    let labels = "name = \"pickup\"\n\n[[field.label]]\nname = \"lorry\"";
+    s.write("next.toml", text.replacen("name = \"van\"", labels, 1) + split);
+    s.ok("policy add vehicles --file next.toml --guideline guideline.md --redo none");
+    let plan = s.json("relabel plan --to vehicles@2");
+    fits("relabel-plan", &plan);
+    assert_eq!((&plan[0]["rows"], &plan[0]["items"]), (&json!(1), &json!(1)));
+    assert_eq!(plan[0]["groups"][0]["op"], "split");
+    assert_eq!(s.ok("relabel plan --to vehicles@2 --items"), "b\n");
+    assert!(s.ok("relabel plan --to vehicles@2").contains("1 row(s) of 1 item(s)"));
+    assert!(s.fails(2, "relabel plan --to vehicles@3").contains("no `vehicles@3` yet"));
+    assert!(s.fails(2, "relabel plan --to nobody@1").contains("no policy `nobody`"));
+}
