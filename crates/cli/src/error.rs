@@ -260,6 +260,7 @@ impl From<RemoteError> for CliError {
             E::BadName(_) => {
                 made.hint("`gloss remote list` lists them, `gloss remote add` adds one")
             }
+            E::RowsLeft(_) => made.hint("fetch them first: `gloss fetch --rows`"),
             E::Request { .. } => made.hint(
                 "check the address, the endpoint (AWS_ENDPOINT_URL) and the network; \
                  `gloss remote check` asks the place itself",
@@ -286,6 +287,12 @@ impl From<RemoteError> for CliError {
                 }
                 if has(Why::LeaseLost) {
                     made = made.hint("look at them first: `gloss fetch`");
+                }
+                if has(Why::LastCopy) {
+                    made = made.hint(
+                        "keep them first: `gloss branch NAME REMOTE/BRANCH`; or remove them with \
+                         `--force`",
+                    );
                 }
                 if has(Why::TagExists) {
                     made = made.hint("give your tag another name, or push with `--no-tags`");

@@ -127,6 +127,13 @@ impl Objects {
         Ok(len)
     }
 
+    /// Makes the names of all objects durable: of those too that a dead process gave.
+    pub(crate) fn sync_names(&self) -> Result<()> {
+        let shards = self.disk.list(&self.root)?.into_iter().filter(|shard| shard.is_dir);
+        let shards: Vec<PathBuf> = shards.map(|shard| self.root.join(shard.name)).collect();
+        self.disk.sync_dirs(shards.iter().map(PathBuf::as_path))
+    }
+
     /// Lists what is in the directory: objects with their length, and files that are none.
     pub fn list(&self) -> Result<Listing> {
         let (mut objects, mut strangers): Listing = Default::default();
@@ -176,7 +183,8 @@ pub(crate) struct ObjectBatch {
 const WAITING_MAX: usize = 64;
 
 impl ObjectBatch {
-    /// Stores an object whose digest the caller has checked; it is there once the batch is finished.
+    /// Stores an object whose digest the caller has checked; it is there when the batch is
+    /// finished.
     pub(crate) fn put(&mut self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.objects.path(digest);
         let mut temp = self.objects.disk.temp(&self.objects.root)?;

@@ -3,6 +3,7 @@
 //! A JSON line a person: `{id, emails, facts}`. Rows hold the id; an e-mail address that belongs to
 //! no known id becomes `p-` and 16 hex digits of its BLAKE3 keyed with `.gloss/private/key`.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,33 @@ struct Person {
 impl Person {
     fn new(id: &str) -> Self {
         Self { id: id.to_owned(), emails: Vec::new(), facts: None }
+    }
+}
+
+/// The key and the people of another copy of a store.
+#[derive(Debug)]
+pub(crate) struct PeopleBundle {
+    key: Digest,
+    people: Vec<Person>,
+}
+
+impl PeopleBundle {
+    /// Reads what [`Store::people_bundle`] gives.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the bytes are no such bundle.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Head {
+            key: Digest,
+        }
+        let damaged = |what: String| Error::damaged("people", what);
+        let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let first = lines.next().ok_or_else(|| damaged("it is empty".to_owned()))?;
+        let head: Head = serde_json::from_slice(first).map_err(|e| damaged(e.to_string()))?;
+        let person = |line| serde_json::from_slice(line).map_err(|e| damaged(e.to_string()));
+        Ok(Self { key: head.key, people: lines.map(person).collect::<Result<_>>()? })
     }
 }
 
@@ -98,28 +126,14 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Takes in the key and the people of another copy. Whom both know keeps the facts that are
+    /// Takes in the key and the people of another copy. Whom both know keeps what is said of them
     /// here. Pseudonyms that were made with the key that was here stay, and are known by address.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where the bytes are no such bundle; nothing is changed then.
-    pub(crate) fn take_people(&self, bundle: &[u8]) -> Result<()> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Head {
-            key: Digest,
-        }
-        let damaged = |what: String| Error::damaged("people", what);
-        let mut lines = bundle.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let first = lines.next().ok_or_else(|| damaged("it is empty".to_owned()))?;
-        let head: Head = serde_json::from_slice(first).map_err(|e| damaged(e.to_string()))?;
-        let theirs: Vec<Person> = lines
-            .map(|line| serde_json::from_slice(line).map_err(|e| damaged(e.to_string())))
-            .collect::<Result<_>>()?;
+    pub(crate) fn take_people(&self, bundle: PeopleBundle) -> Result<()> {
+        let PeopleBundle { key, people: theirs } = bundle;
         {
             let _lock = self.disk().lock(&self.root().join("private/lock"))?;
             let path = self.root().join("private/key");
-            let key = format!("{}\n", head.key).into_bytes();
+            let key = format!("{key}\n").into_bytes();
             if self.disk().read_optional(&path)?.as_ref() != Some(&key) {
                 self.disk().write(&path, &key)?;
             }
@@ -250,8 +264,9 @@ impl People {
     fn join(&mut self, theirs: Person) {
         let ours = self.by_id.entry(theirs.id.clone()).or_insert_with(|| Person::new(&theirs.id));
         for email in theirs.emails {
-            if !ours.emails.contains(&email) {
-                self.by_email.entry(email.to_lowercase()).or_insert_with(|| theirs.id.clone());
+            // Known here already, of this person or, by another id, of somebody else.
+            if let Entry::Vacant(entry) = self.by_email.entry(email.to_lowercase()) {
+                entry.insert(theirs.id.clone());
                 ours.emails.push(email);
                 self.changed.insert(theirs.id.clone());
             }

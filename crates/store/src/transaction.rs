@@ -509,7 +509,7 @@ impl Store {
             let segments = state.segments.iter().map(|line| line.segment);
             let removals = state.removals.iter().map(|line| line.removed);
             for object in segments.chain(removals) {
-                if !self.objects().contains(&object) {
+                if !self.objects().may_be_elsewhere() && !self.objects().contains(&object) {
                     let what = format!("it is missing, and commit {commit} needs it");
                     return Err(Error::damaged(object, what));
                 }

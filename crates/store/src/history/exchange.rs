@@ -78,6 +78,17 @@ impl History {
         self.between(&tips, &[])
     }
 
+    /// Commits that branches of remotes reach, as they were fetched last, and tags.
+    pub(crate) fn followed_commits(&self) -> Result<Vec<CommitId>> {
+        let mut tips = Vec::new();
+        for root in self.named_roots(&mut |_, _| ())? {
+            if root.name.starts_with("refs/remotes/") || root.name.starts_with("refs/tags/") {
+                tips.push(self.peel(root.id)?.0);
+            }
+        }
+        Ok(self.between(&tips, &[])?.into_iter().map(CommitId).collect())
+    }
+
     /// Commits that the first reach and the others do not.
     fn between(&self, tips: &[ObjectId], hidden: &[ObjectId]) -> Result<HashSet<ObjectId>> {
         let walked = |e: gix::Error| Error::git("cannot walk the history", e);

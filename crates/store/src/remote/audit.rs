@@ -17,7 +17,7 @@ use super::quarantine::Quarantine;
 use super::swap::Swap;
 use super::upload::Upload;
 use super::{Progress, Remote, block_on};
-use crate::id::Digest;
+use crate::id::{CommitId, Digest};
 use crate::notes::RUNS_REF;
 use crate::store::Store;
 use futures_util::{StreamExt, stream};
@@ -53,6 +53,10 @@ struct Whole {
     git: HashSet<ObjectId>,
     objects: HashSet<Digest>,
     people: Option<PeopleEntry>,
+    /// Objects that a log places where other bytes are, or none.
+    bad: Vec<Digest>,
+    /// Whether a log could not be read, so that nobody knows what it placed.
+    lost_log: bool,
     report: RemoteReport,
 }
 
@@ -85,6 +89,8 @@ impl Remote {
         repair: bool,
         progress: &dyn Progress,
     ) -> Result<RemoteReport> {
+        // Of logs that were put back: what was found, and how many they were.
+        let (mut found, mut put_back) = (Vec::new(), 0);
         for _ in 0..SWAP_TRIES {
             let Some(read) = self.read_root().await? else {
                 return Err(Error::Empty(self.address.clone()));
@@ -92,12 +98,21 @@ impl Remote {
             check_store(store, &read.root)?;
             let mut whole = self.look(store, &read.root, progress).await?;
             whole.report.ok = whole.report.findings.is_empty();
+            if whole.report.ok && put_back > 0 {
+                return Ok(RemoteReport { findings: found, repaired: put_back, ..whole.report });
+            }
             if whole.report.ok || !repair {
                 return Ok(whole.report);
             }
+            let logs = if whole.lost_log { self.mend_logs(store, &read.root).await? } else { 0 };
+            if logs > 0 {
+                (found, put_back) = (whole.report.findings, put_back + logs);
+                continue;
+            }
             let (new, mended) = self.mend(store, &read.root, &whole, progress).await?;
             if let Swap::Done = self.swap_root(Some(&read), &new).await? {
-                return Ok(RemoteReport { ok: true, repaired: mended, ..whole.report });
+                let repaired = put_back + mended;
+                return Ok(RemoteReport { ok: true, repaired, ..whole.report });
             }
         }
         Err(Error::Busy(SWAP_TRIES))
@@ -133,7 +148,10 @@ impl Remote {
                     whole.logs.push(entry.clone());
                     whole.report.bytes += entry.bytes;
                 }
-                Err(Error::Damaged { object, what }) => whole.find(object, what),
+                Err(Error::Damaged { object, what }) => {
+                    whole.lost_log = true;
+                    whole.find(object, what);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -147,6 +165,8 @@ impl Remote {
             }
         }
         self.look_at_rows(&places, &mut whole, progress).await?;
+        let held = |object: &Digest| whole.objects.contains(object);
+        whole.bad = places.objects().into_iter().filter(|object| !held(object)).collect();
         let mut roots = Vec::new();
         for (name, found) in &root.refs {
             let id = ObjectId::from_hex(found.id.as_bytes());
@@ -229,6 +249,21 @@ impl Remote {
         Ok(vec![Digest::from(hasher.finalize())])
     }
 
+    /// Puts logs back that are kept here, byte for byte. Gives how many.
+    async fn mend_logs(&self, store: &Store, root: &Root) -> Result<u64> {
+        let (cache, mut mended) = (LogCache::new(store), 0);
+        for entry in &root.log {
+            if self.read_log_there(entry).await.is_ok() {
+                continue;
+            }
+            if let Some(log) = cache.get(entry) {
+                self.put(&entry.key, log).await?;
+                mended += 1;
+            }
+        }
+        Ok(mended)
+    }
+
     /// Uploads what is not whole, and gives the root that names it.
     async fn mend(
         &self,
@@ -259,6 +294,20 @@ impl Remote {
                     objects.push((object, store.objects().len(&object)?));
                 }
             }
+        }
+        // Rows may be held that no ref reaches: those that were pushed alone.
+        let mut held = whole.bad.clone();
+        if whole.lost_log {
+            for commit in store.history.known_commits()? {
+                held.extend(store.objects_of(CommitId(commit))?);
+            }
+        }
+        for object in held.into_iter().filter(|object| seen.insert(*object)) {
+            if !store.objects().contains(&object) {
+                let what = "it is not in this store, which so cannot mend the remote";
+                return Err(Error::damaged(object, what));
+            }
+            objects.push((object, store.objects().len(&object)?));
         }
         let attempt = Attempt::random()?;
         let upload = Upload::new(root.epoch, &attempt, &objects, Vec::new());

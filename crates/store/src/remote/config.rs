@@ -41,11 +41,18 @@ const FILE: &str = "remotes.toml";
 /// Forgets a remote, and where its branches were.
 ///
 /// # Errors
-/// [`Error::BadName`] where there is none of that name.
+/// [`Error::BadName`] where there is none of that name; [`Error::RowsLeft`] where rows that are not
+/// here were left there.
 pub fn forget(store: &Store, name: &str, who: &Identity) -> Result<RemoteEntry> {
     let entry = RemoteConfig::change(store, |config| {
         let none = || Error::BadName(format!("there is no remote `{name}`"));
-        config.remotes.remove(name).ok_or_else(none)
+        let entry = config.remotes.remove(name).ok_or_else(none)?;
+        let left = if entry.rows_stay { store.objects_elsewhere()?.len() } else { 0 };
+        if left > 0 {
+            let what = format!("{left} objects of rows are at `{name}` and not here");
+            return Err(Error::RowsLeft(what));
+        }
+        Ok(entry)
     })?;
     for followed in store.history.refs_below(&format!("refs/remotes/{name}/"))? {
         store.track(&followed, None, who, "remote: removed")?;

@@ -29,6 +29,8 @@ pub enum Why {
     TagExists,
     /// With force: it is not what was fetched last.
     LeaseLost,
+    /// It was to be removed, and no branch or tag here holds its commits.
+    LastCopy,
 }
 
 impl fmt::Display for Refusal {
@@ -39,6 +41,7 @@ impl fmt::Display for Refusal {
             Why::NotForward => "commits that are not in what is pushed",
             Why::TagExists => "another target",
             Why::LeaseLost => "other commits than were fetched last",
+            Why::LastCopy => "commits that no branch or tag here holds",
         };
         write!(f, "`{name}` is at {short} there, moved by {by}: {what}")
     }
@@ -58,6 +61,9 @@ pub enum Error {
     /// No remote has that name, or one has it already.
     #[error("{0}")]
     BadName(String),
+    /// Rows would be lost that a clone of the history left at a remote.
+    #[error("{0}")]
+    RowsLeft(String),
     /// A request failed, and nothing was done.
     #[error("cannot {action} `{key}`: {why}")]
     Request {

@@ -13,6 +13,7 @@ use super::layout::Root;
 use super::limits::STAYS_BYTES_MIN;
 use super::log::decode;
 use super::logs::LogCache;
+use super::people::NewPeople;
 use super::push::check_store;
 use super::quarantine::Quarantine;
 use super::{Progress, Remote, block_on};
@@ -161,7 +162,11 @@ impl Fetch<'_> {
         let entry = RemoteConfig::read(self.store)?.remotes.remove(self.name);
         let people = entry.as_ref().is_some_and(|entry| entry.with_people);
         let rows_stay = entry.is_some_and(|entry| entry.rows_stay);
-        if people && !self.remote.take_people(self.store, root).await? {
+        let people = match people {
+            true => self.remote.new_people(self.store, root).await?,
+            false => NewPeople::None,
+        };
+        if let NewPeople::Gone = people {
             return Ok(None);
         }
         let mut roots = Vec::new();
@@ -201,6 +206,10 @@ impl Fetch<'_> {
             quarantine = Some(inner);
         }
         self.publish(&roots, quarantine, &mut report)?;
+        // Last: nothing of a fetch that fails is seen.
+        if let NewPeople::Some(people) = people {
+            self.store.take_people(people)?;
+        }
         Ok(Some(report))
     }
 

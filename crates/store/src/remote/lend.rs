@@ -44,17 +44,8 @@ impl RemoteLender {
     }
 
     async fn connect(&self, remote: Remote) -> Result<Open> {
-        let Some(read) = remote.read_root().await? else {
-            return Err(Error::Empty(remote.address));
-        };
-        let (ours, theirs) = (self.store_id.clone(), read.root.store_id.clone());
-        if ours != theirs {
-            return Err(Error::OtherStore { ours, theirs });
-        }
         let cache = LogCache::at(&self.disk, &self.root);
-        let places = remote.places(&cache, &read.root, &Silent).await?;
-        let gone = || Error::damaged(&remote.address, "a log that its root names is missing");
-        let places = places.ok_or_else(gone)?;
+        let places = remote.places_now(&cache, &self.store_id, &Silent).await?;
         Ok(Open { remote, places })
     }
 

@@ -35,7 +35,7 @@ impl<'s> LogCache<'s> {
     }
 
     /// A log, where it is there and whole.
-    fn get(&self, entry: &LogEntry) -> Option<Bytes> {
+    pub(super) fn get(&self, entry: &LogEntry) -> Option<Bytes> {
         let bytes = self.disk.read_optional(&self.place(&entry.digest)).ok()??;
         (Digest::of(&bytes) == entry.digest).then(|| Bytes::from(bytes))
     }

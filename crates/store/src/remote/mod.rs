@@ -142,7 +142,17 @@ impl Remote {
             GetOptions { range: Some(GetRange::Bounded(range.clone())), ..Default::default() };
         let found = match self.store.get_opts(&self.path(key), options).await {
             Err(error) if error::is_absent(&error) => return Ok(None),
-            done => done.map_err(|e| Error::request("read", key, e))?,
+            Err(error) => {
+                let failed = Error::request("read", key, error);
+                // A range beyond the end is refused by some stores: that is damage.
+                return match self.len(key).await {
+                    Ok(Some(len)) if len < range.end => {
+                        Err(Error::damaged(key, "it is shorter than the log says"))
+                    }
+                    _ => Err(failed),
+                };
+            }
+            Ok(found) => found,
         };
         let bytes = read_limited(key, found, range.end - range.start).await?;
         if bytes.len() as u64 != range.end - range.start {

@@ -7,18 +7,28 @@ use super::error::{Error, Result};
 use super::layout::{Attempt, Key, PeopleEntry, Root};
 use super::limits::PEOPLE_BYTES_MAX;
 use crate::id::Digest;
+use crate::people::PeopleBundle;
 use crate::store::Store;
 
+/// What a root has that a store has not.
+pub(super) enum NewPeople {
+    None,
+    Some(PeopleBundle),
+    /// They went since the root was read.
+    Gone,
+}
+
 impl Remote {
-    /// Takes the people of a root into the store; `false` where they went meanwhile.
-    pub(super) async fn take_people(&self, store: &Store, root: &Root) -> Result<bool> {
-        let Some(entry) = &root.people else { return Ok(true) };
+    /// The people of a root where they are others than those of the store.
+    pub(super) async fn new_people(&self, store: &Store, root: &Root) -> Result<NewPeople> {
+        let Some(entry) = &root.people else { return Ok(NewPeople::None) };
         if Digest::of(&store.people_bundle()?) == entry.digest {
-            return Ok(true);
+            return Ok(NewPeople::None);
         }
-        let Some(bytes) = self.read_people(entry).await? else { return Ok(false) };
-        store.take_people(&bytes)?;
-        Ok(true)
+        Ok(match self.read_people(entry).await? {
+            Some(bytes) => NewPeople::Some(PeopleBundle::parse(&bytes)?),
+            None => NewPeople::Gone,
+        })
     }
 
     /// Reads people, checked against their digest; `None` where there are none.
@@ -40,7 +50,9 @@ impl Remote {
     ) -> Result<Option<PeopleEntry>> {
         if let Some(root) = root {
             // Those that went meanwhile are not in the root that is there now.
-            self.take_people(store, root).await?;
+            if let NewPeople::Some(people) = self.new_people(store, root).await? {
+                store.take_people(people)?;
+            }
         }
         let there = root.and_then(|root| root.people.as_ref());
         let bundle = store.people_bundle()?;

@@ -378,6 +378,10 @@ fn decide(store: &Store, root: Option<&Root>, request: &PushRequest) -> Result<V
             refused.push(refusal(&name, theirs, Why::LeaseLost));
             continue;
         }
+        if !request.force && !held(store, theirs)? {
+            refused.push(refusal(&name, theirs, Why::LastCopy));
+            continue;
+        }
         let old = Some(theirs.id.clone());
         moves.push(PushedRef { name, old, new: None, forced: true });
     }
@@ -386,6 +390,17 @@ fn decide(store: &Store, root: Option<&Root>, request: &PushRequest) -> Result<V
     }
     moves.extend(runs(store, root)?);
     if refused.is_empty() { Ok(moves) } else { Err(Error::Refused(refused)) }
+}
+
+/// Whether a branch or tag here reaches what a ref is at.
+fn held(store: &Store, theirs: &RemoteRef) -> Result<bool> {
+    let Some(theirs) = parse_id(theirs) else { return Ok(false) };
+    for (_, own) in store.history.own_refs()? {
+        if store.history.is_ancestor(CommitId(theirs), store.history.peel(own)?)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn parse_id(found: &RemoteRef) -> Option<ObjectId> {

@@ -14,8 +14,11 @@ use super::push::{PushReport, PushRequest, Sent, check_store, next_root};
 use super::swap::Swap;
 use super::upload::Upload;
 use super::{Progress, Remote, block_on};
-use crate::id::{CommitId, Digest};
+use crate::id::Digest;
 use crate::store::Store;
+
+/// How often a file is looked for anew that went elsewhere.
+const TRIES: u32 = 16;
 
 impl Remote {
     /// Uploads the rows of everything that the branches reach and that no log names, and moves no
@@ -50,7 +53,13 @@ impl Remote {
             if let Some(root) = root {
                 check_store(store, root)?;
                 let Some(found) = self.places(&cache, root, progress).await? else {
-                    read = self.read_root().await?;
+                    // A log went. Where the root has not moved that is no race.
+                    let now = self.read_root().await?;
+                    if now.as_ref().is_some_and(|now| now.root.attempt == root.attempt) {
+                        let what = "a log that its root names is missing";
+                        return Err(Error::damaged(&self.address, what));
+                    }
+                    read = now;
                     continue;
                 };
                 places = found;
@@ -96,36 +105,61 @@ impl Remote {
         progress: &dyn Progress,
     ) -> Result<(usize, u64)> {
         let _writing = store.writing()?;
-        let mut named = BTreeSet::new();
-        for commit in store.history.known_commits()? {
-            named.extend(store.objects_of(CommitId(commit))?);
-        }
-        let absent = |object: &Digest| !store.objects().contains(object);
-        let wanted: Vec<Digest> = named.into_iter().filter(absent).collect();
+        let wanted = store.objects_elsewhere()?;
+        let cache = LogCache::new(store);
         let places = block_on(async {
-            let Some(read) = self.read_root().await? else {
-                return Err(Error::Empty(self.address.clone()));
-            };
-            check_store(store, &read.root)?;
-            let cache = LogCache::new(store);
-            let places = self.places(&cache, &read.root, progress).await?;
-            let gone = || Error::damaged(&self.address, "a log that its root names is missing");
-            let places = places.ok_or_else(gone)?;
-            if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
-                return Err(Error::damaged(object, "it is neither here nor at the remote"));
+            let id = &store.facts().store_id;
+            let mut places = self.places_now(&cache, id, progress).await?;
+            for _ in 0..TRIES {
+                if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
+                    return Err(Error::damaged(object, "it is neither here nor at the remote"));
+                }
+                if self.download(store.objects(), &places, &wanted, progress).await? {
+                    return Ok(places);
+                }
+                places = self.places_now(&cache, id, progress).await?;
             }
-            if !self.download(store.objects(), &places, &wanted, progress).await? {
-                return Err(Error::damaged(&self.address, "a file that its log names is missing"));
-            }
-            Ok(places)
+            Err(Error::damaged(&self.address, "a file that its log names is missing"))
         })?;
+        // What is here already may be so by a process that died before that was to last.
+        store.objects().sync_names()?;
         RemoteConfig::change(store, |config| {
-            if let Some(entry) = config.remotes.get_mut(name) {
+            // With the lock held no fetch adds a commit whose rows stay.
+            let whole = store.objects_elsewhere()?.is_empty();
+            if let Some(entry) = config.remotes.get_mut(name).filter(|_| whole) {
                 entry.rows_stay = false;
             }
             Ok(())
         })?;
         Ok((wanted.len(), wanted.iter().map(|object| places.bytes(object)).sum()))
+    }
+
+    /// Where everything is that a remote of a store has, as its root names it now.
+    pub(super) async fn places_now(
+        &self,
+        cache: &LogCache<'_>,
+        store_id: &str,
+        progress: &dyn Progress,
+    ) -> Result<Places> {
+        let mut before: Option<Attempt> = None;
+        loop {
+            let Some(read) = self.read_root().await? else {
+                return Err(Error::Empty(self.address.clone()));
+            };
+            if read.root.store_id != store_id {
+                let (ours, theirs) = (store_id.to_owned(), read.root.store_id);
+                return Err(Error::OtherStore { ours, theirs });
+            }
+            if let Some(places) = self.places(cache, &read.root, progress).await? {
+                return Ok(places);
+            }
+            // A log went. Where the root has not moved that is no race.
+            if before.as_ref() == Some(&read.root.attempt) {
+                let what = "a log that its root names is missing";
+                return Err(Error::damaged(&self.address, what));
+            }
+            before = Some(read.root.attempt);
+        }
     }
 
     /// Where everything is that the logs of a root name; `None` where a log went meanwhile.

@@ -18,6 +18,9 @@ thread_local! {
     static ZSTD: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// Bytes of a page at most: what the format of pages itself can say.
+const PAGE_BYTES_MAX: usize = i32::MAX as usize;
+
 /// All row groups of a file that is held in memory.
 pub(super) struct Held {
     bytes: Arc<Bytes>,
@@ -70,7 +73,7 @@ impl Chunks {
         let places = places.map(|pages| pages.page_locations.clone());
         let rows = usize::try_from(group.num_rows())?;
         let packed = chunk.compression() != Compression::UNCOMPRESSED;
-        let bytes_max = usize::try_from(chunk.uncompressed_size())?;
+        let bytes_max = usize::try_from(chunk.uncompressed_size())?.min(PAGE_BYTES_MAX);
         let chunk = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
         let pages = SerializedPageReader::new(self.bytes.clone(), &chunk.build()?, rows, places)?;
         Ok(Pages { pages, packed, bytes_max })
@@ -163,15 +166,48 @@ fn unpacked(page: &Bytes, from: usize, bytes_max: usize) -> Result<Bytes> {
     if bytes > bytes_max {
         return Err(damaged("is larger than its column"));
     }
-    let unpacked = ZSTD.with_borrow_mut(|zstd| {
+    // What it says of itself need not be so, and must not end the process.
+    let mut unpacked: Vec<u8> = Vec::new();
+    unpacked.try_reserve_exact(bytes).map_err(|_| damaged("is larger than memory"))?;
+    ZSTD.with_borrow_mut(|zstd| {
         let zstd = match zstd {
             Some(zstd) => zstd,
             none => none.insert(Decompressor::new()?),
         };
-        zstd.decompress(frame, bytes)
+        zstd.decompress_to_buffer(frame, &mut unpacked)
     })?;
     if levels.is_empty() {
         return Ok(unpacked.into());
     }
     Ok([levels, &unpacked].concat().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame that says it holds so many bytes, and ends at once.
+    fn lying(bytes: u64) -> Bytes {
+        // Magic, a header with eight bytes of length, the length, an empty last block.
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &bytes.to_le_bytes(), &[1, 0, 0]].concat().into()
+    }
+
+    #[test]
+    fn a_page_that_says_too_much_is_an_error() {
+        for bytes in [1 << 40, u64::MAX - 2, 1 << 33] {
+            assert!(unpacked(&lying(bytes), 0, PAGE_BYTES_MAX).is_err(), "{bytes}");
+        }
+        assert!(unpacked(&lying(100), 0, 99).is_err());
+        assert!(unpacked(&Bytes::from_static(b"no frame"), 0, 99).is_err());
+        assert!(unpacked(&Bytes::from_static(b"abc"), 4, 99).is_err());
+    }
+
+    #[test]
+    fn levels_stand_before_what_is_unpacked() {
+        let frame = zstd::bulk::compress(b"values", 1).unwrap();
+        let page = Bytes::from([&b"levels"[..], &frame].concat());
+        assert_eq!(unpacked(&page, 6, 6).unwrap(), &b"levelsvalues"[..]);
+        assert_eq!(unpacked(&page.slice(6..), 0, 6).unwrap(), &b"values"[..]);
+        assert_eq!(unpacked(&Bytes::new(), 0, 6).unwrap(), Bytes::new());
+    }
 }

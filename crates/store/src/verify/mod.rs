@@ -31,6 +31,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::fs::is_read_only;
+use crate::id::Digest;
 use crate::store::Store;
 
 /// What is wrong with an object, as a word for scripts.
@@ -158,7 +159,7 @@ impl Store {
         // What is elsewhere stays there: only what is here is checked.
         let here = self.beside(self.root())?;
         let mut verifier = Verifier::new(&here);
-        verifier.some_elsewhere = self.objects().may_be_elsewhere();
+        verifier.elsewhere = self.objects_lent()?;
         let named = verifier.gather()?;
         verifier.check_objects(&named, progress)?;
         verifier.check_segments(&named, progress)?;
@@ -173,20 +174,44 @@ impl Store {
     }
 }
 
+impl Store {
+    /// What the branches of the remote name that lends rows, as they were fetched last.
+    fn objects_lent(&self) -> Result<HashSet<Digest>> {
+        let mut lent = HashSet::new();
+        if !self.objects().may_be_elsewhere() {
+            return Ok(lent);
+        }
+        for commit in self.history.followed_commits()? {
+            lent.extend(self.objects_of(commit)?);
+        }
+        Ok(lent)
+    }
+
+    /// What is named and not here.
+    pub(crate) fn objects_elsewhere(&self) -> Result<Vec<Digest>> {
+        let here = self.beside(self.root())?;
+        let named = Verifier::new(&here).gather()?;
+        let absent = |object: &Digest| !here.objects().contains(object);
+        let mut found: Vec<Digest> = named.objects().into_keys().filter(absent).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
 /// A check under way.
 pub(crate) struct Verifier<'s> {
     store: &'s Store,
     report: VerifyReport,
     /// Objects with a finding, and those that are elsewhere.
     bad: HashSet<String>,
-    /// Whether objects may be missing here.
-    some_elsewhere: bool,
+    /// Objects that the remote has which lends what is not here.
+    elsewhere: HashSet<Digest>,
 }
 
 impl<'s> Verifier<'s> {
     pub(crate) fn new(store: &'s Store) -> Self {
         let (report, bad) = Default::default();
-        Self { store, report, bad, some_elsewhere: false }
+        Self { store, report, bad, elsewhere: HashSet::new() }
     }
 
     /// What was found so far.

@@ -43,7 +43,7 @@ impl Verifier<'_> {
             named_by.into_iter().filter(|(digest, _)| !stored.contains_key(digest)).collect();
         missing.sort_unstable();
         for (digest, by) in missing {
-            if self.some_elsewhere {
+            if self.elsewhere.contains(&digest) {
                 self.report.elsewhere += 1;
                 self.bad.insert(digest.to_string());
                 continue;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use glossator_store::Store;
+use glossator_store::fs::Disk;
 use glossator_store::remote::{Error, Silent};
-use glossator_testkit::TestStore;
 use glossator_testkit::remote::{FaultStore, RemoteFault};
+use glossator_testkit::{TestStore, scratch};
 use object_store::memory::InMemory;
 
 use crate::desk::*;
@@ -149,4 +151,70 @@ fn a_push_that_is_overtaken_by_collectors_names_nothing_that_is_gone() {
         // Once the root was read, it has to begin again.
         assert!(at == 0 || at > 3 || requests > 5, "at {at}: {requests}");
     }
+}
+
+/// Rows that no ref reaches are held, checked and mended as any others.
+#[test]
+fn rows_without_a_history_are_mended_too() {
+    let (here, place) = (first(), memory());
+    place.remote.push_rows(&here.store, &request(), &Silent).unwrap();
+    assert!(place.remote.audit(&here.store, false, &Silent).unwrap().ok);
+    let keys: Vec<String> = place.keys().into_iter().filter(|key| key != "root").collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    for (key, cached) in keys.iter().flat_map(|key| [(key, true), (key, false)]) {
+        let copy = Place::copy(&place);
+        let mut bytes = copy.get(key);
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        copy.put(key, &bytes);
+        if !cached && here.store.root().join("cache/remote").exists() {
+            std::fs::remove_dir_all(here.store.root().join("cache/remote")).unwrap();
+        }
+        let report = copy.remote.audit(&here.store, false, &Silent).unwrap();
+        assert!(!report.ok, "{key}");
+        let report = copy.remote.audit(&here.store, true, &Silent).unwrap();
+        assert!(
+            report.ok && report.repaired > 0 && !report.findings.is_empty(),
+            "{key}: {report:?}"
+        );
+        assert!(copy.remote.audit(&here.store, false, &Silent).unwrap().ok, "{key}");
+        // Whoever has the history gets the rows.
+        copy.remote.collect(&here.store, false, &Silent).unwrap();
+        let there = without_rows(&here);
+        copy.remote.fetch_rows(&there.store, "origin", &Silent).unwrap();
+        sound(&there.store);
+        // Who has no rows cannot mend it, says so, and loses nothing.
+        let damaged = Place::copy(&copy);
+        let log = damaged.keys().into_iter().find(|key| key.contains("/log-")).unwrap();
+        for key in [key, &log].into_iter().filter(|key| damaged.keys().contains(key)) {
+            let damaged = Place::copy(&damaged);
+            damaged.put(key, b"other bytes");
+            let before = damaged.get("root");
+            let nobody = without_rows(&here);
+            let error = damaged.remote.audit(&nobody.store, true, &Silent).unwrap_err();
+            assert!(error.to_string().contains("cannot mend"), "{error}");
+            assert_eq!(damaged.get("root"), before);
+        }
+    }
+}
+
+/// A store with the same history, and nothing of its rows or caches.
+fn without_rows(here: &TestStore) -> Copy {
+    fn copy(from: &std::path::Path, to: &std::path::Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            match from.is_dir() {
+                true => copy(&from, &to),
+                false => drop(std::fs::copy(from, to).unwrap()),
+            }
+        }
+    }
+    let dir = scratch();
+    let root = dir.path().join(".gloss");
+    copy(here.store.root(), &root);
+    std::fs::remove_dir_all(root.join("objects")).unwrap();
+    std::fs::remove_dir_all(root.join("cache")).unwrap();
+    std::fs::create_dir_all(root.join("objects")).unwrap();
+    Copy::new(dir, Store::open(&Disk::default(), &root).unwrap())
 }

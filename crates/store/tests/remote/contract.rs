@@ -182,7 +182,16 @@ fn a_branch_goes_where_it_was_seen_last(remote: &Remote) {
     assert_eq!((refused.len(), refused[0].why), (1, Why::LeaseLost));
 
     fetch(&here.store, remote).unwrap();
-    let report = remote.push(&here.store, &with(&[&side], true), &silent()).unwrap();
+    // Nothing here holds what they made: it would be gone with the branch.
+    let refused = remote.push(&here.store, &with(&[&side], true), &silent());
+    let Err(Error::Refused(refused)) = refused else { panic!("{refused:?}") };
+    assert_eq!(refused[0].why, Why::LastCopy);
+    let theirs = here.store.history.resolve("origin/side").unwrap();
+    let kept = "kept".parse().unwrap();
+    here.store.make_ref(true, &kept, theirs, &identity(), None).unwrap();
+    let mut request = with(&[&side], true);
+    request.tags = false;
+    let report = remote.push(&here.store, &request, &silent()).unwrap();
     assert_eq!((report.refs.len(), &report.refs[0].new), (1, &None));
     assert!(here.store.history.resolve("origin/side").is_err());
     let copy = clone(remote);

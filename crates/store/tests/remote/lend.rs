@@ -5,7 +5,7 @@ use std::fs;
 use glossator_store::change::read_change;
 use glossator_store::fs::Disk;
 use glossator_store::id::Digest;
-use glossator_store::remote::{Remote, RemoteConfig, Silent};
+use glossator_store::remote::{Error as RemoteError, Remote, RemoteConfig, Silent};
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::{Error, Store};
 use glossator_testkit::{TestStore, choice, commit, identity, scratch};
@@ -42,7 +42,11 @@ fn team() -> Team {
 
 /// The segments that commits added and that are not here.
 fn absent(store: &Store) -> Vec<Digest> {
-    let head = store.history.head().unwrap().commit.unwrap();
+    absent_of(store, "main")
+}
+
+fn absent_of(store: &Store, revision: &str) -> Vec<Digest> {
+    let head = store.history.resolve(revision).unwrap();
     let commits = store.history.walk(head).unwrap().map(Result::unwrap);
     let changes = commits.map(|commit| store.change(commit).unwrap());
     let tables = changes.flat_map(|change| change.tables.into_values());
@@ -119,6 +123,66 @@ fn without_the_remote_the_rows_are_asked_for_in_vain() {
     assert!(error.to_string().contains(&left.to_string()), "{error}");
     fs::rename(&away, team.dir.path()).unwrap();
     assert_eq!(read().unwrap(), 40_001);
+}
+
+#[test]
+fn a_clone_of_the_history_has_branches_and_tags() {
+    let team = team();
+    let (there, _) = clone_history(&team.remote);
+    let head = there.store.history.head().unwrap().commit.unwrap();
+    there.store.make_ref(false, &"side".parse().unwrap(), head, &identity(), None).unwrap();
+    there.store.make_ref(true, &"v1".parse().unwrap(), head, &identity(), None).unwrap();
+    assert_eq!(absent(&there.store).len(), 1);
+    // Forgetting the remote would lose the rows.
+    let forgotten = glossator_store::remote::forget(&there.store, "origin", &identity());
+    assert!(matches!(forgotten, Err(RemoteError::RowsLeft(_))), "{forgotten:?}");
+    team.remote.fetch_rows(&there.store, "origin", &Silent).unwrap();
+    glossator_store::remote::forget(&there.store, "origin", &identity()).unwrap();
+}
+
+/// What only this store had is damage where it is gone, whatever the remote lends.
+#[test]
+fn what_the_remote_never_had_is_not_elsewhere() {
+    let team = team();
+    let (there, _) = clone_history(&team.remote);
+    let commit = import(&there.store, "b", "ours");
+    let record = there.store.change(commit).unwrap();
+    let own = record.tables["annotations"].added[0].segment;
+    fs::remove_file(there.store.objects().path(&own)).unwrap();
+    let report = there.store.verify(&mut |_| ()).unwrap();
+    assert!(!report.ok);
+    assert_eq!(report.findings[0].object, own.to_string());
+}
+
+/// A tip that only a reflog names counts as well.
+#[test]
+fn rows_of_a_branch_that_was_moved_come_too() {
+    let team = team();
+    let (there, _) = clone_history(&team.remote);
+    let side: glossator_store::history::RefName = "side".parse().unwrap();
+    let old = team.here.store.history.head().unwrap().commit.unwrap();
+    team.here.store.make_ref(false, &side, old, &identity(), None).unwrap();
+    team.here.store.switch(&side, &identity()).unwrap();
+    let names = glossator_testkit::noise(b"side", 3_000, 600);
+    let rows: Vec<_> = names.iter().map(|text| choice(text, "x", "one")).collect();
+    team.here.import(&rows).unwrap();
+    let request = || glossator_store::remote::PushRequest {
+        branches: vec![side.clone()],
+        force: true,
+        ..request()
+    };
+    team.remote.push(&team.here.store, &request(), &Silent).unwrap();
+    fetch(&there.store, &team.remote).unwrap();
+    assert_eq!(absent_of(&there.store, "origin/side").len(), 2);
+    // Another commit takes its place.
+    let main = "main".parse().unwrap();
+    team.here.store.switch(&main, &identity()).unwrap();
+    team.here.store.delete_ref(false, &side, &identity()).unwrap();
+    team.here.store.make_ref(false, &side, old, &identity(), None).unwrap();
+    team.remote.push(&team.here.store, &request(), &Silent).unwrap();
+    fetch(&there.store, &team.remote).unwrap();
+    assert_eq!(team.remote.fetch_rows(&there.store, "origin", &Silent).unwrap().0, 2);
+    sound(&Store::open(&Disk::default(), there.store.root()).unwrap());
 }
 
 #[test]
