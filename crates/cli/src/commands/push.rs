@@ -31,8 +31,8 @@ pub(crate) struct PushArgs {
     /// Leave tags out
     #[arg(long)]
     no_tags: bool,
-    /// Remove branches there that are where you fetched them last, and whose commits a branch or tag
-    /// of yours holds; with --force, whether one does or not
+    /// Remove branches there that are where you fetched them last, and whose commits a branch or a
+    /// tag of yours holds; with --force, whether one does or not
     #[arg(long, conflicts_with_all = ["all", "rows"], requires = "branches")]
     delete: bool,
     /// Also move branches whose commits would be lost there, if you have seen them
