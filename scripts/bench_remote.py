@@ -90,10 +90,12 @@ def main():
     args.gloss, args.python = args.gloss.absolute(), args.python.absolute()
     bytes_ = sum(size(args.store / ".gloss" / part) for part in ("objects", "git"))
     found = {}
-    for _ in range(args.reps):
-        for where in ("directory", "s3"):
-            with tempfile.TemporaryDirectory() as name:
-                work = pathlib.Path(name)
+    # Nothing is removed meanwhile: ext4 is slow to give out inodes that were freed a moment ago.
+    with tempfile.TemporaryDirectory() as base:
+        for rep in range(args.reps):
+            for where in ("directory", "s3"):
+                work = pathlib.Path(base) / f"{where}-{rep}"
+                work.mkdir()
 
                 def note(what, ran):
                     found.setdefault((where, what), []).append(ran)

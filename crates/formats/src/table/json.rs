@@ -13,8 +13,11 @@ pub(super) fn quote(text: &str, out: &mut String) {
         out.push_str(text);
         out.push('"');
     } else {
-        // a string always has a JSON form
-        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+        let mut bytes = std::mem::take(out).into_bytes();
+        quote_bytes(text, &mut bytes);
+        // JSON of text is text
+        *out = String::from_utf8(bytes)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
     }
 }
 

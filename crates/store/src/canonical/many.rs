@@ -156,7 +156,7 @@ pub fn leaves(salts: &mut Salts, rows: &[Digest]) -> Vec<Digest> {
 const KEPT_BYTES_MAX: usize = 16 << 10;
 
 /// Bytes of a padded row that there is room for at once.
-const ROW_BYTES_USUAL: usize = 4 * BLOCK;
+const ROW_BYTES_USUAL: usize = 6 * BLOCK;
 
 /// The cells of a column, made ready to be encoded row by row.
 enum Cells<'a> {
