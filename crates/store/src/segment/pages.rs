@@ -21,6 +21,9 @@ thread_local! {
 /// Bytes of a page at most: what the format of pages itself can say.
 const PAGE_BYTES_MAX: usize = i32::MAX as usize;
 
+/// Values of a column chunk at most: more than the cells of a row group have elements.
+const VALUES_MAX: u64 = 1 << 26;
+
 /// All row groups of a file that is held in memory.
 pub(super) struct Held {
     bytes: Arc<Bytes>,
@@ -73,10 +76,12 @@ impl Chunks {
         let places = places.map(|pages| pages.page_locations.clone());
         let rows = usize::try_from(group.num_rows())?;
         let packed = chunk.compression() != Compression::UNCOMPRESSED;
+        let chunk_values = chunk.num_values();
         let bytes_max = usize::try_from(chunk.uncompressed_size())?.min(PAGE_BYTES_MAX);
         let chunk = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
         let pages = SerializedPageReader::new(self.bytes.clone(), &chunk.build()?, rows, places)?;
-        Ok(Pages { pages, packed, bytes_max })
+        let values_left = u64::try_from(chunk_values)?.min(VALUES_MAX);
+        Ok(Pages { pages, packed, bytes_max, values_left })
     }
 }
 
@@ -99,11 +104,18 @@ struct Pages {
     packed: bool,
     /// What all pages take when they are unpacked.
     bytes_max: usize,
+    /// Values that further pages may hold: a few bytes can stand for billions.
+    values_left: u64,
 }
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.pages.get_next_page()?;
+        if let Some(page) = page.as_ref().filter(|page| page.is_data_page()) {
+            let left = self.values_left.checked_sub(u64::from(page.num_values()));
+            let more = || ParquetError::General("pages hold more values than their column".into());
+            self.values_left = left.ok_or_else(more)?;
+        }
         if !self.packed {
             return Ok(page);
         }
