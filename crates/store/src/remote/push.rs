@@ -11,7 +11,7 @@ use super::layout::{Attempt, Key, LogEntry, REMOTE_FORMAT, RemoteRef, Root};
 use super::limits::{RECENT_MAX, SWAP_TRIES};
 use super::log::encode_part;
 use super::logs::LogCache;
-use super::swap::Swap;
+use super::swap::{Read, Swap};
 use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::history::{Identity, RefName};
@@ -106,10 +106,7 @@ impl Remote {
         request: &PushRequest,
         progress: &dyn Progress,
     ) -> Result<PushReport> {
-        let mut read = self.read_root().await?;
-        if read.is_none() {
-            self.check_unused().await?;
-        }
+        let mut read = self.first_root().await?;
         let cache = LogCache::new(store);
         let mut sent: Option<Sent> = None;
         let mut fold = true;
@@ -157,7 +154,7 @@ impl Remote {
     }
 
     /// Refuses a prefix without a root that holds what no push left there.
-    pub(super) async fn check_unused(&self) -> Result<()> {
+    async fn check_unused(&self) -> Result<()> {
         let found = self.list(1_000).await?;
         let probe = |key: &str| key.starts_with(super::probe::PREFIX);
         match found.into_iter().find(|key| key.parse::<Key>().is_err() && !probe(key)) {
@@ -201,11 +198,7 @@ impl Remote {
             }
         }
         let (epoch, attempt) = (root.map_or(0, |root| root.epoch), Attempt::random()?);
-        let to = (self.address.clone(), epoch);
-        let mut journal = Journal::open(store.disk(), store.root(), name, to);
-        let there = journal.there(self).await?;
-        let upload = Upload::new(epoch, &attempt, &objects, there);
-        upload.run(self, store, Some(journal), progress).await?;
+        let upload = self.send_rows(store, name, (epoch, &attempt), &objects, progress).await?;
         let history = lacking.objects.iter().chain(&notes.objects);
         let history = history.map(|id| store.history.object(*id));
         let part = encode_part(&upload.head(), history)?;
@@ -216,6 +209,32 @@ impl Remote {
             bytes: objects.iter().map(|(_, len)| len).sum::<u64>() + part.len() as u64,
         };
         Ok(Sent { epoch, attempt, part, logs: 0, report })
+    }
+
+    /// Uploads objects but for those of files that an earlier try left there.
+    pub(super) async fn send_rows(
+        &self,
+        store: &Store,
+        name: &str,
+        (epoch, attempt): (u64, &Attempt),
+        objects: &[(Digest, u64)],
+        progress: &dyn Progress,
+    ) -> Result<Upload> {
+        let to = (self.address.clone(), epoch);
+        let mut journal = Journal::open(store.disk(), store.root(), name, to);
+        let there = journal.there(self).await?;
+        let upload = Upload::new(epoch, attempt, objects, there);
+        upload.run(self, store, Some(journal), progress).await?;
+        Ok(upload)
+    }
+
+    /// The root that a push begins with; refuses a prefix that something else uses.
+    pub(super) async fn first_root(&self) -> Result<Option<Read>> {
+        let read = self.read_root().await?;
+        if read.is_none() {
+            self.check_unused().await?;
+        }
+        Ok(read)
     }
 
     /// Uploads the log of its own part alone.

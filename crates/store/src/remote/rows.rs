@@ -12,7 +12,6 @@ use super::log::{decode, encode_part};
 use super::logs::LogCache;
 use super::push::{PushReport, PushRequest, Sent, check_store, next_root};
 use super::swap::Swap;
-use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::id::Digest;
 use crate::store::Store;
@@ -42,10 +41,7 @@ impl Remote {
         request: &PushRequest,
         progress: &dyn Progress,
     ) -> Result<PushReport> {
-        let mut read = self.read_root().await?;
-        if read.is_none() {
-            self.check_unused().await?;
-        }
+        let mut read = self.first_root().await?;
         let cache = LogCache::new(store);
         for _ in 0..SWAP_TRIES {
             let root = read.as_ref().map(|read| &read.root);
@@ -70,11 +66,8 @@ impl Remote {
                 return Ok(PushReport { refs: Vec::new(), commits, objects, bytes: 0 });
             }
             let (epoch, attempt) = (root.map_or(0, |root| root.epoch), Attempt::random()?);
-            let to = (self.address.clone(), epoch);
-            let mut journal = Journal::open(store.disk(), store.root(), &request.remote, to);
-            let there = journal.there(self).await?;
-            let upload = Upload::new(epoch, &attempt, &objects, there);
-            upload.run(self, store, Some(journal), progress).await?;
+            let by = (epoch, &attempt);
+            let upload = self.send_rows(store, &request.remote, by, &objects, progress).await?;
             let part = encode_part(&upload.head(), std::iter::empty())?;
             let bytes = objects.iter().map(|object| object.1).sum::<u64>() + part.len() as u64;
             let mut own = Sent::new(epoch, attempt, part);
@@ -105,14 +98,21 @@ impl Remote {
         progress: &dyn Progress,
     ) -> Result<(usize, u64)> {
         let _writing = store.writing()?;
-        let wanted = store.objects_elsewhere()?;
+        let elsewhere = store.objects_elsewhere()?;
+        let wanted: Vec<Digest> = elsewhere.keys().copied().collect();
         let cache = LogCache::new(store);
         let places = block_on(async {
             let id = &store.facts().store_id;
             let mut places = self.places_now(&cache, id, progress).await?;
             for _ in 0..TRIES {
-                if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
-                    return Err(Error::damaged(object, "it is neither here nor at the remote"));
+                for (object, stated) in &elsewhere {
+                    if places.get(object).is_none() {
+                        return Err(Error::damaged(object, "it is neither here nor at the remote"));
+                    }
+                    if stated.is_some_and(|bytes| bytes != places.bytes(object)) {
+                        let what = "it has another length there than commits say";
+                        return Err(Error::damaged(object, what));
+                    }
                 }
                 if self.download(store.objects(), &places, &wanted, progress).await? {
                     return Ok(places);

@@ -23,7 +23,7 @@ mod rows;
 mod segments;
 mod statuses;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use copies::copies_fault;
 pub(crate) use named::Named;
@@ -31,7 +31,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::fs::is_read_only;
+use crate::history::Root;
 use crate::id::Digest;
+use crate::merging::MERGE_FILE;
 use crate::store::Store;
 
 /// What is wrong with an object, as a word for scripts.
@@ -187,14 +189,20 @@ impl Store {
         Ok(lent)
     }
 
-    /// What is named and not here.
-    pub(crate) fn objects_elsewhere(&self) -> Result<Vec<Digest>> {
+    /// What commits name and is not here, with its length where they state it.
+    pub(crate) fn objects_elsewhere(&self) -> Result<BTreeMap<Digest, Option<u64>>> {
         let here = self.beside(self.root())?;
-        let named = Verifier::new(&here).gather()?;
-        let absent = |object: &Digest| !here.objects().contains(object);
-        let mut found: Vec<Digest> = named.objects().into_keys().filter(absent).collect();
-        found.sort_unstable();
-        Ok(found)
+        let mut roots = here.history.named_roots(&mut |_, _| ())?;
+        let merging = here.merge_file()?;
+        for id in merging.iter().flat_map(|m| m.base.into_iter().chain([m.ours, m.theirs])) {
+            roots.push(Root { name: MERGE_FILE.to_owned(), id: id.0 });
+        }
+        let roots: Vec<_> = roots.into_iter().map(|root| (root.name, root.id)).collect();
+        let named = Verifier::new(&here).gather_from(&roots, HashSet::new())?;
+        let lengths: HashMap<Digest, u64> =
+            named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
+        let absent = named.objects().into_keys().filter(|object| !here.objects().contains(object));
+        Ok(absent.map(|object| (object, lengths.get(&object).copied())).collect())
     }
 }
 
