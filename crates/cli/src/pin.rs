@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use glossator_formats::{ExportOptions, Exporter, View, exporters};
-use glossator_store::canonical::Rows;
+use glossator_store::canonical::{RowDigests, Rows};
 use glossator_store::fs::Disk;
 use glossator_store::schema::TABLES;
 use glossator_store::{CommitId, Digest, Store};
@@ -229,14 +229,15 @@ pub(crate) fn write(
 /// order of their keys, and how many they are.
 fn digest_rows(view: &SnapshotView<'_>) -> Result<(Digest, u64)> {
     let mut hasher = blake3::Hasher::new();
-    let mut annotations = 0;
+    let (mut annotations, mut found) = (0, RowDigests::default());
     for table in TABLES {
         hasher.update(table.name.as_bytes()).update(&[0]);
         let mut count = 0u64;
         for batch in view.rows(table)? {
             let batch = batch?;
             let rows = Rows::new(table, &batch)?;
-            for digest in rows.digests(0..rows.len()).digests {
+            rows.digests(&mut found);
+            for digest in &found.digests {
                 hasher.update(&digest.0);
             }
             count += batch.num_rows() as u64;

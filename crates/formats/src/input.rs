@@ -56,7 +56,8 @@ impl Input {
 
     /// The first bytes, unzipped; at most `limit`.
     pub fn head(&self, limit: u64) -> Result<Vec<u8>> {
-        let mut head = Vec::new();
+        let size = self.open_raw()?.metadata().map_or(0, |facts| facts.len());
+        let mut head = Vec::with_capacity(size.min(limit) as usize);
         self.open()?
             .take(limit)
             .read_to_end(&mut head)

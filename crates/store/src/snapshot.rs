@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use serde::{Deserialize, Serialize};
 
-use crate::canonical::{Key, Rows};
+use crate::canonical::{Key, RowDigests, Rows};
 use crate::error::Result;
 use crate::fs::Disk;
 use crate::id::Digest;
@@ -487,7 +487,8 @@ pub(crate) struct EntryBuilder {
 impl EntryBuilder {
     pub(crate) fn keys(&mut self, rows: &Rows<'_>, batch: &RecordBatch, out: &mut Vec<RowEntry>) {
         let system = system_columns(rows.table(), batch);
-        let found = rows.digests(0..rows.len());
+        let mut found = RowDigests::default();
+        rows.digests(&mut found);
         for (row, digest) in found.digests.iter().enumerate() {
             let (item, key) = rows.key(row);
             self.note_key(item, key);

@@ -4,7 +4,6 @@
 //! Messages of whole blocks can be hashed side by side, as BLAKE3 itself does with the chunks of a
 //! long one. This is why what is hashed row by row is padded to whole blocks.
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use arrow::array::{Array, DictionaryArray};
@@ -227,15 +226,17 @@ impl<'a> Rows<'a> {
         filled.map(cells).collect()
     }
 
-    /// The digests of a range of rows.
-    pub fn digests(&self, rows: Range<usize>) -> RowDigests {
-        let mut found = RowDigests::default();
-        found.bytes.reserve(rows.len() * ROW_BYTES_USUAL);
-        found.lens.reserve(rows.len());
-        found.starts.reserve(rows.len());
+    /// The digests of the rows, in the place of what was found before: its memory is used again.
+    pub fn digests(&self, found: &mut RowDigests) {
+        found.bytes.clear();
+        found.lens.clear();
+        found.starts.clear();
+        found.bytes.reserve(self.len * ROW_BYTES_USUAL);
+        found.lens.reserve(self.len);
+        found.starts.reserve(self.len);
         let cells = self.cells();
         let mut long = Vec::new();
-        for row in rows {
+        for row in 0..self.len {
             let start = found.bytes.len();
             cells.iter().for_each(|cells| cells.encode(row, &mut found.bytes));
             let len = found.bytes.len() - start;
@@ -252,7 +253,6 @@ impl<'a> Rows<'a> {
             found.starts.iter().zip(ends).map(|(start, end)| &found.bytes[*start..end]).collect();
         found.digests = digests(&messages);
         long.into_iter().for_each(|(at, digest)| found.digests[at] = digest);
-        found
     }
 }
 
@@ -288,7 +288,9 @@ mod tests {
         }
         let batch = builder.finish();
         let rows = Rows::new(&ANNOTATIONS, &batch).unwrap();
-        let found = rows.digests(0..300);
+        let mut found = RowDigests::default();
+        rows.digests(&mut found);
+        rows.digests(&mut found);
         for row in 0..300 {
             let mut bytes = Vec::new();
             rows.encode(row, &mut bytes);

@@ -11,7 +11,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::{SCHEMA_VERSION, SegmentKind, SegmentRef, segment_schema};
-use crate::canonical::{RootBuilder, Rows, Salts, leaves};
+use crate::canonical::{RootBuilder, RowDigests, Rows, Salts, leaves};
 use crate::error::{Error, Result};
 use crate::fs::Disk;
 use crate::key_index::{KeyHasher, KeyIndex, KeyRange};
@@ -86,6 +86,8 @@ pub struct SegmentWriter {
     first_key: Option<(String, String)>,
     last_key: Option<(String, String)>,
     caches: Option<Caches>,
+    /// Of the rows that came last: its memory is used again.
+    found: RowDigests,
 }
 
 /// Slices of rows that are handed on as one batch, and what these rows are.
@@ -143,6 +145,7 @@ impl SegmentWriter {
             first_key: None,
             last_key: None,
             caches: None,
+            found: RowDigests::default(),
         })
     }
 
@@ -173,7 +176,8 @@ impl SegmentWriter {
         let rows = Rows::new(self.table, &batch)?;
         let system = system_columns(self.table, &batch);
         let mut start = 0;
-        let found = rows.digests(0..rows.len());
+        let mut found = std::mem::take(&mut self.found);
+        rows.digests(&mut found);
         self.root.extend(leaves(&mut self.salts, &found.digests));
         for (row, digest) in found.digests.iter().enumerate() {
             let (item, key) = rows.key(row);
@@ -200,6 +204,7 @@ impl SegmentWriter {
         if start < rows.len() {
             self.pending.slices.push(batch.slice(start, rows.len() - start));
         }
+        self.found = found;
         Ok(())
     }
 

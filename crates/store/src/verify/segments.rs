@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use super::named::{Named, SegmentUse};
 use super::rows::RowCheck;
 use super::{Tally, Verifier, VerifyProgress, explain, rule};
-use crate::canonical::{RootBuilder, Rows, Salts, leaves};
+use crate::canonical::{RootBuilder, RowDigests, Rows, Salts, leaves};
 use crate::error::{Error, IoContext, Result};
 use crate::fs::{Disk, is_read_only};
 use crate::id::Digest;
@@ -239,7 +239,8 @@ impl SegmentScan {
         let rows = Rows::new(self.table, batch)?;
         self.check.push(batch, &rows, self.keys.len());
         let system = system_columns(self.table, batch);
-        let found = rows.digests(0..rows.len());
+        let mut found = RowDigests::default();
+        rows.digests(&mut found);
         self.root.extend(leaves(&mut self.salts, &found.digests));
         for (row, digest) in found.digests.iter().enumerate() {
             let key = rows.key(row);
