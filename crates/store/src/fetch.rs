@@ -57,18 +57,19 @@ impl TableSnapshot {
         cached: &mut RowsBuilder,
         picks: &mut [Pick],
     ) -> Result<Vec<usize>> {
-        let line = &self.state.segments[wanted[part[0]].segment];
+        let segment = wanted[part[0]].segment;
+        let line = self.cached(segment);
         let rows = line.rows as usize;
         if rows > CACHED_WHOLE_ROWS && part.len() > rows / CACHED_SHARE_MIN {
             return Ok(part.to_vec());
         }
         let path = crate::rows_path(&self.index_dir, &line.segment);
-        let Some(cache) = RowCache::open(&self.disk, &path, line)? else {
+        let Some(cache) = RowCache::open(&self.disk, &path, &line)? else {
             return Ok(part.to_vec());
         };
         let numbers: Vec<_> = part.iter().map(|&i| (wanted[i].row, wanted[i].digest)).collect();
         let mut here = vec![false; part.len()];
-        let origin = line.segment.to_string();
+        let origin = self.segment(segment).to_string();
         let read = cache.read(&self.disk.work, &numbers, &mut |at, row| {
             let place = cached.rows();
             if cached.push(&row, &origin).is_some() {

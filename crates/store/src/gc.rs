@@ -154,7 +154,9 @@ impl Store {
     }
 
     fn unreachable(&self) -> Result<GcPlan> {
-        let mut verifier = Verifier::new(self);
+        // Somebody may have redacted since this store was opened: what stands for what is read anew.
+        let now = self.beside(self.root())?;
+        let mut verifier = Verifier::new(&now);
         let named = verifier.gather()?;
         let doubt = verifier.findings().iter().find(|finding| {
             use FindingKind::{Damaged, Malformed, Missing};
@@ -164,7 +166,7 @@ impl Store {
             let what = format!("{}; nothing was removed", finding.detail);
             return Err(Error::damaged(&finding.object, what));
         }
-        let reached: HashSet<Digest> = named.objects().into_keys().collect();
+        let reached: HashSet<Digest> = named.objects(now.objects()).into_keys().collect();
         let (stored, _) = self.objects().list()?;
         let objects = stored
             .into_iter()

@@ -22,6 +22,7 @@ pub mod objects;
 pub mod people;
 pub mod policy_files;
 pub mod protect;
+pub mod redaction;
 pub mod remote;
 pub mod removal;
 pub mod reviews;

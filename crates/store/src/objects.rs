@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::error::{Error, IoContext, Result};
 use crate::fs::{Disk, TempFile};
 use crate::id::Digest;
+use crate::redaction::{Redactions, Replacement};
 
 /// Who has the objects that are not here, where a clone left some behind.
 pub(crate) trait Lender: fmt::Debug + Send + Sync {
@@ -30,18 +31,48 @@ pub struct Objects {
     pub(crate) disk: Disk,
     root: PathBuf,
     lender: Option<Arc<dyn Lender>>,
+    redactions: Arc<Redactions>,
 }
 
 impl Objects {
     /// Uses a directory, made when first written to.
     pub fn new(disk: Disk, root: PathBuf) -> Self {
-        Self { disk, root, lender: None }
+        Self { disk, root, lender: None, redactions: Arc::default() }
     }
 
     /// Asks for what is not here from now on.
     pub(crate) fn lent_by(mut self, lender: Option<Arc<dyn Lender>>) -> Self {
         self.lender = lender;
         self
+    }
+
+    /// Reads what stands for objects with erased rows from now on.
+    pub(crate) fn with_redactions(mut self, redactions: Redactions) -> Self {
+        self.redactions = Arc::new(redactions);
+        self
+    }
+
+    /// Which objects stand for which.
+    pub(crate) fn redactions(&self) -> &Redactions {
+        &self.redactions
+    }
+
+    /// What stands for an object; `None` where it stands for itself.
+    pub(crate) fn redacted(&self, digest: &Digest) -> Option<&Replacement> {
+        self.redactions.of(digest)
+    }
+
+    /// The object that is stored: the one that is named, or what stands for it.
+    pub(crate) fn stored(&self, digest: &Digest) -> Digest {
+        self.redacted(digest).map_or(*digest, |replacement| replacement.new)
+    }
+
+    /// The rows of a segment that were erased, rising.
+    ///
+    /// # Errors
+    /// Where the object that says so is missing or damaged.
+    pub(crate) fn erased_rows(&self, segment: &Digest) -> Result<Arc<Vec<u32>>> {
+        self.redactions.rows(self, segment)
     }
 
     /// Whether objects that are named may be elsewhere.
@@ -51,7 +82,7 @@ impl Objects {
 
     /// Reads a file of an object; where there is none, once it was lent.
     fn here_or_lent<T>(&self, digest: &Digest, read: impl Fn(&Path) -> Result<T>) -> Result<T> {
-        let path = self.path(digest);
+        let (digest, path) = (&self.stored(digest), self.path(digest));
         let absent = |error: &Error| match error {
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             _ => false,
@@ -66,8 +97,13 @@ impl Objects {
         }
     }
 
-    /// The place of an object: `objects/<2 hex>/<64 hex>`.
+    /// The place of an object, or of what stands for it: `objects/<2 hex>/<64 hex>`.
     pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.place(&self.stored(digest))
+    }
+
+    /// The place of the bytes that have this digest.
+    pub(crate) fn place(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
         self.root.join(&name[..2]).join(name)
     }
@@ -110,7 +146,7 @@ impl Objects {
     /// Reads a whole object and checks it against its name.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
         let bytes = self.here_or_lent(digest, |path| self.disk.read(path))?;
-        if Digest::of(&bytes) != *digest {
+        if Digest::of(&bytes) != self.stored(digest) {
             return Err(Error::damaged(digest, "its bytes do not hash to its name"));
         }
         Ok(bytes)
@@ -121,7 +157,7 @@ impl Objects {
         let mut hasher = blake3::Hasher::new();
         let mut file = self.open(digest)?;
         let len = io::copy(&mut file, &mut hasher).at("read", self.path(digest))?;
-        if Digest::from(hasher.finalize()) != *digest {
+        if Digest::from(hasher.finalize()) != self.stored(digest) {
             return Err(Error::damaged(digest, "its bytes do not hash to its name"));
         }
         Ok(len)
@@ -155,9 +191,9 @@ impl Objects {
         Ok((objects, strangers))
     }
 
-    /// Removes an object.
+    /// Removes an object: this one, whatever stands for it.
     pub fn remove(&self, digest: &Digest) -> Result<()> {
-        self.disk.remove_file(&self.path(digest))
+        self.disk.remove_file(&self.place(digest))
     }
 
     /// The directory.
@@ -186,7 +222,7 @@ impl ObjectBatch {
     /// Stores an object whose digest the caller has checked; it is there when the batch is
     /// finished.
     pub(crate) fn put(&mut self, digest: &Digest, bytes: &[u8]) -> Result<()> {
-        let path = self.objects.path(digest);
+        let path = self.objects.place(digest);
         let mut temp = self.objects.disk.temp(&self.objects.root)?;
         temp.write_all(bytes).at("write", &path)?;
         self.dirs.extend(path.parent().map(Path::to_owned));
@@ -220,7 +256,7 @@ impl ObjectWriter {
         let digest = Digest::from(self.hasher.finalize());
         // An equal object may be there already. It is replaced all the same: the bytes are equal,
         // and a file whose name was never synced becomes durable.
-        self.temp.persist(&self.objects.path(&digest))?;
+        self.temp.persist(&self.objects.place(&digest))?;
         Ok((digest, self.len))
     }
 }

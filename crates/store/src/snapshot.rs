@@ -153,6 +153,11 @@ impl TableSnapshot {
         for line in &state.removals {
             all.extend(Removal::read(&objects, line)?);
         }
+        for line in &state.segments {
+            // What was erased is dead wherever it stands.
+            let erased = objects.erased_rows(&line.segment)?;
+            erased.iter().for_each(|row| all.push(line.segment, *row));
+        }
         all.sort();
         let open = state.segments.iter().map(|_| OnceCell::new()).collect();
         let none = || state.segments.iter().map(|_| None).collect();
@@ -191,13 +196,19 @@ impl TableSnapshot {
         Ok(self.open[index].get_or_init(|| reader))
     }
 
+    /// What caches of a segment are named by: the object that is stored.
+    pub(crate) fn cached(&self, index: usize) -> SegmentRef {
+        let line = &self.state.segments[index];
+        SegmentRef { segment: self.objects.stored(&line.segment), ..line.clone() }
+    }
+
     fn index(&self, which: Which, index: usize) -> Result<Rc<KeyIndex>> {
         if let Some(opened) = &self.indices.borrow()[which as usize][index] {
             return Ok(opened.clone());
         }
-        let line = &self.state.segments[index];
-        let path = which.path(&self.index_dir, &line.segment);
-        match KeyIndex::open(&self.disk, &path, &line.segment)? {
+        let segment = self.cached(index).segment;
+        let path = which.path(&self.index_dir, &segment);
+        match KeyIndex::open(&self.disk, &path, &segment)? {
             IndexState::Ready(opened) => Ok(self.keep(which, index, opened)),
             IndexState::Rebuild => self.rebuild(which, index),
         }
@@ -211,7 +222,7 @@ impl TableSnapshot {
 
     /// Builds the index of a segment again, from its rows; with that by key, the row cache.
     fn rebuild(&self, which: Which, index: usize) -> Result<Rc<KeyIndex>> {
-        let line = &self.state.segments[index];
+        let line = self.cached(index);
         let mut builder = EntryBuilder::default();
         if let Which::Key = which {
             builder.rows = RowCacheWriter::new(&self.disk, &self.index_dir, self.table).ok();
@@ -325,9 +336,9 @@ impl TableSnapshot {
             let cache = match caches.entry(at.segment) {
                 Entry::Occupied(cache) => cache.into_mut(),
                 Entry::Vacant(cache) => {
-                    let line = &self.state.segments[at.segment];
+                    let line = self.cached(at.segment);
                     let path = crate::rows_path(&self.index_dir, &line.segment);
-                    cache.insert(RowCache::open(&self.disk, &path, line)?)
+                    cache.insert(RowCache::open(&self.disk, &path, &line)?)
                 }
             };
             // What a cache holds needs no look at the segment.
@@ -491,10 +502,13 @@ impl EntryBuilder {
         rows.digests(&mut found);
         for (row, digest) in found.digests.iter().enumerate() {
             let (item, key) = rows.key(row);
-            self.note_key(item, key);
-            let (item, key) = self.hasher.hash(item, key);
             let digest = short(digest);
-            out.push(RowEntry { item, key, row: self.row, digest });
+            // A row that was erased has no key, and is not found.
+            if !item.is_empty() {
+                self.note_key(item, key);
+                let (item, key) = self.hasher.hash(item, key);
+                out.push(RowEntry { item, key, row: self.row, digest });
+            }
             if let Some(mut kept) = self.rows.take()
                 && kept.push(rows, &system, row, found.canonical(row), &digest).is_ok()
             {

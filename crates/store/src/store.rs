@@ -15,6 +15,7 @@ use crate::history::{BlobId, Expected, History, Identity, PublishLock, RefMove, 
 use crate::id::{CommitId, Digest};
 use crate::limits::FORMAT;
 use crate::objects::Objects;
+use crate::redaction::Redactions;
 use crate::remote::RemoteLender;
 use crate::schema::{TABLES, Table};
 use crate::segment::{SCHEMA_VERSION, SegmentKind, SegmentRef};
@@ -169,11 +170,15 @@ impl Store {
     }
 
     fn with_facts(disk: &Disk, root: &Path, facts: Facts) -> Result<Self> {
+        let history = History::open(disk, &root.join("git"))?;
+        // Where they cannot be read, what they stand for is missing, and a check says why.
+        let redactions = Redactions::read(&history).unwrap_or_default();
+        let objects = Objects::new(disk.clone(), root.join("objects")).with_redactions(redactions);
         Ok(Self {
             root: root.to_owned(),
             disk: disk.clone(),
-            objects: Objects::new(disk.clone(), root.join("objects")),
-            history: History::open(disk, &root.join("git"))?,
+            objects,
+            history,
             facts,
             read: RefCell::default(),
         })
@@ -268,7 +273,8 @@ impl Store {
         Meta::decode(&self.objects.read(&digest)?).map_err(|what| Error::damaged(digest, what))
     }
 
-    /// Every object that a commit names: its tables', its change's, and the counts.
+    /// Every object that a commit needs: its tables', its change's, and the counts, or what stands
+    /// for them.
     pub(crate) fn objects_of(&self, commit: CommitId) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         for table in TABLES {
@@ -282,7 +288,8 @@ impl Store {
             found.extend(change.removed.iter().map(|line| line.removed));
         }
         found.extend(record.meta);
-        Ok(found)
+        let needed = found.iter().flat_map(|object| self.objects.redactions().needs(object));
+        Ok(needed.collect())
     }
 
     /// Moves a ref that follows another place, wherever it was; `None` removes it.

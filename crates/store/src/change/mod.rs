@@ -16,8 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fold::{Alike, Fold};
 pub use join::compare;
-pub(crate) use read::joined;
-pub(crate) use read::read_columns;
+pub(crate) use read::{joined, read_columns, without_empty};
 pub use read::{only_old, read_change};
 pub use write::ChangeWriter;
 pub(crate) use write::Segments;

@@ -1,6 +1,7 @@
 //! Reads a change back as delta batches, from its own objects alone.
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::{BooleanArray, RecordBatch, new_null_array};
+use arrow::compute::filter_record_batch;
 
 use super::TableChange;
 use super::join::{Cursor, Pair, next_pairs};
@@ -8,7 +9,7 @@ use super::overlay::{Change, Changes, Row, assemble};
 use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::Result;
 use crate::objects::Objects;
-use crate::schema::{Columns, Table};
+use crate::schema::{ColumnView, Columns, Table};
 use crate::segment::{
     BatchStream, SegmentKind, SegmentReader, SegmentRef, merge_sorted, segment_schema,
 };
@@ -26,17 +27,33 @@ fn stream(
         .map(|line| {
             let scan = SegmentReader::open(objects, table, kind, line)?.scan_columns(read)?;
             let (segment, column) = (line.segment, table.columns.len());
+            let scan = match objects.redacted(&segment) {
+                Some(_) => {
+                    Box::new(scan.map(|batch| without_empty(&batch?))) as BatchStream<'static>
+                }
+                None => Box::new(scan),
+            };
             // A new row's origin is its own segment; that of an old value is stated.
             Ok(match kind {
                 SegmentKind::Rows => {
                     Box::new(scan.map(move |batch| with_origin(&segment, column, batch?)))
                         as BatchStream<'static>
                 }
-                SegmentKind::Before => Box::new(scan),
+                SegmentKind::Before => scan,
             })
         })
         .collect::<Result<Vec<_>>>()?;
     merge_sorted(streams, table.key_len)
+}
+
+/// The rows of a batch that have a key: those that were erased have none.
+pub(crate) fn without_empty(batch: &RecordBatch) -> Result<RecordBatch> {
+    let Some(first) = batch.columns().first().and_then(|c| ColumnView::new(c)) else {
+        return Ok(batch.clone());
+    };
+    let filled = (0..batch.num_rows()).map(|row| first.text(row).map(|text| !text.is_empty()));
+    let filled: BooleanArray = filled.collect();
+    Ok(filter_record_batch(batch, &filled)?)
 }
 
 /// Reads what a commit did to a table: old and new content of every row that it touched.

@@ -176,7 +176,7 @@ impl Remote {
         for (object, detail) in findings {
             whole.find(object, detail);
         }
-        for (object, by) in named.objects() {
+        for (object, by) in named.objects(store.objects()) {
             if places.get(&object).is_none() {
                 let by = by.first().map_or("a commit", String::as_str);
                 whole.find(object, format!("it is in no log, and {by} names it"));

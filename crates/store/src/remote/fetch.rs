@@ -296,7 +296,7 @@ impl Fetch<'_> {
         let lengths: HashMap<Digest, u64> =
             named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
         let (mut lacking, mut there) = (Vec::new(), BTreeSet::new());
-        for (object, by) in named.objects() {
+        for (object, by) in named.objects(self.store.objects()) {
             if self.store.objects().contains(&object) {
                 there.extend(self.store.objects().path(&object).parent().map(Path::to_owned));
                 continue;

@@ -34,6 +34,8 @@ pub struct Columns(pub(crate) u64);
 impl Columns {
     /// Every column.
     pub const ALL: Self = Self(u64::MAX);
+    /// None but the key, which is always read.
+    pub const KEY: Self = Self(0);
 
     /// The columns of these names that the table has.
     pub fn named(table: &Table, names: &[&str]) -> Self {

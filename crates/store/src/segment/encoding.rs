@@ -114,7 +114,7 @@ fn zstd(level: i32) -> Result<Compression> {
 /// more follow.
 pub(super) fn properties(
     table: &Table,
-    seed: &[u8; 32],
+    seed: Option<&[u8; 32]>,
     first: &RecordBatch,
     bytes: usize,
     long: bool,
@@ -126,6 +126,8 @@ pub(super) fn properties(
         _ => zstd(ZSTD_LEVEL_SHORT)?,
     };
     let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let mut facts = vec![entry(TABLE_KEY, table.name.to_owned())];
+    facts.extend(seed.map(|seed| entry(SEED_KEY, Digest(*seed).to_string())));
     let mut properties = WriterProperties::builder()
         .set_created_by("glossator".to_owned())
         .set_compression(compression)
@@ -137,10 +139,7 @@ pub(super) fn properties(
         // Page borders are looked for once a mini-batch.
         .set_write_batch_size(1024)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_key_value_metadata(Some(vec![
-            entry(TABLE_KEY, table.name.to_owned()),
-            entry(SEED_KEY, Digest(*seed).to_string()),
-        ]));
+        .set_key_value_metadata(Some(facts));
     for (column, keys) in table.columns[..table.key_len].iter().zip(first.columns()) {
         let path = ColumnPath::from(column.name);
         let encoding = key_encoding(keys.as_string::<i32>());

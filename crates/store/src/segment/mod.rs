@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use merge::{BatchStream, merge_sorted, sort_by_key};
 pub(crate) use merge::{Selected, SelectedStream, gather, gather_column, merge_selected};
 pub use read::{Scan, SegmentReader};
+pub(crate) use write::write_empty_rows;
 pub use write::{RowEntry, SegmentWriter, WrittenSegment};
 
 use crate::id::Digest;

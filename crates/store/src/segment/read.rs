@@ -50,19 +50,20 @@ impl SegmentReader {
         kind: SegmentKind,
         line: &SegmentRef,
     ) -> Result<Self> {
-        let source = if line.bytes <= OBJECT_BYTES_WHOLE_MAX {
-            Work::add(&objects.disk.work.segment_bytes_read, line.bytes as usize);
+        let stated = objects.redacted(&line.segment).map_or(line.bytes, |stored| stored.bytes);
+        let source = if stated <= OBJECT_BYTES_WHOLE_MAX {
+            Work::add(&objects.disk.work.segment_bytes_read, stated as usize);
             let bytes = objects.read(&line.segment)?;
-            if bytes.len() as u64 != line.bytes {
-                let what = format!("it has {} bytes instead of {}", bytes.len(), line.bytes);
+            if bytes.len() as u64 != stated {
+                let what = format!("it has {} bytes instead of {stated}", bytes.len());
                 return Err(Error::damaged(line.segment, what));
             }
             Source::Bytes(bytes.into())
         } else {
             let file = objects.open(&line.segment)?;
             let len = file.metadata().at("read", objects.path(&line.segment))?.len();
-            if len != line.bytes {
-                let what = format!("it has {len} bytes instead of {}", line.bytes);
+            if len != stated {
+                let what = format!("it has {len} bytes instead of {stated}");
                 return Err(Error::damaged(line.segment, what));
             }
             Source::File(Arc::new(file), len, objects.disk.work.clone())

@@ -14,6 +14,7 @@ use super::{SCHEMA_VERSION, SegmentKind, SegmentRef, segment_schema};
 use crate::canonical::{RootBuilder, RowDigests, Rows, Salts, leaves};
 use crate::error::{Error, Result};
 use crate::fs::Disk;
+use crate::id::Digest;
 use crate::key_index::{KeyHasher, KeyIndex, KeyRange};
 use crate::limits::{BATCH_ROWS, ROW_GROUP_CANONICAL_BYTES_MAX, WRITE_BYTES_MAX};
 use crate::objects::{ObjectWriter, Objects};
@@ -249,7 +250,7 @@ impl SegmentWriter {
             Some(parquet) => parquet,
             none => none.insert(parquet(
                 self.table,
-                &self.seed,
+                Some(&self.seed),
                 &self.output,
                 &batch,
                 pending.bytes,
@@ -299,7 +300,7 @@ impl SegmentWriter {
 /// Starts the Parquet file of a segment that begins with these rows.
 fn parquet(
     table: &Table,
-    seed: &[u8; 32],
+    seed: Option<&[u8; 32]>,
     output: &SharedOutput,
     first: &RecordBatch,
     bytes: usize,
@@ -310,6 +311,37 @@ fn parquet(
         .with_skip_arrow_metadata(true);
     ArrowWriter::try_new_with_options(output.clone(), first.schema(), options)
         .map_err(parquet_error)
+}
+
+/// Writes the rows of a segment in which some are empty. Gives the digest and the length.
+///
+/// It has no seed: what proves its rows stands in an object of its own.
+pub(crate) fn write_empty_rows(
+    objects: &Objects,
+    table: &'static Table,
+    kind: SegmentKind,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+) -> Result<(Digest, u64)> {
+    let output = SharedOutput(Arc::new(Mutex::new(Some(objects.writer()?))));
+    let (schema, mut writer) = (segment_schema(table, kind), None);
+    for batch in batches {
+        let batch = batch?.with_schema(schema.clone())?;
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            none => {
+                let bytes = batch.get_array_memory_size();
+                none.insert(parquet(table, None, &output, &batch, bytes, true)?)
+            }
+        };
+        writer.write(&batch).map_err(parquet_error)?;
+    }
+    if let Some(writer) = writer {
+        writer.close().map_err(parquet_error)?;
+    }
+    match output.0.lock().ok().and_then(|mut guard| guard.take()) {
+        Some(object) => object.finish(),
+        None => Err(Error::damaged("segment", "its writer was lost")),
+    }
 }
 
 pub(super) fn parquet_error(error: parquet::errors::ParquetError) -> Error {

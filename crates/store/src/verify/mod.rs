@@ -26,7 +26,7 @@ mod statuses;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use copies::copies_fault;
-pub(crate) use named::Named;
+pub(crate) use named::{Named, SegmentUse};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -94,6 +94,7 @@ pub(crate) mod rule {
     pub(crate) const CACHE: Rule = Rule("F27", Kind::Cache);
     pub(crate) const CHECKPOINT: Rule = Rule("F28", Kind::Inconsistent);
     pub(crate) const STATUSES: Rule = Rule("F29", Kind::Row);
+    pub(crate) const REDACTED: Rule = Rule("F30", Kind::Private);
 }
 
 /// One thing that is wrong.
@@ -124,6 +125,9 @@ pub struct VerifyReport {
     /// Objects that a clone of the history left at its remote: they were not checked.
     #[serde(skip_serializing_if = "none")]
     pub elsewhere: u64,
+    /// Rows that were erased from segments of commits, by records.
+    #[serde(skip_serializing_if = "none")]
+    pub redacted: u64,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
     /// Whether gc was not held off, since the store can only be read.
@@ -201,7 +205,10 @@ impl Store {
         let named = Verifier::new(&here).gather_from(&roots, HashSet::new())?;
         let lengths: HashMap<Digest, u64> =
             named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
-        let absent = named.objects().into_keys().filter(|object| !here.objects().contains(object));
+        let absent = named
+            .objects(here.objects())
+            .into_keys()
+            .filter(|object| !here.objects().contains(object));
         Ok(absent.map(|object| (object, lengths.get(&object).copied())).collect())
     }
 }

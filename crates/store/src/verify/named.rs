@@ -9,6 +9,8 @@ use crate::history::{GitFault, RefName, Root};
 use crate::id::{CommitId, Digest};
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::merging::MERGE_FILE;
+use crate::objects::Objects;
+use crate::redaction::REDACTIONS_REF;
 use crate::removal::RemovalRef;
 use crate::schema::{TABLES, Table};
 use crate::segment::{SCHEMA_VERSION, SegmentRef};
@@ -42,18 +44,24 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// Every object that is named, with what names it.
-    pub(crate) fn objects(&self) -> HashMap<Digest, Vec<String>> {
+    /// Every object that is needed, with what names it: what is named, or what stands for it.
+    pub(crate) fn objects(&self, objects: &Objects) -> HashMap<Digest, Vec<String>> {
+        let redactions = objects.redactions();
         let mut all: HashMap<Digest, Vec<String>> = HashMap::new();
         let segments = self.segments.iter().map(|(named, by)| (named.line.segment, by));
         let removals = self.removals.iter().map(|(line, by)| (line.removed, by));
         let metas = self.metas.iter().map(|(digest, by)| (*digest, by));
         for (digest, by) in segments.chain(removals).chain(metas) {
-            let named_by = all.entry(digest).or_default();
-            named_by.extend(by.iter().cloned());
-            named_by.sort_unstable();
-            named_by.dedup();
-            named_by.truncate(REFERRERS_MAX);
+            for needed in redactions.needs(&digest) {
+                let named_by = all.entry(needed).or_default();
+                named_by.extend(by.iter().cloned());
+                named_by.sort_unstable();
+                named_by.dedup();
+                named_by.truncate(REFERRERS_MAX);
+            }
+        }
+        for digest in redactions.beside() {
+            push(all.entry(digest).or_default(), REDACTIONS_REF);
         }
         all
     }

@@ -9,10 +9,12 @@ use super::named::{Named, SegmentUse};
 use super::rows::RowCheck;
 use super::{Tally, Verifier, VerifyProgress, explain, rule};
 use crate::canonical::{RootBuilder, RowDigests, Rows, Salts, leaves};
+use crate::change::without_empty;
 use crate::error::{Error, IoContext, Result};
 use crate::fs::{Disk, is_read_only};
 use crate::id::Digest;
 use crate::key_index::{self, KeyHasher, KeyRange};
+use crate::redaction::{Proof, REDACTIONS_REF};
 use crate::removal::Removal;
 use crate::row_cache::{RowCacheWriter, system_columns};
 use crate::schema::{ITEMS, Table};
@@ -27,7 +29,7 @@ impl Verifier<'_> {
         progress: &mut dyn FnMut(VerifyProgress),
     ) -> Result<()> {
         let objects = self.store.objects();
-        let named_by = named.objects();
+        let named_by = named.objects(objects);
         let (stored, _) = objects.list()?;
         let total = stored.len() as u64;
         for (at, (digest, _)) in stored.iter().enumerate() {
@@ -39,6 +41,17 @@ impl Verifier<'_> {
         }
         self.report.objects += total;
         let stored: HashMap<Digest, u64> = stored.into_iter().collect();
+        for replaced in objects.redactions().replaced() {
+            if stored.contains_key(&replaced.old) {
+                let what = "rows of it were erased, and it is still here: run `gloss gc`";
+                self.find(rule::REDACTED, replaced.old, what, vec![REDACTIONS_REF.to_owned()]);
+            }
+            self.report.redacted += u64::from(replaced.rows);
+            // What is wrong with what stands for it is wrong with it.
+            if self.is_bad(replaced.new) || !stored.contains_key(&replaced.new) {
+                self.bad.insert(replaced.old.to_string());
+            }
+        }
         let mut missing: Vec<_> =
             named_by.into_iter().filter(|(digest, _)| !stored.contains_key(digest)).collect();
         missing.sort_unstable();
@@ -52,9 +65,12 @@ impl Verifier<'_> {
         }
         for (named, by) in &named.segments {
             let line = &named.line;
-            let len = stored.get(&line.segment).filter(|_| !self.is_bad(line.segment));
-            if let Some(len) = len.filter(|len| **len != line.bytes) {
-                let what = format!("it has {len} bytes instead of {}", line.bytes);
+            let replaced = objects.redacted(&line.segment);
+            let stated = replaced.map_or(line.bytes, |replaced| replaced.bytes);
+            let (name, is_bad) = (objects.stored(&line.segment), self.is_bad(line.segment));
+            let len = stored.get(&name).filter(|_| !is_bad);
+            if let Some(len) = len.filter(|len| **len != stated) {
+                let what = format!("it has {len} bytes instead of {stated}");
                 self.find(rule::SEGMENT, line.segment, what, by.clone());
             }
         }
@@ -97,9 +113,31 @@ impl Verifier<'_> {
         let line = &named.line;
         let kind = if named.before { SegmentKind::Before } else { SegmentKind::Rows };
         let reader = SegmentReader::open(self.store.objects(), table, kind, line)?;
-        let mut scan = SegmentScan::new(table, kind, &reader.seed()?);
+        let objects = self.store.objects();
+        let replaced = objects.redacted(&line.segment).cloned();
+        let salts = match &replaced {
+            None => RowSalts::Whole(Box::new(Salts::new(&reader.seed()?))),
+            Some(replaced) => {
+                let Some(proof) = &replaced.proof else {
+                    return Err(Error::damaged(
+                        line.segment,
+                        "nothing proves the rows that it has",
+                    ));
+                };
+                let rows = Proof::read(objects, proof, line.rows)?;
+                let empty = rows.iter().filter(|row| matches!(row, Proof::Erased(_))).count();
+                let known = objects.erased_rows(&line.segment)?.len();
+                if empty != replaced.rows as usize || empty != known {
+                    let what = "its proof has other empty rows than the record says";
+                    return Err(Error::damaged(line.segment, what));
+                }
+                RowSalts::Redacted(rows.into_iter())
+            }
+        };
+        let stored = objects.stored(&line.segment);
+        let mut scan = SegmentScan::new(table, kind, salts);
         let dir = self.store.index_dir();
-        if crate::rows_path(&dir, &line.segment).is_file() {
+        if crate::rows_path(&dir, &stored).is_file() {
             scan.rows = match RowCacheWriter::new(self.store.disk(), &dir, table) {
                 Ok(rows) => Some(rows),
                 // Rows are checked when they are read from it.
@@ -127,7 +165,7 @@ impl Verifier<'_> {
             return Ok(());
         }
         let dir = self.store.index_dir();
-        let segment = &line.segment;
+        let segment = &stored;
         let index = key_index::encode(segment, scan.keys, scan.range.as_ref());
         self.check_index(&crate::index_path(&dir, segment), &index)?;
         if let Some(rows) = scan.rows {
@@ -199,13 +237,23 @@ fn reason(error: &Error) -> String {
     }
 }
 
+/// What leaves of a segment's rows are made with.
+enum RowSalts {
+    /// A stream from the seed.
+    Whole(Box<Salts>),
+    /// The proof of a segment with erased rows.
+    Redacted(std::vec::IntoIter<Proof>),
+}
+
 /// The rows of one segment as they pass.
 struct SegmentScan {
     table: &'static Table,
-    salts: Salts,
+    salts: RowSalts,
     root: RootBuilder,
     hasher: KeyHasher,
     alias_builder: EntryBuilder,
+    /// The number of the next row.
+    row: u32,
     last: Option<(String, String)>,
     /// The first and the last key.
     range: Option<KeyRange>,
@@ -218,13 +266,14 @@ struct SegmentScan {
 }
 
 impl SegmentScan {
-    fn new(table: &'static Table, kind: SegmentKind, seed: &[u8; 32]) -> Self {
+    fn new(table: &'static Table, kind: SegmentKind, salts: RowSalts) -> Self {
         Self {
             table,
-            salts: Salts::new(seed),
+            salts,
             root: RootBuilder::default(),
             hasher: KeyHasher::default(),
             alias_builder: EntryBuilder::default(),
+            row: 0,
             last: None,
             range: None,
             rows: None,
@@ -237,14 +286,26 @@ impl SegmentScan {
 
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = Rows::new(self.table, batch)?;
-        self.check.push(batch, &rows, self.keys.len());
+        match &self.salts {
+            RowSalts::Whole(_) => self.check.push(batch, &rows, self.row as usize),
+            RowSalts::Redacted(_) => {
+                let kept = without_empty(batch)?;
+                self.check.push(&kept, &Rows::new(self.table, &kept)?, self.row as usize);
+            }
+        }
         let system = system_columns(self.table, batch);
         let mut found = RowDigests::default();
         rows.digests(&mut found);
-        self.root.extend(leaves(&mut self.salts, &found.digests));
+        let empty = self.extend_root(&rows, &found)?;
         for (row, digest) in found.digests.iter().enumerate() {
-            let key = rows.key(row);
-            let number = self.keys.len() as u32;
+            if let Some(kept) = &mut self.rows {
+                kept.push(&rows, &system, row, found.canonical(row), &short(digest))?;
+            }
+            let (key, number) = (rows.key(row), self.row);
+            self.row += 1;
+            if empty.get(row).copied().unwrap_or(false) {
+                continue;
+            }
             if self.last.as_ref().is_some_and(|(item, second)| (&**item, &**second) >= key) {
                 self.unsorted.note(|| format!("row {number} does not follow in order: {key:?}"));
             }
@@ -255,9 +316,6 @@ impl SegmentScan {
                 Some(range) => range.last.clone_from(last),
                 none => *none = Some(KeyRange { first: last.clone(), last: last.clone() }),
             }
-            if let Some(kept) = &mut self.rows {
-                kept.push(&rows, &system, row, found.canonical(row), &short(digest))?;
-            }
             let (item, key) = self.hasher.hash(key.0, key.1);
             self.keys.push(RowEntry { item, key, row: number, digest: short(digest) });
         }
@@ -265,6 +323,28 @@ impl SegmentScan {
             self.alias_builder.aliases(&rows, &mut self.aliases);
         }
         Ok(())
+    }
+
+    /// Adds the leaves of rows to the root. Gives which rows are empty, where any may be.
+    fn extend_root(&mut self, rows: &Rows<'_>, found: &RowDigests) -> Result<Vec<bool>> {
+        let proof = match &mut self.salts {
+            RowSalts::Whole(salts) => {
+                self.root.extend(leaves(salts, &found.digests));
+                return Ok(Vec::new());
+            }
+            RowSalts::Redacted(proof) => proof,
+        };
+        let mut empty = Vec::with_capacity(rows.len());
+        for (row, (digest, of_row)) in found.digests.iter().zip(proof).enumerate() {
+            let erased = matches!(of_row, Proof::Erased(_));
+            let says_nothing = || rows.key(row).0.is_empty() && rows.key(row).1.is_empty();
+            if erased && !says_nothing() {
+                self.unsorted.note(|| format!("row {row} is said to be erased, and has a key"));
+            }
+            self.root.push(of_row.leaf(digest));
+            empty.push(erased);
+        }
+        Ok(empty)
     }
 }
 

@@ -1,0 +1,180 @@
+//! Redaction: rows leave every object that holds them, and commit ids stay what they are.
+//!
+//! An object with erased rows is replaced by another one, and a record says which by which. Segments
+//! keep their length in rows: an erased row is empty where it stood, so that row numbers hold. What
+//! is kept is proved against the root of the old segment, by a salt for each kept row and a leaf for
+//! each erased one (`erase`). Records are notes of `refs/notes/gloss-redactions`, and say nothing of
+//! what was erased but how much.
+//!
+//! # Guarantees
+//! - Readers see a snapshot without the rows, or an error that names the object: never other rows.
+//! - Nothing is removed before the record is durable. A redaction that died half-way is ended by gc.
+
+mod erase;
+mod plan;
+mod run;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use erase::{Proof, without_rows};
+pub use plan::{Erase, Plan};
+pub use run::{Grounds, RedactionReport};
+
+use crate::error::Result;
+use crate::history::History;
+use crate::id::{CommitId, Digest};
+use crate::objects::Objects;
+use crate::removal::{Removal, RemovalRef};
+
+/// The ref of the records.
+pub const REDACTIONS_REF: &str = "refs/notes/gloss-redactions";
+/// What stands in counts in the place of a name that was erased.
+pub const REDACTED: &str = "(redacted)";
+
+/// What was erased, why, and which object stands for which: a line of a note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedactionRecord {
+    /// 32 random hex digits.
+    pub id: String,
+    /// When, in seconds since 1970 UTC.
+    pub at: i64,
+    /// The ground, as a word.
+    pub ground: String,
+    /// The ground in a sentence. It cannot be erased from copies: it must name nobody.
+    pub reason: String,
+    /// How many rows of snapshots and of old values were erased.
+    pub rows: u64,
+    /// Which rows those are that are empty now, by the objects that held them.
+    pub erased: Option<RemovalRef>,
+    /// Which object stands for which.
+    pub objects: Vec<Replacement>,
+}
+
+/// An object that stands for another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    /// The object that commits name.
+    pub old: Digest,
+    /// The object that was read to make this one: the old one, or what stood for it before.
+    pub from: Digest,
+    /// The object that stands for it.
+    pub new: Digest,
+    /// Its length.
+    pub bytes: u64,
+    /// Rows that are empty in it; none in an object that holds no rows.
+    pub rows: u32,
+    /// What proves the rows that were kept; segments have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Digest>,
+}
+
+/// Every replacement that holds, by the object that commits name.
+#[derive(Debug, Default)]
+pub(crate) struct Redactions {
+    by_old: HashMap<Digest, Replacement>,
+    /// Which rows are empty, in the order in which records were made.
+    erased: Vec<RemovalRef>,
+    rows: OnceLock<HashMap<Digest, Arc<Vec<u32>>>>,
+}
+
+impl Redactions {
+    /// The records of a store, at what the ref is now.
+    ///
+    /// # Errors
+    /// Where a note cannot be read.
+    pub(crate) fn read(history: &History) -> Result<Self> {
+        match history.ref_target(REDACTIONS_REF)? {
+            None => Ok(Self::default()),
+            Some(tip) => Self::at(history, CommitId(tip)),
+        }
+    }
+
+    /// The records of a commit of notes.
+    pub(crate) fn at(history: &History, tip: CommitId) -> Result<Self> {
+        Ok(Self::new(records_at(history, tip)?))
+    }
+
+    fn new(records: Vec<RedactionRecord>) -> Self {
+        let mut found = Self::default();
+        let mut all: BTreeMap<Digest, Vec<Replacement>> = BTreeMap::new();
+        for record in records {
+            found.erased.extend(record.erased);
+            for replacement in record.objects {
+                all.entry(replacement.old).or_default().push(replacement);
+            }
+        }
+        for (old, mut of) in all {
+            let made_from: Vec<Digest> = of.iter().map(|r| r.from).collect();
+            of.retain(|replacement| !made_from.contains(&replacement.new));
+            // Two copies may have redacted one object apart: what erased most counts meanwhile.
+            of.sort_by_key(|replacement| (replacement.rows, replacement.new));
+            found.by_old.extend(of.pop().map(|replacement| (old, replacement)));
+        }
+        found
+    }
+
+    /// What stands for an object.
+    pub(crate) fn of(&self, object: &Digest) -> Option<&Replacement> {
+        self.by_old.get(object)
+    }
+
+    /// What is stored for an object that commits name: itself, or what stands for it and its proof.
+    pub(crate) fn needs(&self, object: &Digest) -> impl Iterator<Item = Digest> + use<> {
+        let (stored, proof) = match self.of(object) {
+            Some(replacement) => (replacement.new, replacement.proof),
+            None => (*object, None),
+        };
+        std::iter::once(stored).chain(proof)
+    }
+
+    /// Objects that were replaced.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = &Replacement> {
+        self.by_old.values()
+    }
+
+    /// Objects beside segments that records name: which rows are empty.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = Digest> {
+        self.erased.iter().map(|line| line.removed)
+    }
+
+    /// The empty rows of a segment, rising.
+    ///
+    /// # Errors
+    /// Where the object that says so is missing or damaged.
+    pub(crate) fn rows(&self, objects: &Objects, segment: &Digest) -> Result<Arc<Vec<u32>>> {
+        if !self.by_old.contains_key(segment) {
+            return Ok(Arc::default());
+        }
+        if let Some(known) = self.rows.get() {
+            return Ok(known.get(segment).cloned().unwrap_or_default());
+        }
+        let mut all = Removal::default();
+        for line in &self.erased {
+            all.extend(Removal::read(objects, line)?);
+        }
+        all.sort();
+        let all = all.rows.into_iter().map(|(segment, rows)| (segment, Arc::new(rows))).collect();
+        Ok(self.rows.get_or_init(|| all).get(segment).cloned().unwrap_or_default())
+    }
+}
+
+/// The records that a commit of notes holds, in the order of their time.
+pub(crate) fn records_at(history: &History, tip: CommitId) -> Result<Vec<RedactionRecord>> {
+    let mut records: Vec<RedactionRecord> = Vec::new();
+    for (_, path) in history.noted(tip)? {
+        let text = history.file(tip, &path)?.unwrap_or_default();
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let record = serde_json::from_slice(line)
+                .map_err(|e| crate::Error::damaged(format!("{REDACTIONS_REF}:{path}"), e))?;
+            records.push(record);
+        }
+    }
+    records.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    records.dedup_by(|a, b| a.id == b.id);
+    Ok(records)
+}

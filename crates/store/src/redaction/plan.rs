@@ -1,0 +1,273 @@
+//! Which rows are to go, and which objects hold them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::array::{Array, BooleanArray, RecordBatch};
+
+use crate::change::Meta;
+use crate::error::{Error, Result};
+use crate::id::{CommitId, Digest};
+use crate::key_index::{KeyHasher, Needle};
+use crate::objects::Objects;
+use crate::schema::{ANNOTATIONS, ANNOTATORS, ColumnView, Columns, REVIEWS, SUBMISSIONS, Table};
+use crate::segment::{SegmentKind, SegmentReader};
+use crate::store::Store;
+use crate::verify::{FindingKind, Named, SegmentUse, Verifier};
+
+/// What is to be erased. A row goes with all its versions where any version of it is meant.
+#[derive(Default)]
+pub struct Erase<'a> {
+    /// These items, with everything that is said of them.
+    pub items: Vec<String>,
+    /// What these annotators decided and reviewed, and reviews of that.
+    pub annotators: Vec<String>,
+    /// Annotations that these say, and reviews of them: asked batch by batch.
+    pub rows: Option<&'a dyn Fn(&RecordBatch) -> BooleanArray>,
+}
+
+impl std::fmt::Debug for Erase<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Who and what goes has no place in logs.
+        f.debug_struct("Erase").finish_non_exhaustive()
+    }
+}
+
+/// Keys that go.
+#[derive(Debug, Default)]
+struct Doomed {
+    items: HashSet<u64>,
+    keys: HashSet<(&'static str, Needle)>,
+}
+
+/// What a redaction would do.
+#[derive(Debug)]
+pub struct Plan {
+    doomed: Doomed,
+    /// Annotators whose names leave the counts.
+    pub(super) names: HashSet<String>,
+    /// Segments that hold such rows, and which.
+    pub(super) segments: Vec<(SegmentUse, Vec<u32>)>,
+    /// Counts and decisions that name them.
+    pub(super) metas: Vec<Digest>,
+    /// Keys that go, by table.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// A commit that notes can stand on.
+    pub(super) on: Option<CommitId>,
+}
+
+impl Plan {
+    /// Whether no object holds such a row.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.metas.is_empty()
+    }
+
+    /// How many objects are written anew.
+    pub fn objects(&self) -> usize {
+        self.segments.len() + self.metas.len()
+    }
+
+    /// Whether anything of an item goes.
+    pub fn touches(&self, item: &str) -> bool {
+        let item = KeyHasher::default().item(item);
+        let of_items =
+            |(table, needle): &(&str, Needle)| needle.item == item && *table != ANNOTATORS.name;
+        self.doomed.items.contains(&item) || self.doomed.keys.iter().any(of_items)
+    }
+
+    /// Counts without the names that go; `None` where they name nothing of it.
+    pub(super) fn without(&self, mut meta: Meta) -> Option<Meta> {
+        let before = meta.clone();
+        for name in &self.names {
+            if let Some(counts) = meta.annotators.remove(name) {
+                Meta::count(&mut meta.annotators, super::REDACTED, counts);
+            }
+        }
+        let mut hasher = KeyHasher::default();
+        if let Some(merge) = &mut meta.merge {
+            merge.decisions.retain(|decision| {
+                let needle = hasher.needle((&decision.item, &decision.key));
+                !self.doomed.has(ANNOTATIONS.name, &needle)
+            });
+        }
+        (meta != before).then_some(meta)
+    }
+}
+
+impl Doomed {
+    fn has(&self, table: &'static str, needle: &Needle) -> bool {
+        let of_item = table != ANNOTATORS.name && self.items.contains(&needle.item);
+        of_item || self.keys.contains(&(table, *needle))
+    }
+}
+
+/// Whether a table's rows are of items.
+fn is_of_items(table: &Table) -> bool {
+    table.columns[0].name == "item_id"
+}
+
+impl Store {
+    /// Looks for everything that names the rows: a scan of the keys of every segment.
+    pub(super) fn plan_redaction(&self, erase: &Erase<'_>) -> Result<Plan> {
+        let named = self.named_whole()?;
+        let mut finder = Finder { objects: self.objects(), doomed: Doomed::default(), erase };
+        let mut hasher = KeyHasher::default();
+        finder.doomed.items = erase.items.iter().map(|item| hasher.item(item)).collect();
+        for annotator in &erase.annotators {
+            let needle = hasher.needle((annotator, ""));
+            finder.doomed.keys.insert((ANNOTATORS.name, needle));
+        }
+        // Reviews last: they follow what they are of.
+        for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS] {
+            for used in uses(&named, table, false) {
+                finder.choose(table, used)?;
+            }
+        }
+        let mut plan = Plan {
+            doomed: finder.doomed,
+            names: erase.annotators.iter().cloned().collect(),
+            segments: Vec::new(),
+            metas: Vec::new(),
+            rows: BTreeMap::new(),
+            on: named.commits.first().copied(),
+        };
+        self.find_holders(&named, &mut plan)?;
+        for (meta, _) in &named.metas {
+            let bytes = self.objects().read(meta)?;
+            let decoded = Meta::decode(&bytes).map_err(|what| Error::damaged(meta, what))?;
+            if plan.without(decoded).is_some() {
+                plan.metas.push(*meta);
+            }
+        }
+        plan.metas.sort_unstable();
+        Ok(plan)
+    }
+
+    /// What refs and reflogs name, where all of it is here and whole.
+    fn named_whole(&self) -> Result<Named> {
+        let mut verifier = Verifier::new(self);
+        let named = verifier.gather()?;
+        let doubt = verifier.findings().iter().find(|finding| {
+            use FindingKind::{Damaged, Malformed, Missing};
+            matches!(finding.kind, Damaged | Malformed | Missing)
+        });
+        if let Some(finding) = doubt {
+            let what = format!("{}; nothing was redacted", finding.detail);
+            return Err(Error::damaged(&finding.object, what));
+        }
+        Ok(named)
+    }
+
+    /// Finds the segments that hold keys that go.
+    fn find_holders(&self, named: &Named, plan: &mut Plan) -> Result<()> {
+        let mut counted: HashSet<(&'static str, Needle)> = HashSet::new();
+        let mut all: Vec<&SegmentUse> = named.segments.keys().collect();
+        all.sort_by_key(|used| (used.line.segment, used.before));
+        for used in all {
+            let Some(table) = Table::by_name(used.table) else { continue };
+            if !is_of_items(table) && table != &ANNOTATORS {
+                continue;
+            }
+            let erased = self.objects().erased_rows(&used.line.segment)?;
+            let (mut rows, mut start, mut hasher) = (Vec::new(), 0, KeyHasher::default());
+            for batch in open(self.objects(), table, used)?.scan_columns(Columns::KEY)? {
+                let batch = batch?;
+                let (item, key) = keys(table, &batch)?;
+                for row in 0..batch.num_rows() {
+                    let second = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
+                    let needle = hasher.needle((item.text(row).unwrap_or_default(), second));
+                    let number = start + row as u32;
+                    if plan.doomed.has(table.name, &needle)
+                        && erased.binary_search(&number).is_err()
+                    {
+                        rows.push(number);
+                        counted.insert((table.name, needle));
+                    }
+                }
+                start += batch.num_rows() as u32;
+            }
+            if !rows.is_empty() {
+                plan.segments.push((used.clone(), rows));
+            }
+        }
+        for (table, _) in counted {
+            *plan.rows.entry(table).or_default() += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The segments of a table that hold whole rows, or old values.
+fn uses<'n>(
+    named: &'n Named,
+    table: &'static Table,
+    before: bool,
+) -> impl Iterator<Item = &'n SegmentUse> {
+    named.segments.keys().filter(move |used| used.table == table.name && used.before == before)
+}
+
+fn open(objects: &Objects, table: &'static Table, used: &SegmentUse) -> Result<SegmentReader> {
+    let kind = if used.before { SegmentKind::Before } else { SegmentKind::Rows };
+    SegmentReader::open(objects, table, kind, &used.line)
+}
+
+/// The columns of the key.
+fn keys<'b>(
+    table: &Table,
+    batch: &'b RecordBatch,
+) -> Result<(ColumnView<'b>, Option<ColumnView<'b>>)> {
+    let view = |at: usize| {
+        ColumnView::new(batch.column(at))
+            .ok_or_else(|| Error::damaged(table.name, "its key is no text"))
+    };
+    let second = (table.key_len > 1).then(|| view(1)).transpose()?;
+    Ok((view(0)?, second))
+}
+
+/// Finds the keys that go.
+struct Finder<'a> {
+    objects: &'a Objects,
+    doomed: Doomed,
+    erase: &'a Erase<'a>,
+}
+
+impl Finder<'_> {
+    /// Adds the rows of one segment that are meant, whatever item they are of.
+    fn choose(&mut self, table: &'static Table, used: &SegmentUse) -> Result<()> {
+        let asked = !self.erase.annotators.is_empty() || self.erase.rows.is_some();
+        if !asked {
+            return Ok(());
+        }
+        let mut hasher = KeyHasher::default();
+        let who = if table == &REVIEWS { "reviewer_id" } else { "annotator_id" };
+        let names = [who, "annotation_id", "submission_id"];
+        let at = |name: &str| table.column(name);
+        let filter = self.erase.rows.filter(|_| table == &ANNOTATIONS);
+        let columns = if filter.is_some() { Columns::ALL } else { Columns::named(table, &names) };
+        for batch in open(self.objects, table, used)?.scan_columns(columns)? {
+            let batch = batch?;
+            let (item, key) = keys(table, &batch)?;
+            let view = |name: &str| at(name).and_then(|at| ColumnView::new(batch.column(at)));
+            let (people, mask) = (view(who), filter.map(|filter| filter(&batch)));
+            let parts = match table == &REVIEWS {
+                true => vec![(&ANNOTATIONS, view(names[1])), (&SUBMISSIONS, view(names[2]))],
+                false => Vec::new(),
+            };
+            for row in 0..batch.num_rows() {
+                let id = item.text(row).unwrap_or_default();
+                let name = people.as_ref().and_then(|people| people.text(row));
+                let mut meant = name.is_some_and(|n| self.erase.annotators.iter().any(|a| a == n));
+                meant |= mask.as_ref().is_some_and(|mask| mask.is_valid(row) && mask.value(row));
+                for (of, ids) in &parts {
+                    let key = ids.as_ref().and_then(|ids| ids.text(row));
+                    let mut gone = |key| self.doomed.has(of.name, &hasher.needle((id, key)));
+                    meant |= key.is_some_and(&mut gone);
+                }
+                if meant && !id.is_empty() {
+                    let key = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
+                    self.doomed.keys.insert((table.name, hasher.needle((id, key))));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Writes what stands for objects with erased rows, records it, and removes the old ones.
+
+use serde::Serialize;
+
+use super::{Erase, Plan, REDACTIONS_REF, RedactionRecord, Replacement, without_rows};
+use crate::change::Meta;
+use crate::error::{Error, Result};
+use crate::gc::GcReport;
+use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
+use crate::id::CommitId;
+use crate::limits::NOTE_BYTES_MAX;
+use crate::removal::Removal;
+use crate::schema::Table;
+use crate::segment::SegmentKind;
+use crate::store::Store;
+
+/// Why rows are erased.
+#[derive(Debug, Clone)]
+pub struct Grounds {
+    /// As a word: `erasure-request`, `consent-withdrawn`, …
+    pub ground: String,
+    /// In a sentence, which must name nobody.
+    pub reason: String,
+    /// Who does it.
+    pub who: Identity,
+}
+
+/// What a redaction did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RedactionReport {
+    /// The id of its record.
+    pub id: String,
+    /// Keys that were erased, by table.
+    pub rows: std::collections::BTreeMap<&'static str, u64>,
+    /// Objects that were written anew.
+    pub objects: usize,
+    /// What was removed.
+    pub removed: GcReport,
+}
+
+impl Store {
+    /// Erases rows from every object of every commit that a ref or a reflog reaches.
+    ///
+    /// Nobody else writes meanwhile. `allow` sees the plan, and may refuse it. `None` where there is
+    /// nothing to erase, or where `allow` says that it was only asked what would be done.
+    ///
+    /// # Errors
+    /// [`Error::Stage`] where something waits for a commit. With an error before the record is
+    /// durable nothing happened; what then fails, gc does when it runs next.
+    pub fn redact<E: From<Error>>(
+        &self,
+        erase: &Erase<'_>,
+        grounds: &Grounds,
+        allow: &mut dyn FnMut(&Plan) -> Result<bool, E>,
+    ) -> Result<Option<RedactionReport>, E> {
+        self.facts().check_write()?;
+        {
+            let _stage = self.lock_stage()?;
+            self.clear_committed_stage()?;
+        }
+        let report = {
+            let _writers = self.no_writers()?;
+            // Under the lock: somebody may have redacted since this store was opened.
+            let now = self.beside(self.root())?;
+            if now.stage_file()?.is_some() || now.merge_file()?.is_some() {
+                let what = "what waits for a commit may hold what shall be erased";
+                return Err(Error::Stage(what.to_owned()).into());
+            }
+            let mut lock = now.history.lock(&now.lock_path())?;
+            let plan = now.plan_redaction(erase)?;
+            if !allow(&plan)? || plan.is_empty() {
+                return Ok(None);
+            }
+            let record = now.replacements(&plan, grounds)?;
+            let Some(on) = now.history.head()?.commit.or(plan.on) else { return Ok(None) };
+            now.record(&mut lock, &record, on, &grounds.who)?;
+            RedactionReport {
+                id: record.id,
+                rows: plan.rows.clone(),
+                objects: plan.objects(),
+                removed: GcReport::default(),
+            }
+        };
+        let now = self.beside(self.root())?;
+        let removed = now.run_gc(now.plan_gc()?)?;
+        Ok(Some(RedactionReport { removed, ..report }))
+    }
+
+    /// Writes the objects that stand for those with rows that go.
+    fn replacements(&self, plan: &Plan, grounds: &Grounds) -> Result<RedactionRecord> {
+        let objects = self.objects();
+        let (mut made, mut erased) = (Vec::new(), Removal::default());
+        for (used, rows) in &plan.segments {
+            let Some(table) = Table::by_name(used.table) else { continue };
+            let kind = if used.before { SegmentKind::Before } else { SegmentKind::Rows };
+            made.push(without_rows(objects, table, kind, &used.line, rows)?);
+            rows.iter().for_each(|row| erased.push(used.line.segment, *row));
+        }
+        erased.sort();
+        for old in &plan.metas {
+            let decoded = Meta::decode(&objects.read(old)?);
+            let meta = decoded.map_err(|what| Error::damaged(old, what))?;
+            let Some(meta) = plan.without(meta) else { continue };
+            let bytes = meta.encode()?;
+            let new = objects.put(&bytes)?;
+            let from = objects.redacted(old).map_or(*old, |before| before.new);
+            let bytes = bytes.len() as u64;
+            made.push(Replacement { old: *old, from, new, bytes, rows: 0, proof: None });
+        }
+        Ok(RedactionRecord {
+            id: crate::random_name()?,
+            at: grounds.who.seconds,
+            ground: grounds.ground.clone(),
+            reason: grounds.reason.clone(),
+            rows: erased.count(),
+            erased: erased.write(objects)?,
+            objects: made,
+        })
+    }
+
+    /// Adds a record to the notes.
+    fn record(
+        &self,
+        lock: &mut PublishLock,
+        record: &RedactionRecord,
+        on: CommitId,
+        who: &Identity,
+    ) -> Result<()> {
+        let line = serde_json::to_string(record).map_err(|e| Error::damaged("record", e))?;
+        let tip = self.history.ref_target(REDACTIONS_REF)?.map(CommitId);
+        let (mut path, mut text) = (on.to_string(), Vec::new());
+        if let Some(tip) = tip {
+            let noted = self.history.noted(tip)?;
+            if let Some((_, found)) = noted.into_iter().find(|(id, _)| *id == on) {
+                text = self.history.file(tip, &found)?.unwrap_or_default();
+                path = found;
+            }
+        }
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
+        if text.len() > NOTE_BYTES_MAX {
+            return Err(Error::NoteFull(on));
+        }
+        let parents: Vec<CommitId> = tip.into_iter().collect();
+        let new = self.history.write_commit(&NewCommit {
+            parents: &parents,
+            files: vec![(path, Some(text))],
+            author: who.clone(),
+            committer: who.clone(),
+            message: format!("Redaction {}\n", record.id),
+        })?;
+        let (name, expected) = (REDACTIONS_REF, Expected::commit(tip));
+        let change = RefMove { name, expected, new: Some(new.0), who, why: "redact" };
+        self.history.move_ref(lock, &change)
+    }
+}
