@@ -96,9 +96,9 @@ impl Filters {
         self.by_column().iter().all(|(_, values)| values.is_empty())
     }
 
-    /// Whether only rows of a table's own columns are left out: a filter on a column that the
-    /// table does not have leaves all its rows.
-    fn mask(&self, table: &Table, batch: &RecordBatch) -> Option<BooleanArray> {
+    /// Which rows of a table fit; none: all. A filter on a column that the table does not have leaves
+    /// all its rows.
+    pub(crate) fn fits(&self, table: &Table, batch: &RecordBatch) -> Option<BooleanArray> {
         let mut views = Vec::new();
         for (name, values) in self.by_column() {
             // An item may be of several sources: exporters choose.
@@ -160,7 +160,7 @@ impl Filters {
             if let Some(mapping) = mapping {
                 batch = mapping.apply(batch)?;
             }
-            match self.mask(table, &batch) {
+            match self.fits(table, &batch) {
                 Some(mask) => Ok(filter_record_batch(&batch, &mask)?),
                 None => Ok(batch),
             }

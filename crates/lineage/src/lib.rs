@@ -12,6 +12,7 @@ mod diff;
 mod history;
 pub mod merge;
 pub mod policy;
+pub mod rights;
 mod rows;
 mod stat;
 

@@ -69,6 +69,8 @@ pub struct People {
     changed: BTreeSet<String>,
     /// Ids that are in no file yet.
     fresh: BTreeSet<String>,
+    /// Ids that are to leave the file.
+    gone: BTreeSet<String>,
     /// Pseudonyms of persons whose id became known: pseudonym to id.
     pub aliases: BTreeMap<String, String>,
 }
@@ -99,6 +101,7 @@ impl Store {
             by_email: HashMap::new(),
             changed: BTreeSet::new(),
             fresh: BTreeSet::new(),
+            gone: BTreeSet::new(),
             aliases: BTreeMap::new(),
         };
         let text = self.disk().read_optional(&path)?.unwrap_or_default();
@@ -161,7 +164,8 @@ impl Store {
     pub fn save_people(&self, people: &mut People) -> Result<()> {
         let changed = std::mem::take(&mut people.changed);
         people.fresh.clear();
-        if changed.is_empty() {
+        let gone = std::mem::take(&mut people.gone);
+        if changed.is_empty() && gone.is_empty() {
             // Who is known already may be so by a process that died before that was to last.
             return match people.by_id.is_empty() {
                 true => Ok(()),
@@ -170,7 +174,7 @@ impl Store {
         }
         let _lock = self.disk().lock(&self.root().join("private/lock"))?;
         let written = self.people()?;
-        for (id, person) in written.by_id {
+        for (id, person) in written.by_id.into_iter().filter(|(id, _)| !gone.contains(id)) {
             match people.by_id.get_mut(&id) {
                 None => drop(people.by_id.insert(id, person)),
                 Some(ours) if !changed.contains(&id) => *ours = person,
@@ -194,6 +198,17 @@ impl People {
             bytes.push(b'\n');
         }
         Ok(())
+    }
+
+    /// Forgets who somebody is: rows hold the id alone from now on.
+    pub fn forget(&mut self, id: &str) {
+        if let Some(person) = self.by_id.remove(id) {
+            person
+                .emails
+                .iter()
+                .for_each(|email| drop(self.by_email.remove(&email.to_lowercase())));
+            self.gone.insert(id.to_owned());
+        }
     }
 
     /// The annotator id for a person as a file names them, and keeps what it says of them.

@@ -1,4 +1,4 @@
-//! Files of policies in the tree of a commit. What they say is `lineage`'s.
+//! Files of policies and rights in the tree of a commit. What they say is `lineage`'s.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,8 @@ use crate::store::Store;
 
 /// The directory of policies in the tree.
 pub const POLICIES_DIR: &str = "policies/";
+/// The directory of rights records in the tree.
+pub const RIGHTS_DIR: &str = "rights/";
 
 impl Store {
     /// The files of all policies at a commit, by their paths in the tree.
@@ -15,10 +17,22 @@ impl Store {
     /// # Errors
     /// Where the tree, or one of them, cannot be read.
     pub fn policy_files(&self, commit: CommitId) -> Result<BTreeMap<String, Vec<u8>>> {
+        self.files_in(commit, POLICIES_DIR)
+    }
+
+    /// The rights records at a commit, by their paths in the tree.
+    ///
+    /// # Errors
+    /// As [`Store::policy_files`].
+    pub fn rights_files(&self, commit: CommitId) -> Result<BTreeMap<String, Vec<u8>>> {
+        self.files_in(commit, RIGHTS_DIR)
+    }
+
+    fn files_in(&self, commit: CommitId, dir: &str) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut found = BTreeMap::new();
         for (path, plain) in self.history.paths(commit)? {
             if plain
-                && path.starts_with(POLICIES_DIR)
+                && path.starts_with(dir)
                 && let Some(bytes) = self.history.file(commit, &path)?
             {
                 found.insert(path, bytes);

@@ -6,6 +6,7 @@
     reason = "a test may stop at once, and looks at files"
 )]
 
+#[allow(dead_code, reason = "helpers of several tests")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

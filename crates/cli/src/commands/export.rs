@@ -13,6 +13,7 @@ use crate::error::{CliError, Result};
 use crate::filter::Filters;
 use crate::policies::AsOf;
 use crate::render::{number, plain};
+use crate::rights::{UseArgs, refuse};
 use crate::view::{SnapshotView, ViewName, only_source};
 
 /// Write labels to a file of any format
@@ -41,6 +42,8 @@ pub(crate) struct ExportArgs {
     filters: Filters,
     #[command(flatten)]
     as_of: AsOf,
+    #[command(flatten)]
+    wanted: UseArgs,
 }
 
 /// The exporter of a format.
@@ -72,6 +75,7 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
     let exporter = exporter(&args.format)?;
     let store = context.store()?;
     let snapshot = snapshot(&store, args.at.as_deref())?;
+    refuse(&snapshot, &args.filters, &args.wanted)?;
     let people = if args.without_people { None } else { Some(store.people()?) };
     let mapping = args.as_of.mapping(&snapshot)?;
     let view = SnapshotView {

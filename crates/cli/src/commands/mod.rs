@@ -34,11 +34,13 @@ mod protect;
 mod pull;
 mod push;
 pub(crate) mod quality;
+mod redact;
 mod relabel;
 mod remote;
 mod resolve;
 mod restore;
 mod revert;
+mod rights;
 mod rm;
 mod run;
 mod sample;
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     Runs(run::RunsArgs),
     Verify(verify::VerifyArgs),
+    Redact(redact::RedactArgs),
+    Rights(rights::RightsArgs),
     Gc(gc::GcArgs),
     Compact(compact::CompactArgs),
     Annotator(annotator::AnnotatorArgs),
@@ -151,6 +155,8 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Run(args) => run::run(context, args),
         Command::Runs(args) => run::list(context, args),
         Command::Verify(args) => verify::run(context, args),
+        Command::Redact(args) => redact::run(context, args),
+        Command::Rights(args) => rights::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Compact(args) => compact::run(context, args),
         Command::Annotator(args) => annotator::run(context, args),

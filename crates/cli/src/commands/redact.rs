@@ -11,7 +11,7 @@ use glossator_store::schema::ANNOTATIONS;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
-use crate::render::{number, table};
+use crate::render::{lines, number, table};
 use crate::rights::held_items;
 
 /// Erase rows from every commit, for good
@@ -104,7 +104,7 @@ pub(crate) fn run(context: &mut Context, args: &RedactArgs) -> Result<u8> {
     if args.forget && !args.dry_run {
         let mut people = store.people()?;
         args.annotator.iter().for_each(|annotator| people.forget(annotator));
-        people.write(store.disk())?;
+        store.save_people(&mut people)?;
     }
     if context.json {
         context.json_line(&serde_json::json!({ "planned": planned, "done": done }))?;
@@ -161,6 +161,6 @@ fn show(context: &mut Context, plan: &Plan) -> Result<()> {
         rows.add_row([(*name).to_owned(), number(*count)]);
     }
     let objects = number(plan.objects() as u64);
-    writeln!(context.out(), "{rows}\nin {objects} objects")?;
+    writeln!(context.out(), "{}\nin {objects} objects", lines(&rows))?;
     context.flush()
 }

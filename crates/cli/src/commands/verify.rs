@@ -68,6 +68,10 @@ pub(crate) fn run(context: &mut Context, args: &VerifyArgs) -> Result<u8> {
         let left = number(report.elsewhere);
         writeln!(out, "{left} objects stay at the remote and were not checked")?;
     }
+    if report.redacted > 0 {
+        let erased = number(report.redacted);
+        writeln!(out, "{erased} rows of objects were erased, as records say; the rest is proved")?;
+    }
     let objects = number(report.objects);
     match (report.ok, report.findings.len()) {
         (true, 0) => writeln!(out, "{objects} objects checked, all is well")?,

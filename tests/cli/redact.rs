@@ -1,0 +1,118 @@
+//! Rows are erased from every commit by the real binary.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::json::fits;
+use crate::session::Session;
+
+const SECRET: &str = "patient-4711";
+
+/// Two commits in which a patient, and two annotators, have rows.
+fn store() -> Session {
+    let s = Session::new();
+    s.write(
+        "first.csv",
+        format!("item_id,annotator_id,label\na,w1,cat\na,w2,dog\n{SECRET},w1,ill\nb,w2,cat\n"),
+    );
+    s.ok("import first.csv -m first");
+    s.write("second.csv", format!("item_id,annotator_id,label\n{SECRET},w1,well\n"));
+    s.ok("import second.csv -m second");
+    s
+}
+
+/// Files of the store in which a text stands as it is.
+fn holders(dir: &Path, text: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            holders(&path, text, found);
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_item_is_erased_from_every_commit() {
+    let s = store();
+    let log = s.git("log --format=%H main");
+    let planned = s.json(&format!("redact --item {SECRET} --reason test --dry-run"));
+    fits("redact", &planned);
+    assert_eq!(planned[0]["planned"]["rows"], json!({"annotations": 1}));
+    assert_eq!(planned[0]["done"], json!(null));
+    assert_eq!(s.json(&format!("ls --item {SECRET}")).len(), 1);
+    let done = s.json(&format!("redact --item {SECRET} --reason 'request 17'"));
+    fits("redact", &done);
+    let mut found = Vec::new();
+    holders(&s.path(".gloss"), SECRET, &mut found);
+    assert_eq!(found, Vec::<String>::new());
+    // The same commits, with what is left of their rows.
+    assert_eq!(s.git("log --format=%H main"), log);
+    assert_eq!(s.json("ls").len(), 3);
+    assert_eq!(s.json("ls --at main~1").len(), 3);
+    assert_eq!(s.json("diff main~1 main").len(), 0);
+    let told = s.json("verify");
+    fits("verify", &told);
+    // The annotation of the first commit, and its new and its old label in the second.
+    assert_eq!((&told[0]["ok"], &told[0]["redacted"]), (&json!(true), &json!(3)));
+    assert!(s.ok("verify").contains("3 rows of objects were erased, as records say"));
+    let note = s.git("notes --ref=gloss-redactions show main");
+    fits("redaction-record", &[serde_json::from_str(note.trim()).unwrap()]);
+    assert!(note.contains("\"reason\":\"request 17\"") && note.contains("erasure-request"));
+    s.git("fsck --strict");
+    // Work goes on; nothing is left to erase.
+    s.ok("import second.csv -m again");
+    s.ok("verify");
+    assert!(s.ok("redact --item nobody --reason none").contains("there is nothing to erase"));
+}
+
+#[test]
+fn an_annotator_is_erased_and_forgotten() {
+    let s = Session::new();
+    s.write("rows.csv", "item_id,annotator_id,label\na,eve@example.org,cat\na,w2,dog\n");
+    s.ok("import rows.csv -m rows");
+    let annotators = s.json("annotator list");
+    let id = annotators.iter().map(|a| a["annotator_id"].as_str().unwrap());
+    let id = id.into_iter().find(|id| id.starts_with("p-")).unwrap().to_owned();
+    assert!(s.read(".gloss/private/people").contains("eve@example.org"));
+    s.ok(&format!("redact --annotator {id} --forget --reason left --ground consent-withdrawn"));
+    for text in ["eve@example.org", &id] {
+        let mut found = Vec::new();
+        holders(&s.path(".gloss"), text, &mut found);
+        assert_eq!(found, Vec::<String>::new(), "{text}");
+    }
+    let left = s.json("ls");
+    assert_eq!((left.len(), &left[0]["annotator_id"]), (1, &json!("w2")));
+    let ran = s.gloss("redact --reason nothing");
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("nothing says what to erase"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_held_or_staged_is_not_erased() {
+    let s = store();
+    s.write("hold.toml", "legal_hold = true\n");
+    s.ok("rights add case-9 hold.toml");
+    s.ok(&format!("rights assign case-9 --item {SECRET}"));
+    let ran = s.gloss(&format!("redact --where annotator={} --reason test", "w1"));
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("is under a legal hold by `rights/case-9.toml`"), "{}", ran.err);
+    assert_eq!(s.json(&format!("ls --item {SECRET}")).len(), 1);
+    // Others may go.
+    s.ok("redact --item b --reason test");
+    s.write("free.toml", "legal_hold = false\n");
+    s.ok("rights add case-9 free.toml");
+    s.ok("import first.csv");
+    let ran = s.gloss(&format!("redact --item {SECRET} --reason test"));
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("what waits for a commit may hold what shall be erased"));
+    s.ok("restore --staged");
+    s.ok(&format!("redact --item {SECRET} --reason test"));
+    s.ok("verify");
+}
