@@ -187,3 +187,21 @@ fn crates_depend_one_way() {
         }
     }
 }
+
+/// A planted bug that does not fit the code any more proves nothing.
+#[test]
+fn planted_bugs_fit_the_code() {
+    let mut tried = 0;
+    for path in tracked().into_iter().filter(|path| path.starts_with("tests/planted")) {
+        let fits = Command::new("git")
+            .args(["apply", "--check"])
+            .arg(&path)
+            .current_dir(root())
+            .output()
+            .expect("git looks at the patch");
+        let said = String::from_utf8_lossy(&fits.stderr);
+        assert!(fits.status.success(), "{}: {said}", path.display());
+        tried += 1;
+    }
+    assert!(tried >= 12, "{tried} planted bugs");
+}
