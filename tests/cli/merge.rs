@@ -325,3 +325,70 @@ fn a_merge_that_was_committed_is_none() {
     s.ok("merge --abort");
     s.ok("verify");
 }
+
+/// A task of Label Studio with one annotation of user 5, whose results have ids of their own.
+fn task(annotation: u32, labels: &[&str], more: Value) -> String {
+    let result = |at: usize, label: &&str| {
+        json!({"id": format!("r{annotation}-{at}"), "type": "choices", "from_name": "q",
+            "to_name": "image", "value": {"choices": [label]}})
+    };
+    let results: Vec<Value> = labels.iter().enumerate().map(|(at, l)| result(at, l)).collect();
+    let mut given = json!({"id": annotation, "completed_by": 5, "was_cancelled": false,
+        "result": results});
+    given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!([{"id": 1, "project": 1, "data": {"image": "a.jpg"}, "annotations": [given]}]).to_string()
+}
+
+/// Two branches that import what one person answered to one task; they are merged.
+fn answered(ours: &str, theirs: &str) -> Session {
+    let s = start();
+    s.ok("switch side");
+    s.write("theirs.json", theirs);
+    s.ok("import theirs.json -m theirs");
+    s.ok("switch main");
+    s.write("ours.json", ours);
+    s.ok("import ours.json -m ours");
+    s
+}
+
+/// Once both were kept, and only the skipped one, or only half an answer.
+#[test]
+fn one_person_answers_one_task_of_label_studio_on_both_branches() {
+    let told = |s: &Session| {
+        let rows = s.rows().into_iter().filter(|row| row["annotator_id"] == "5");
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        let line = |row: Value| ["submission_id", "label", "status"].map(|name| text(&row, name));
+        rows.map(|row| line(row).join(" ")).collect::<Vec<_>>()
+    };
+    // Another answer is a conflict, though the results have other ids.
+    let s = answered(&task(1, &["cat", "fox"], json!({})), &task(2, &["cat", "dog"], json!({})));
+    insta::assert_snapshot!(s.run(&["merge side"]), @r#"
+    $ gloss merge side
+    side does not fit main: 1 conflict(s) open, nothing is committed
+      conflicts answered-twice: 1
+        answered-twice  a.jpg annotation/1/r1-1/q  ours fox (1 of 2 rows) | theirs dog (1 of 2 rows)
+    see them with `gloss conflicts` and decide with `gloss resolve`
+    then `gloss merge --continue`, or `gloss merge --abort`
+    [1]
+    "#);
+    assert_eq!(conflicts(&s)[0]["rows"], json!({"ours": 2, "theirs": 2}));
+    s.ok("resolve --take theirs");
+    s.ok("merge --continue");
+    assert_eq!(told(&s), ["annotation/2 cat submitted", "annotation/2 dog submitted"]);
+    s.ok("verify");
+    // The same answer is one; one that was skipped is none.
+    let s = answered(&task(1, &["cat"], json!({})), &task(2, &["cat"], json!({})));
+    s.ok("merge side");
+    assert_eq!(told(&s), ["annotation/1 cat submitted"]);
+    let skipped = task(1, &["cat"], json!({"was_cancelled": true}));
+    let s = answered(&skipped, &task(2, &["cat"], json!({})));
+    s.ok("merge side");
+    assert_eq!(told(&s), ["annotation/1 cat skipped", "annotation/2 cat submitted"]);
+    // What is a reference on one branch is one.
+    let gold = task(2, &["cat"], json!({"ground_truth": true}));
+    let s = answered(&task(1, &["cat"], json!({})), &gold);
+    s.ok("merge side");
+    assert_eq!(told(&s), ["annotation/2 cat submitted"]);
+    assert_eq!(s.rows().iter().filter(|row| row["gold"] == true).count(), 1);
+    s.ok("verify");
+}

@@ -13,5 +13,7 @@ mod by_hand;
 mod costs;
 #[path = "merge/model.rs"]
 mod model;
+#[path = "merge/regressions.rs"]
+mod regressions;
 #[path = "merge/support.rs"]
 mod support;

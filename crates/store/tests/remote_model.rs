@@ -1,6 +1,7 @@
 //! The protocol of `schemas/remote-v1.md`, checked in every interleaving of two pushers, a
 //! collector and a reader, with requests that arrive late, twice or never, and replies that are
-//! lost. A process that stops is one that takes no further step, which is among them.
+//! lost. A process that stops is one that takes no further step, which is among them. A branch here
+//! may move while it is pushed.
 
 #![allow(
     missing_docs,
@@ -16,6 +17,9 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 /// What one upload made: its epoch, who made it, and which try.
 type Attempt = (u8, u8, u8);
 
+/// A commit: whose, and its number; each follows the one before.
+type Commit = (u8, u8);
+
 /// An object of the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Key {
@@ -30,8 +34,8 @@ struct Root {
     epoch: u8,
     /// Logs that the root names.
     log: BTreeSet<Attempt>,
-    /// Whose commit the branch holds.
-    commits: BTreeSet<u8>,
+    /// The commits that the branch holds.
+    commits: BTreeSet<Commit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +61,11 @@ struct Pusher {
     /// The root that was read last.
     base: Option<Root>,
     /// The branch when the push began.
-    began: BTreeSet<u8>,
+    began: BTreeSet<Commit>,
+    /// How many commits the branch has here, besides its first.
+    tip: u8,
+    /// Which of them is pushed.
+    wanted: u8,
     folds: bool,
     attempt: Attempt,
     sends: u8,
@@ -89,6 +97,8 @@ struct World {
     objects: BTreeSet<Key>,
     /// What each log names; logs never change.
     named: BTreeMap<Attempt, BTreeSet<Attempt>>,
+    /// Up to which commit of its pusher an upload has rows.
+    holds: BTreeMap<Attempt, u8>,
     pushers: Vec<Pusher>,
     collector: Collector,
     reader: Reader,
@@ -99,6 +109,14 @@ struct World {
 }
 
 impl World {
+    /// Whether somebody uploaded what each commit of the root needs, and the root names it.
+    fn is_whole(&self, root: &Root) -> bool {
+        let named: BTreeSet<&Attempt> = root.log.iter().flat_map(|log| &self.named[log]).collect();
+        root.commits.iter().all(|(who, number)| {
+            named.iter().any(|rows| rows.1 == *who && self.holds.get(rows) >= Some(number))
+        })
+    }
+
     fn reached(&self, root: &Root) -> BTreeSet<Key> {
         let rows = root.log.iter().flat_map(|log| &self.named[log]).map(|rows| Key::Rows(*rows));
         root.log.iter().map(|log| Key::Log(*log)).chain(rows).collect()
@@ -108,6 +126,8 @@ impl World {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Push(usize),
+    /// Somebody commits here, to the branch that is pushed.
+    Commit(usize),
     /// The store carries a request out; the request may come once more, the reply may be lost.
     Arrive {
         swap: Swap,
@@ -126,6 +146,8 @@ struct Broken {
     done_on_conflict: bool,
     refused_when_absent: bool,
     keeps_keys_of_old_epochs: bool,
+    /// Each try pushes what the branch is at by then.
+    reads_the_branch_again: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -139,6 +161,8 @@ struct Remote {
     reads: bool,
     /// One pusher instead of two.
     alone: bool,
+    /// Branches move here while they are pushed.
+    commits: bool,
 }
 
 const COLLECTOR: u8 = 9;
@@ -152,11 +176,13 @@ impl Remote {
             Phase::Start => {
                 me.base = Some(world.root.clone());
                 me.began = world.root.commits.clone();
+                me.wanted = me.tip;
                 me.attempt = (world.root.epoch, who, 0);
                 me.phase = Phase::Upload;
             }
             Phase::Upload => {
                 world.objects.insert(Key::Rows(me.attempt));
+                world.holds.insert(me.attempt, me.wanted);
                 let base = me.base.as_ref().unwrap();
                 let mut named = BTreeSet::from([me.attempt]);
                 if me.folds {
@@ -174,7 +200,7 @@ impl Remote {
             Phase::Wait => {
                 let root = world.root.clone();
                 let base = me.base.clone().unwrap();
-                if root.commits.contains(&who) {
+                if root.commits.contains(&(who, me.wanted)) {
                     me.phase = Phase::Done;
                 } else if root.by == base.by && self.broken.refused_when_absent {
                     me.phase = Phase::Refused;
@@ -196,6 +222,9 @@ impl Remote {
                         me.phase = Phase::Upload;
                     }
                     me.base = Some(root);
+                    if self.broken.reads_the_branch_again {
+                        me.wanted = me.tip;
+                    }
                     if again {
                         Self::send(world, &mut me, who);
                     }
@@ -211,7 +240,7 @@ impl Remote {
         let base = me.base.clone().unwrap();
         let mut new = base.clone();
         new.by = (who, me.sends);
-        new.commits.insert(who);
+        new.commits.insert((who, me.wanted));
         let own = &world.named[&me.attempt];
         // A log goes where everything that it names stands in the new one.
         new.log.retain(|log| !me.folds || !world.named[log].is_subset(own));
@@ -333,6 +362,8 @@ impl Model for Remote {
             base: None,
             began: empty,
             folds: self.folds,
+            tip: 0,
+            wanted: 0,
             attempt: (0, 0, 0),
             sends: 0,
         };
@@ -340,6 +371,7 @@ impl Model for Remote {
             root,
             objects: BTreeSet::from([Key::Rows(first), Key::Log(first)]),
             named: BTreeMap::from([(first, BTreeSet::from([first]))]),
+            holds: BTreeMap::new(),
             pushers: vec![pusher; if self.alone { 1 } else { 2 }],
             collector: if self.collects { Collector::Start } else { Collector::Done },
             reader: if self.reads { Reader::Start } else { Reader::Done },
@@ -353,6 +385,9 @@ impl Model for Remote {
         for (at, pusher) in world.pushers.iter().enumerate() {
             if matches!(pusher.phase, Phase::Start | Phase::Upload | Phase::Wait) {
                 steps.push(Step::Push(at));
+                if self.commits && pusher.tip == 0 {
+                    steps.push(Step::Commit(at));
+                }
             }
         }
         for swap in &world.net {
@@ -370,6 +405,10 @@ impl Model for Remote {
         let mut world = last.clone();
         let changed = match step {
             Step::Push(at) => self.push(&mut world, at),
+            Step::Commit(at) => {
+                world.pushers[at].tip += 1;
+                true
+            }
             Step::Arrive { swap, again, reply } => {
                 self.arrive(&mut world, &swap, again, reply);
                 true
@@ -392,6 +431,9 @@ impl Model for Remote {
         let mut properties = vec![
             Property::always("what the root reaches exists", |_, world: &World| {
                 world.reached(&world.root).is_subset(&world.objects)
+            }),
+            Property::always("what the root says was uploaded", |_, world: &World| {
+                world.is_whole(&world.root)
             }),
             Property::always("what is done is in", |_, w: &World| every(w, Phase::Done, true)),
             Property::always("what is refused is not in", |_, w: &World| {
@@ -423,7 +465,9 @@ impl Model for Remote {
 /// Whether the commits of all pushers that ended so are in the branch, or are not.
 fn every(world: &World, phase: Phase, inside: bool) -> bool {
     let mut all = world.pushers.iter().enumerate();
-    all.all(|(at, p)| p.phase != phase || world.root.commits.contains(&(at as u8)) == inside)
+    all.all(|(at, p)| {
+        p.phase != phase || world.root.commits.contains(&(at as u8, p.wanted)) == inside
+    })
 }
 
 fn holds(model: Remote) {
@@ -462,6 +506,11 @@ fn pushers_to_one_branch() {
 }
 
 #[test]
+fn pushers_whose_branches_move_here_and_a_collector() {
+    holds(Remote { commits: true, collects: true, ..Remote::default() });
+}
+
+#[test]
 fn broken_rules_are_seen() {
     let model = |broken: Broken| Remote { collects: true, broken, ..Remote::default() };
     let lost = "what the root reaches exists";
@@ -471,4 +520,7 @@ fn broken_rules_are_seen() {
     breaks(model(Broken { done_on_conflict: true, ..Broken::default() }), done);
     breaks(model(Broken { refused_on_conflict: true, ..Broken::default() }), refused);
     breaks(model(Broken { refused_when_absent: true, ..Broken::default() }), refused);
+    let broken = Broken { reads_the_branch_again: true, ..Broken::default() };
+    let moving = Remote { commits: true, broken, ..Remote::default() };
+    breaks(moving, "what the root says was uploaded");
 }

@@ -11,7 +11,12 @@ use crate::error::Result;
 
 /// A conflict in a line.
 pub(crate) fn short(conflict: &Conflict<'_>) -> String {
-    let side = |row: Option<RowRef<'_>>| row.map_or("-".to_owned(), |row| value(conflict, row));
+    let side = |row: Option<RowRef<'_>>, of: usize| match row {
+        None => "-".to_owned(),
+        Some(row) if of > 1 => format!("{} (1 of {of} rows)", value(conflict, row)),
+        Some(row) => value(conflict, row),
+    };
+    let [own, other] = conflict.rows;
     let (item, key) = conflict.key;
     let base = conflict.base.map(|row| format!("{} → ", value(conflict, row))).unwrap_or_default();
     let table = match conflict.table == &ANNOTATIONS {
@@ -21,8 +26,8 @@ pub(crate) fn short(conflict: &Conflict<'_>) -> String {
     let text = format!(
         "{}  {table}{item} {key}  {base}ours {} | theirs {}",
         conflict.kind.word(),
-        side(conflict.ours),
-        side(conflict.theirs)
+        side(conflict.ours, own),
+        side(conflict.theirs, other)
     );
     plain(&text).into_owned()
 }
@@ -71,6 +76,11 @@ pub(crate) fn write_json(
             }
             None => out.write_all(b"null")?,
         }
+    }
+    if let [ours, theirs] = conflict.rows
+        && ours.max(theirs) > 1
+    {
+        write!(out, ",\"rows\":{{\"ours\":{ours},\"theirs\":{theirs}}}")?;
     }
     match decided {
         Some(take) => writeln!(out, ",\"decided\":\"{take}\"}}")?,

@@ -116,7 +116,7 @@ impl Three {
         }
     }
 
-    /// What becomes of the row. `reviewed` says whether reviews give the item's rows their status.
+    /// What becomes of the row. `reviewed` says whether reviews give this row its status.
     pub(super) fn merge(
         &self,
         window: &Window<'_>,

@@ -85,6 +85,9 @@ pub struct Conflict<'a> {
     pub ours: Option<RowRef<'a>>,
     /// Their row, likewise.
     pub theirs: Option<RowRef<'a>>,
+    /// How many rows the answers of ours and theirs have, which are decided as a whole: the two
+    /// rows are then the first that differ.
+    pub rows: [usize; 2],
     /// When the submissions of ours and theirs were changed last, microseconds since 1970 UTC.
     pub handed_in: [Option<i64>; 2],
 }
@@ -171,14 +174,8 @@ impl Rule {
             }
             Self::NewerPolicy => {
                 let (a, b) = both()?;
-                let version = |row: RowRef<'_>| {
-                    let text = row.text(table, "policy")?;
-                    let (name, version) = text.rsplit_once('@')?;
-                    let numbers: Option<Vec<u64>> =
-                        version.split('.').map(|part| part.parse().ok()).collect();
-                    Some((name.to_owned(), numbers?))
-                };
-                let (a, b) = (version(a)?, version(b)?);
+                let (a, b) = (a.text(table, "policy")?, b.text(table, "policy")?);
+                let (a, b) = (version(&a)?, version(&b)?);
                 if a.0 == b.0 { larger(a.1.cmp(&b.1)) } else { None }
             }
             Self::Union => conflict.can_take(Take::Both).then_some(Take::Both),
@@ -186,7 +183,15 @@ impl Rule {
     }
 }
 
-fn larger(order: std::cmp::Ordering) -> Option<Take> {
+/// Name and version of `name@1.2`.
+pub(super) fn version(policy: &str) -> Option<(&str, Vec<u64>)> {
+    let (name, version) = policy.rsplit_once('@')?;
+    let numbers: Option<Vec<u64>> = version.split('.').map(|part| part.parse().ok()).collect();
+    Some((name, numbers?))
+}
+
+/// The side that has more.
+pub(super) fn larger(order: std::cmp::Ordering) -> Option<Take> {
     match order {
         std::cmp::Ordering::Greater => Some(Take::Ours),
         std::cmp::Ordering::Less => Some(Take::Theirs),

@@ -12,7 +12,8 @@
 //! # Limitations
 //! - A submission that one side removed stays removed where a row of it, edited on the other side,
 //!   is kept.
-//! - Two equal answers that were both reviewed stay two rows.
+//! - Two equal answers stay two where both were reviewed, or each has something that the other has
+//!   not: a review, the mark of a reference, a later policy.
 
 mod cells;
 mod conflict;
@@ -25,10 +26,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
-use glossator_store::canonical::Key;
 use glossator_store::delta::{DeltaBatch, DeltaStream, RowChange};
 use glossator_store::merging::Take;
-use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, Submissions, TABLES, Table};
+use glossator_store::schema::{
+    ANNOTATIONS, REVIEWS, Reviews, SUBMISSIONS, Submissions, TABLES, Table,
+};
 use glossator_store::{CommitId, Result, Snapshot, Store};
 
 use cells::{Merged, RowsMade, Three};
@@ -184,12 +186,12 @@ impl Merging<'_, '_, '_> {
     ) -> Result<Option<Outcome>> {
         let three = Three { base: ours.old, ours: ours.new, theirs: theirs.new };
         let snapshots = &self.snapshots;
-        let mut reviewed = || is_reviewed(snapshots, ours.key.0);
+        let mut reviewed = || is_reviewed(snapshots, window, ours);
         let new = match three.merge(window, self.strict, &mut reviewed)? {
             Merged::Ours => return Ok(None),
             Merged::Theirs => theirs.new,
             Merged::Made(sources) => Some((usize::MAX, made.push(window, &sources))),
-            Merged::Conflict(kind) => match self.decided(window, kind, ours.key, &three)? {
+            Merged::Conflict(kind) => match self.decided(window, kind, &three, [1, 1])? {
                 None | Some(Take::Ours) => return Ok(None),
                 Some(Take::Theirs) => theirs.new,
                 Some(Take::Both) if ours.new.is_some() => return Ok(None),
@@ -204,19 +206,21 @@ impl Merging<'_, '_, '_> {
         &mut self,
         window: &Window<'_>,
         kind: ConflictKind,
-        key: Key<'_>,
         three: &Three,
+        rows: [usize; 2],
     ) -> Result<Option<Take>> {
+        let place = three.ours.or(three.theirs).or(three.base).unwrap_or_default();
         let row = |place: Option<Place>| {
             place.map(|(batch, row)| RowRef { batch: window.batches[batch], row })
         };
         let conflict = Conflict {
             kind,
             table: window.table,
-            key,
+            key: window.rows[place.0].key(place.1),
             base: row(three.base),
             ours: row(three.ours),
             theirs: row(three.theirs),
+            rows,
             handed_in: [
                 self.handed_in(window, 0, three.ours)?,
                 self.handed_in(window, 1, three.theirs)?,
@@ -270,21 +274,27 @@ impl Merging<'_, '_, '_> {
         if ours.is_empty() || theirs.is_empty() {
             return Ok(gone);
         }
-        for twin in twins::twins(window, &ours, &theirs) {
-            let (own, other) = (twin.ours, twin.theirs);
-            let take = match (own, other, twin.equal) {
-                (Some(own), Some(other), true) => equal_twin(window, own, other),
-                _ => {
-                    let Some(place) = own.or(other) else { continue };
-                    let key = window.rows[place.0].key(place.1);
-                    let three = Three { base: None, ours: own, theirs: other };
-                    let take = self.decided(window, ConflictKind::AnsweredTwice, key, &three)?;
+        let item = ours[0].key.0;
+        let snapshots = &self.snapshots;
+        let mut is_new = |side: usize, submission: &str| {
+            let submissions = snapshots[1 - side].table(&SUBMISSIONS)?;
+            Ok(submissions.locate([(item, submission)])?.iter().all(Option::is_none))
+        };
+        for twin in twins::twins(window, &ours, &theirs, &mut is_new)? {
+            let (own, other) = (&twin.ours, &twin.theirs);
+            let take = match twin.equal {
+                true => twins::the_one_of(window, own, other),
+                false => {
+                    let [ours, theirs] = twins::first_that_differ(window, own, other);
+                    let three = Three { base: None, ours, theirs };
+                    let rows = [own.len(), other.len()];
+                    let take = self.decided(window, ConflictKind::AnsweredTwice, &three, rows)?;
                     take.unwrap_or(Take::Ours)
                 }
             };
             match take {
-                Take::Ours => gone.0[1].extend(other),
-                Take::Theirs => gone.0[0].extend(own),
+                Take::Ours => gone.0[1].extend(twin.theirs),
+                Take::Theirs => gone.0[0].extend(twin.ours),
                 Take::Both => {}
             }
         }
@@ -315,27 +325,31 @@ impl Merging<'_, '_, '_> {
     }
 }
 
-/// Which of two equal answers stays: the one that was reviewed, else the one with the lesser id.
-fn equal_twin(window: &Window<'_>, ours: Place, theirs: Place) -> Take {
-    let rank = |place: Place| {
-        let text = |name| window.text(place, ANNOTATIONS.column(name));
-        let reviewed = ["accepted", "rejected", "fixed"].contains(&text("status").unwrap_or(""));
-        (!reviewed, text("submission_id"), text("annotation_id"))
+/// Whether reviews say what the status of a row is: a row that both sides have.
+fn is_reviewed(
+    snapshots: &[Snapshot<'_>; 2],
+    window: &Window<'_>,
+    entry: Entry<'_>,
+) -> Result<bool> {
+    let (item, id) = entry.key;
+    let (own, submission) = match (window.table == &ANNOTATIONS, entry.new) {
+        (true, Some(place)) => (Some(id), window.text(place, ANNOTATIONS.column("submission_id"))),
+        _ => (None, Some(id)),
     };
-    let (ours, theirs) = (rank(ours), rank(theirs));
-    match (ours.0, theirs.0) {
-        (false, false) => Take::Both,
-        _ if ours <= theirs => Take::Ours,
-        _ => Take::Theirs,
-    }
-}
-
-/// Whether rows of an item have reviews, on either side.
-fn is_reviewed(snapshots: &[Snapshot<'_>; 2], item: &str) -> Result<bool> {
-    for snapshot in snapshots {
-        if snapshot.state(&REVIEWS).rows() > 0
-            && !snapshot.table(&REVIEWS)?.locate_item(item)?.is_empty()
-        {
+    for snapshot in snapshots.iter().filter(|snapshot| snapshot.state(&REVIEWS).rows() > 0) {
+        let reviews = snapshot.table(&REVIEWS)?;
+        let found = reviews.locate_item(item)?;
+        if found.is_empty() {
+            continue;
+        }
+        let batch = reviews.fetch(&found)?;
+        let rows = Reviews::new(&batch);
+        let about = |row: usize| match rows.annotation_id(row) {
+            Some(annotation) => own == Some(annotation),
+            None => submission.is_some() && rows.submission_id(row) == submission,
+        };
+        // One without a digest is of nobody knows which content, and gives no status.
+        if (0..rows.len()).any(|row| rows.digest(row).is_some() && about(row)) {
             return Ok(true);
         }
     }

@@ -13,14 +13,14 @@ use glossator_testkit::{TestStore, batch};
 use super::support::{Merged, answer, each, labels, merged, nobody, on, verify};
 
 /// Rows of several tables.
-type Rows = Vec<(&'static Table, RecordBatch)>;
+pub(super) type Rows = Vec<(&'static Table, RecordBatch)>;
 
-fn annotations(rows: &[AnnotationRow<'_>]) -> Rows {
+pub(super) fn annotations(rows: &[AnnotationRow<'_>]) -> Rows {
     vec![(&ANNOTATIONS, batch(rows))]
 }
 
 /// Merges what two sides did to rows; both ways round, the same where nothing is open.
-fn both_ways(
+pub(super) fn both_ways(
     start: &Rows,
     ours: &Rows,
     theirs: &Rows,
@@ -49,7 +49,7 @@ fn rows_of(test: &TestStore, commit: CommitId) -> Vec<String> {
     found
 }
 
-fn kinds(made: &Merged) -> Vec<&'static str> {
+pub(super) fn kinds(made: &Merged) -> Vec<&'static str> {
     made.conflicts.iter().map(|(kind, ..)| *kind).collect()
 }
 
@@ -220,7 +220,10 @@ fn submission(id: &'static str) -> (&'static Table, RecordBatch) {
     submission_at(id, None)
 }
 
-fn submission_at(id: &'static str, updated_at: Option<i64>) -> (&'static Table, RecordBatch) {
+pub(super) fn submission_at(
+    id: &'static str,
+    updated_at: Option<i64>,
+) -> (&'static Table, RecordBatch) {
     let mut builder = SubmissionsBuilder::default();
     builder.push(&SubmissionRow {
         item_id: "i",
@@ -258,7 +261,11 @@ fn a_submission_goes_with_the_last_of_its_rows() {
     assert_eq!(left, ["annotation/1"]);
 }
 
-fn review(id: &'static str, decision: &'static str, at: i64) -> (&'static Table, RecordBatch) {
+pub(super) fn review(
+    id: &'static str,
+    decision: &'static str,
+    at: i64,
+) -> (&'static Table, RecordBatch) {
     let mut builder = ReviewsBuilder::default();
     builder.push(&ReviewRow {
         item_id: "i",

@@ -24,6 +24,7 @@ mod lend;
 pub mod limits;
 mod log;
 mod logs;
+mod moves;
 mod people;
 mod probe;
 mod pull;

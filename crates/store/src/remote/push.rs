@@ -1,21 +1,22 @@
 //! Push: what the remote lacks is uploaded, then the root is moved on top of what is there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 use gix::ObjectId;
 
-use super::error::{Error, Refusal, Result, Why};
+use super::error::{Error, Result};
 use super::journal::Journal;
 use super::layout::{Attempt, Key, LogEntry, REMOTE_FORMAT, RemoteRef, Root};
 use super::limits::{RECENT_MAX, SWAP_TRIES};
 use super::log::encode_part;
 use super::logs::LogCache;
+use super::moves::Local;
 use super::swap::{Read, Swap};
 use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::history::{Identity, RefName};
-use crate::id::{CommitId, Digest};
+use crate::id::Digest;
 use crate::notes::RUNS_REF;
 use crate::store::Store;
 
@@ -66,18 +67,13 @@ pub struct PushReport {
     pub bytes: u64,
 }
 
-/// A ref as it shall be there.
-#[derive(Debug, Clone)]
-struct Want {
-    name: String,
-    new: ObjectId,
-}
-
 /// What is uploaded: files of objects, and the part of the log.
 pub(super) struct Sent {
     epoch: u64,
     attempt: Attempt,
     part: Vec<u8>,
+    /// What refs were to move to: the part has all that these reach, beside what was there.
+    tips: BTreeSet<String>,
     /// Logs that were uploaded so far.
     logs: u32,
     report: PushReport,
@@ -106,6 +102,8 @@ impl Remote {
         request: &PushRequest,
         progress: &dyn Progress,
     ) -> Result<PushReport> {
+        // Refs here may move while this uploads: what is published is what was uploaded.
+        let local = Local::read(store, request)?;
         let mut read = self.first_root().await?;
         let cache = LogCache::new(store);
         let mut sent: Option<Sent> = None;
@@ -115,7 +113,7 @@ impl Remote {
                 check_store(store, &read.root)?;
             }
             let root = read.as_ref().map(|read| &read.root);
-            let moves = decide(store, root, request)?;
+            let moves = local.moves(store, root, request.force)?;
             if request.dry_run {
                 return Ok(PushReport { refs: moves, ..PushReport::default() });
             }
@@ -129,7 +127,8 @@ impl Remote {
             }
             // Keys of an older epoch may be removed at any time.
             let epoch = root.map_or(0, |root| root.epoch);
-            let mut own = match sent.take().filter(|sent| sent.epoch == epoch) {
+            let fits = |sent: &Sent| sent.epoch == epoch && sent.has(&moves);
+            let mut own = match sent.take().filter(fits) {
                 Some(own) => own,
                 None => self.send(store, root, &moves, &request.remote, progress).await?,
             };
@@ -208,7 +207,8 @@ impl Remote {
             objects: objects.len(),
             bytes: objects.iter().map(|(_, len)| len).sum::<u64>() + part.len() as u64,
         };
-        Ok(Sent { epoch, attempt, part, logs: 0, report })
+        let tips = moves.iter().filter_map(|moved| moved.new.clone()).collect();
+        Ok(Sent { epoch, attempt, part, tips, logs: 0, report })
     }
 
     /// Uploads objects but for those of files that an earlier try left there.
@@ -294,7 +294,12 @@ impl Remote {
 impl Sent {
     /// A part whose files are uploaded.
     pub(super) fn new(epoch: u64, attempt: Attempt, part: Vec<u8>) -> Self {
-        Self { epoch, attempt, part, logs: 0, report: PushReport::default() }
+        let tips = BTreeSet::new();
+        Self { epoch, attempt, part, tips, logs: 0, report: PushReport::default() }
+    }
+
+    fn has(&self, moves: &[PushedRef]) -> bool {
+        moves.iter().filter_map(|moved| moved.new.as_ref()).all(|new| self.tips.contains(new))
     }
 }
 
@@ -350,136 +355,4 @@ pub(super) fn next_root(
     new.log.truncate(new.log.len() - folded.take);
     new.log.push(folded.entry);
     new
-}
-
-/// Which refs move, or why none does.
-fn decide(store: &Store, root: Option<&Root>, request: &PushRequest) -> Result<Vec<PushedRef>> {
-    let history = &store.history;
-    let mut wants = Vec::new();
-    for branch in &request.branches {
-        let name = format!("refs/heads/{branch}");
-        let new =
-            history.ref_target(&name)?.ok_or_else(|| crate::Error::NoCommit(branch.to_string()))?;
-        wants.push(Want { name, new });
-    }
-    let there = |name: &str| root.and_then(|root| root.refs.get(name));
-    let mut moves = Vec::new();
-    let mut refused = Vec::new();
-    for Want { name, new } in &wants {
-        let theirs = there(name);
-        let old = theirs.and_then(parse_id);
-        if old == Some(*new) {
-            continue;
-        }
-        let forward = match old {
-            None => true,
-            Some(old) => history.has(&old) && history.is_ancestor(CommitId(old), CommitId(*new))?,
-        };
-        let why = match (forward, request.force, theirs) {
-            (true, ..) | (_, _, None) => None,
-            (false, false, Some(_)) => Some(Why::NotForward),
-            (false, true, Some(_)) => {
-                let short = name.strip_prefix("refs/heads/").unwrap_or(name);
-                let lease = format!("refs/remotes/{}/{short}", request.remote);
-                (history.ref_target(&lease)? != old).then_some(Why::LeaseLost)
-            }
-        };
-        match (why, theirs) {
-            (Some(why), Some(theirs)) => refused.push(refusal(name, theirs, why)),
-            _ => moves.push(pushed(name, theirs, *new, !forward)),
-        }
-    }
-    for branch in &request.delete {
-        let name = format!("refs/heads/{branch}");
-        let Some(theirs) = there(&name) else { return Err(Error::NoBranch(branch.to_string())) };
-        let lease = history.ref_target(&format!("refs/remotes/{}/{branch}", request.remote))?;
-        if lease != parse_id(theirs) {
-            refused.push(refusal(&name, theirs, Why::LeaseLost));
-            continue;
-        }
-        if !request.force && !held(store, theirs)? {
-            refused.push(refusal(&name, theirs, Why::LastCopy));
-            continue;
-        }
-        let old = Some(theirs.id.clone());
-        moves.push(PushedRef { name, old, new: None, forced: true });
-    }
-    if request.tags {
-        tags(store, root, &wants, &mut moves, &mut refused)?;
-    }
-    moves.extend(runs(store, root)?);
-    if refused.is_empty() { Ok(moves) } else { Err(Error::Refused(refused)) }
-}
-
-/// Whether a branch or tag here reaches what a ref is at.
-fn held(store: &Store, theirs: &RemoteRef) -> Result<bool> {
-    let Some(theirs) = parse_id(theirs) else { return Ok(false) };
-    for (_, own) in store.history.own_refs()? {
-        if store.history.is_ancestor(CommitId(theirs), store.history.peel(own)?)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn parse_id(found: &RemoteRef) -> Option<ObjectId> {
-    ObjectId::from_hex(found.id.as_bytes()).ok()
-}
-
-/// The notes of runs, where they follow those that are there: a fetch puts them together.
-fn runs(store: &Store, root: Option<&Root>) -> Result<Option<PushedRef>> {
-    let Some(ours) = store.history.ref_target(RUNS_REF)? else { return Ok(None) };
-    let theirs = root.and_then(|root| root.refs.get(RUNS_REF));
-    let old = theirs.and_then(parse_id);
-    let follows = match old {
-        None => true,
-        Some(old) if old == ours || !store.history.has(&old) => false,
-        Some(old) => store.history.is_ancestor(CommitId(old), CommitId(ours))?,
-    };
-    Ok(follows.then(|| pushed(RUNS_REF, theirs, ours, false)))
-}
-
-/// Tags of commits that are pushed, or are there.
-fn tags(
-    store: &Store,
-    root: Option<&Root>,
-    wants: &[Want],
-    moves: &mut Vec<PushedRef>,
-    refused: &mut Vec<Refusal>,
-) -> Result<()> {
-    let history = &store.history;
-    for (name, id) in history.own_refs()? {
-        if !name.starts_with("refs/tags/") {
-            continue;
-        }
-        match root.and_then(|root| root.refs.get(&name)) {
-            Some(theirs) if parse_id(theirs) == Some(id) => {}
-            Some(theirs) => refused.push(refusal(&name, theirs, Why::TagExists)),
-            None => {
-                let commit = history.peel(id)?;
-                for want in wants {
-                    if history.is_ancestor(commit, CommitId(want.new))? {
-                        moves.push(pushed(&name, None, id, false));
-                        break;
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn pushed(name: &str, old: Option<&RemoteRef>, new: ObjectId, forced: bool) -> PushedRef {
-    let old = old.map(|old| old.id.clone());
-    PushedRef { name: name.to_owned(), old, new: Some(new.to_string()), forced }
-}
-
-fn refusal(name: &str, theirs: &RemoteRef, why: Why) -> Refusal {
-    Refusal {
-        name: name.to_owned(),
-        theirs: theirs.id.clone(),
-        by: theirs.by.clone(),
-        at: theirs.at,
-        why,
-    }
 }

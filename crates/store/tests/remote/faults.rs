@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use glossator_store::remote::{Error, Remote};
+use glossator_store::Store;
+use glossator_store::fs::Disk;
+use glossator_store::remote::{Error, PushRequest, Remote, Silent};
 use glossator_testkit::remote::{FaultStore, RemoteFault};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -220,4 +222,49 @@ fn a_push_that_others_have_built_upon_is_done() {
         .collect();
     assert_eq!(log.len(), 12);
     assert!(log.contains(&ours));
+}
+
+/// Somebody pushes another branch first while a push uploads, and here somebody commits and tags
+/// meanwhile: what is published is what was uploaded, not what the branch is at by then. Every
+/// request is tried as the moment at which both happen.
+#[test]
+fn a_push_that_lost_a_race_publishes_what_it_uploaded() {
+    let mut moved = 0;
+    for at in 0..8 {
+        let here = first();
+        let inner = Arc::new(InMemory::new());
+        push(&here.store, &Place::new(inner.clone(), "labels").remote).unwrap();
+        import(&here.store, "b", "uploaded");
+        let (path, other) = (here.store.root().to_owned(), Place::new(inner.clone(), "labels"));
+        let hook = move || {
+            let copy = clone(&other.remote);
+            let (store, name) = (&copy.store, "other".parse().unwrap());
+            let base = store.history.head().unwrap().commit.unwrap();
+            store.make_ref(false, &name, base, &glossator_testkit::identity(), None).unwrap();
+            let one = PushRequest { branches: vec![name], ..request() };
+            other.remote.push(store, &one, &Silent).unwrap();
+            let here = Store::open(&Disk::default(), &path).unwrap();
+            let late = import(&here, "c", "late");
+            let tag = "late".parse().unwrap();
+            here.make_ref(true, &tag, late, &glossator_testkit::identity(), None).unwrap();
+        };
+        let store = Arc::new(FaultStore::new(inner.clone(), None).meanwhile(at, hook));
+        let report = push(&here.store, &Place::new(store.clone(), "labels").remote).unwrap();
+        if store.requests() <= at {
+            continue;
+        }
+        moved += 1;
+        let copy = clone(&Place::new(inner.clone(), "labels").remote);
+        sound(&copy.store);
+        assert_eq!(report.refs[0].new, Some(head(&copy.store)), "request {at}");
+        assert!(copy.store.history.resolve("origin/other").is_ok());
+        // The commit that came meanwhile, and its tag, go with the next push.
+        push(&here.store, &Place::new(inner.clone(), "labels").remote).unwrap();
+        let copy = clone(&Place::new(inner, "labels").remote);
+        sound(&copy.store);
+        let items: Vec<String> = labels(&copy.store).into_iter().map(|(item, _)| item).collect();
+        assert_eq!(items, ["a", "b", "c"]);
+        assert_eq!(copy.store.history.resolve("late").unwrap().to_string(), head(&copy.store));
+    }
+    assert!(moved >= 4, "only {moved} pushes went on with a hook");
 }
