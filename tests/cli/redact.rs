@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::json::fits;
+use crate::remote::Place;
 use crate::session::Session;
 
 const SECRET: &str = "patient-4711";
@@ -115,4 +116,74 @@ fn what_is_held_or_staged_is_not_erased() {
     s.ok("restore --staged");
     s.ok(&format!("redact --item {SECRET} --reason test"));
     s.ok("verify");
+}
+
+/// Everything that a directory holds, with what is packed in it unpacked by stock zstd.
+fn holds(dir: &Path, text: &str) -> bool {
+    let mut all = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { dirs.push(path) } else { all.push(path) }
+        }
+    }
+    assert!(!all.is_empty());
+    all.iter().any(|path| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(text.len()).any(|part| part == text.as_bytes())
+    })
+}
+
+#[test]
+fn what_was_erased_leaves_the_remote_and_other_copies_and_does_not_come_back() {
+    let shared = Session::empty();
+    let place = Place::directory(&shared);
+    let here = store();
+    place.ok(&here, &format!("remote add origin {}", place.url));
+    place.ok(&here, "push");
+    here.ok("pin --format csv");
+    let there = Session::empty();
+    place.ok(&there, &format!("clone {} copy", place.url));
+    assert!(holds(&shared.path("shared"), SECRET));
+
+    // The copy has a commit of its own about the patient, which was not pushed.
+    there.write("copy/more.csv", format!("item_id,annotator_id,label\n{SECRET},w2,mine\n"));
+    place.ok(&there, "-C copy import copy/more.csv -m more");
+    here.ok(&format!("redact --item {SECRET} --reason 'request 17'"));
+    let told = place.json(&here, "push", "push");
+    assert!(told["erased"].as_u64() > Some(0), "{told}");
+    assert!(!holds(&shared.path("shared"), SECRET));
+    assert_eq!(place.json(&here, "verify-remote", "verify --remote")["ok"], json!(true));
+
+    let told = place.fails(1, &there, "-C copy push");
+    assert!(told.contains("rows were erased there since"), "{told}");
+    assert!(told.contains("`gloss fetch`"), "{told}");
+    assert!(holds(&there.path("copy/.gloss"), SECRET));
+    place.ok(&there, "-C copy fetch");
+    assert!(!holds(&there.path("copy/.gloss"), SECRET));
+    place.ok(&there, "-C copy verify");
+    place.ok(&there, "-C copy push");
+    assert!(!holds(&shared.path("shared"), SECRET));
+    place.ok(&there, "-C copy verify --remote");
+    // The row that the copy had of its own went as well; others are there.
+    assert!(!place.ok(&there, "-C copy ls --json").contains("mine"));
+
+    let fresh = Session::empty();
+    place.ok(&fresh, &format!("clone {} copy", place.url));
+    assert!(place.ok(&fresh, "-C copy verify").contains("rows of objects were erased"));
+    assert_eq!(place.ok(&fresh, "-C copy ls --json").lines().count(), 3);
+
+    // A pin says what became of it, in the store and without one.
+    for at in [&here, &Session::empty()] {
+        at.write("gloss.lock", here.read("gloss.lock"));
+        let told = place.fails(1, at, "checkout gloss.lock -o taken.csv");
+        assert!(told.contains("1 rows of"), "{told}");
+        assert!(told.contains("were erased since it was pinned"), "{told}");
+        assert!(!at.path("taken.csv").exists());
+        let told = place.ok(at, "checkout gloss.lock --redacted -o taken.csv");
+        assert!(told.contains("3 annotations"), "{told}");
+        assert!(told.contains("what is left of what was pinned"), "{told}");
+        assert_eq!(at.read("taken.csv").lines().count(), 1 + 3);
+    }
 }

@@ -48,7 +48,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn fails(&self, code: i32, at: &Session, line: &str) -> String {
+    pub fn fails(&self, code: i32, at: &Session, line: &str) -> String {
         let ran = self.run(at, line);
         assert_eq!(ran.code, code, "gloss {line}\n{}{}", ran.out, ran.err);
         assert!(ran.err.starts_with("error: ") && ran.err.contains("\nhint: "), "{}", ran.err);

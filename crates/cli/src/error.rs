@@ -288,6 +288,9 @@ impl From<RemoteError> for CliError {
                 if has(Why::LeaseLost) {
                     made = made.hint("look at them first: `gloss fetch`");
                 }
+                if has(Why::Redacted) {
+                    made = made.hint("erase them here too: `gloss fetch`");
+                }
                 if has(Why::LastCopy) {
                     made = made.hint(
                         "keep them first: `gloss branch NAME REMOTE/BRANCH`; or remove them with \

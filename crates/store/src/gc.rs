@@ -166,7 +166,8 @@ impl Store {
             let what = format!("{}; nothing was removed", finding.detail);
             return Err(Error::damaged(&finding.object, what));
         }
-        let reached: HashSet<Digest> = named.objects(now.objects()).into_keys().collect();
+        let reached: HashSet<Digest> =
+            named.objects(&now.objects().redactions()).into_keys().collect();
         let (stored, _) = self.objects().list()?;
         let objects = stored
             .into_iter()

@@ -11,10 +11,19 @@ use crate::error::{Error, Result};
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
 use crate::id::CommitId;
 use crate::limits::NOTE_BYTES_MAX;
+use crate::redaction::REDACTIONS_REF;
 use crate::store::Store;
 
 /// The ref of the notes; `git notes --ref=gloss-runs` means it.
 pub const RUNS_REF: &str = "refs/notes/gloss-runs";
+
+/// Notes that travel with push and fetch.
+pub(crate) const TRAVELLING: [&str; 2] = [RUNS_REF, REDACTIONS_REF];
+
+/// Whether a ref is of notes that travel.
+pub(crate) fn travels(name: &str) -> bool {
+    TRAVELLING.contains(&name)
+}
 
 /// What lines are about: a history of notes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +131,8 @@ impl Store {
     }
 
     /// Whether what is noted here includes these notes.
-    pub(crate) fn has_notes(&self, theirs: CommitId) -> bool {
-        let ours = self.history.ref_target(RUNS_REF).ok().flatten().map(CommitId);
+    pub(crate) fn has_notes(&self, name: &str, theirs: CommitId) -> bool {
+        let ours = self.history.ref_target(name).ok().flatten().map(CommitId);
         let has = |ours| self.history.is_ancestor(theirs, ours).unwrap_or(false);
         self.history.contains(theirs) && ours.is_some_and(has)
     }
@@ -133,18 +142,19 @@ impl Store {
     pub(crate) fn merge_notes(
         &self,
         lock: &mut PublishLock,
+        name: &'static str,
         theirs: CommitId,
         who: &Identity,
     ) -> Result<Option<(Option<CommitId>, CommitId)>> {
-        let tip = self.history.ref_target(RUNS_REF)?.map(CommitId);
+        let tip = self.history.ref_target(name)?.map(CommitId);
         let new = match tip {
             None => theirs,
             Some(ours) if self.history.is_ancestor(theirs, ours)? => return Ok(None),
             Some(ours) if self.history.is_ancestor(ours, theirs)? => theirs,
             Some(ours) => self.union(ours, theirs, who)?,
         };
-        let (name, expected) = (RUNS_REF, Expected::commit(tip));
-        let change = RefMove { name, expected, new: Some(new.0), who, why: "fetch: runs" };
+        let expected = Expected::commit(tip);
+        let change = RefMove { name, expected, new: Some(new.0), who, why: "fetch: notes" };
         self.history.move_ref(lock, &change)?;
         Ok(Some((tip, new)))
     }
@@ -182,7 +192,7 @@ impl Store {
             files: made.into_iter().map(|(place, text)| (place, Some(text))).collect(),
             author: who.clone(),
             committer: who.clone(),
-            message: "Runs of both sides\n".to_owned(),
+            message: "Notes of both sides\n".to_owned(),
         })
     }
 

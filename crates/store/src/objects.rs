@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, IoContext, Result};
 use crate::fs::{Disk, TempFile};
@@ -31,7 +31,8 @@ pub struct Objects {
     pub(crate) disk: Disk,
     root: PathBuf,
     lender: Option<Arc<dyn Lender>>,
-    redactions: Arc<Redactions>,
+    /// Shared by all copies: what was redacted since is known to each.
+    redactions: Arc<RwLock<Arc<Redactions>>>,
 }
 
 impl Objects {
@@ -47,19 +48,19 @@ impl Objects {
     }
 
     /// Reads what stands for objects with erased rows from now on.
-    pub(crate) fn with_redactions(mut self, redactions: Redactions) -> Self {
-        self.redactions = Arc::new(redactions);
-        self
+    pub(crate) fn redact(&self, redactions: Redactions) {
+        let mut known = self.redactions.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(redactions);
     }
 
     /// Which objects stand for which.
-    pub(crate) fn redactions(&self) -> &Redactions {
-        &self.redactions
+    pub(crate) fn redactions(&self) -> Arc<Redactions> {
+        self.redactions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What stands for an object; `None` where it stands for itself.
-    pub(crate) fn redacted(&self, digest: &Digest) -> Option<&Replacement> {
-        self.redactions.of(digest)
+    pub(crate) fn redacted(&self, digest: &Digest) -> Option<Replacement> {
+        self.redactions().of(digest).cloned()
     }
 
     /// The object that is stored: the one that is named, or what stands for it.
@@ -72,7 +73,7 @@ impl Objects {
     /// # Errors
     /// Where the object that says so is missing or damaged.
     pub(crate) fn erased_rows(&self, segment: &Digest) -> Result<Arc<Vec<u32>>> {
-        self.redactions.rows(self, segment)
+        self.redactions().rows(self, segment)
     }
 
     /// Whether objects that are named may be elsewhere.

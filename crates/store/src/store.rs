@@ -171,17 +171,23 @@ impl Store {
 
     fn with_facts(disk: &Disk, root: &Path, facts: Facts) -> Result<Self> {
         let history = History::open(disk, &root.join("git"))?;
-        // Where they cannot be read, what they stand for is missing, and a check says why.
-        let redactions = Redactions::read(&history).unwrap_or_default();
-        let objects = Objects::new(disk.clone(), root.join("objects")).with_redactions(redactions);
-        Ok(Self {
+        let objects = Objects::new(disk.clone(), root.join("objects"));
+        let store = Self {
             root: root.to_owned(),
             disk: disk.clone(),
             objects,
             history,
             facts,
             read: RefCell::default(),
-        })
+        };
+        store.read_redactions();
+        Ok(store)
+    }
+
+    /// Reads which objects stand for which: anew where somebody may have redacted.
+    pub(crate) fn read_redactions(&self) {
+        // Where they cannot be read, what they stand for is missing, and a check says why.
+        self.objects.redact(Redactions::read(&self.history).unwrap_or_default());
     }
 
     /// What is in another directory, as if it were this store.
@@ -288,8 +294,8 @@ impl Store {
             found.extend(change.removed.iter().map(|line| line.removed));
         }
         found.extend(record.meta);
-        let needed = found.iter().flat_map(|object| self.objects.redactions().needs(object));
-        Ok(needed.collect())
+        let redactions = self.objects.redactions();
+        Ok(found.iter().flat_map(|object| redactions.needs(object)).collect())
     }
 
     /// Moves a ref that follows another place, wherever it was; `None` removes it.

@@ -13,6 +13,7 @@ use glossator_store::fs::{Disk, Fs, RealFs};
 use glossator_store::history::RefName;
 use glossator_store::intake::{Intake, IntakeOptions};
 use glossator_store::merging::{Decision, MergeKind, Merging, Take};
+use glossator_store::redaction::{Erase, Grounds, REDACTIONS_REF};
 use glossator_store::remote::{self, Remote};
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::store::STORE_DIR;
@@ -111,7 +112,8 @@ fn rows(
     layers: &[Layer],
 ) -> Result<BTreeMap<String, String>> {
     static KNOWN: Mutex<BTreeMap<String, BTreeMap<String, String>>> = Mutex::new(BTreeMap::new());
-    let id = format!("{commit:?} {layers:?}");
+    let erased = store.history.resolve(REDACTIONS_REF).ok();
+    let id = format!("{commit:?} {layers:?} {erased:?}");
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(rows) = known().get(&id) {
         return Ok(rows.clone());
@@ -191,6 +193,13 @@ pub const OPERATIONS: &[Operation] = &[
     operation("compact", compact, |m| m.commits("compact", &[])),
     operation("gc", gc, |_| ()),
     operation("pull", pull, |m| m.commits("theirs", &[("t", "cat")])),
+    Operation {
+        rival: Some(nothing_waits),
+        ..operation("redact", redact, |m| {
+            nothing_waits(m);
+            m.branches.entry("side".to_owned()).or_default().rows.remove("d");
+        })
+    },
 ];
 
 const fn operation(
@@ -216,6 +225,10 @@ fn set_staged(model: &mut Model, item: &str) {
 fn staged_is_committed(model: &mut Model) {
     model.commits("staged", &[("x", "cat")]);
     model.staged = None;
+}
+
+fn nothing_waits(model: &mut Model) {
+    (model.staged, model.merging) = (None, None);
 }
 
 /// Makes the store that operations are done to.
@@ -579,6 +592,18 @@ fn people(disk: &Disk, dir: &Path) -> Result<()> {
     let mut people = store.people()?;
     people.identify(Some(PERSON), Some("ann@example.com"), Some(r#"{"id":7}"#));
     store.save_people(&mut people)
+}
+
+/// Erases an item that one branch alone has. What waits for a commit went before.
+fn redact(disk: &Disk, dir: &Path) -> Result<()> {
+    let before = open(&Disk::default(), dir)?;
+    before.clear_stage()?;
+    before.clear_merging()?;
+    let store = open(disk, dir)?;
+    let erase = Erase { items: vec!["d".to_owned()], ..Erase::default() };
+    let (ground, reason) = ("mistake".to_owned(), "a test".to_owned());
+    let grounds = Grounds { ground, reason, who: identity() };
+    store.redact(&erase, &grounds, &mut |_| Ok::<_, glossator_store::Error>(true)).map(drop)
 }
 
 fn gc(disk: &Disk, dir: &Path) -> Result<()> {

@@ -29,6 +29,9 @@ pub(crate) struct CheckoutArgs {
     /// Take other bytes, if the rows are the same: another version wrote them
     #[arg(long)]
     rows_only: bool,
+    /// Take what is left, if rows were erased since: the commit proves it
+    #[arg(long)]
+    redacted: bool,
 }
 
 pub(crate) fn run(context: &mut Context, args: &CheckoutArgs) -> Result<u8> {
@@ -42,14 +45,14 @@ pub(crate) fn run(context: &mut Context, args: &CheckoutArgs) -> Result<u8> {
         path.push(lock.view.file_name());
     }
     let (found, from) = match around(context, &lock) {
-        Some(store) => (take(&store, &lock, &path, args.rows_only)?, "the store here"),
+        Some(store) => (take(&store, &lock, &path, args)?, "the store here"),
         None => {
             let remote = open(context, &lock.remote)?;
             let fetched = {
                 let bar = Bar::new(context);
                 fetch_commit(&Disk::default(), &remote, &lock.store_id, lock.commit, &bar)?
             };
-            (take(&fetched.store, &lock, &path, args.rows_only)?, lock.remote.as_str())
+            (take(&fetched.store, &lock, &path, args)?, lock.remote.as_str())
         }
     };
     if context.json {
@@ -60,10 +63,12 @@ pub(crate) fn run(context: &mut Context, args: &CheckoutArgs) -> Result<u8> {
     let (rows, bytes) = (number(found.annotations), number(found.bytes));
     let (file, commit) = (path.display().to_string(), lock.commit.short());
     let from = plain(from);
+    let file = plain(&file);
+    let whole = lock.differs(&found).is_none();
+    let as_what = if whole { "as pinned" } else { "what is left of what was pinned" };
     writeln!(
         context.out(),
-        "{} of {commit} from {from}: {rows} annotations, {bytes} bytes, as pinned",
-        plain(&file)
+        "{file} of {commit} from {from}: {rows} annotations, {bytes} bytes, {as_what}"
     )?;
     Ok(0)
 }
@@ -76,12 +81,24 @@ fn around(context: &Context, lock: &Lock) -> Option<Store> {
 }
 
 /// Writes the output, which has its name only if it is as pinned.
-fn take(store: &Store, lock: &Lock, path: &std::path::Path, rows_only: bool) -> Result<LockDigest> {
+fn take(
+    store: &Store,
+    lock: &Lock,
+    path: &std::path::Path,
+    args: &CheckoutArgs,
+) -> Result<LockDigest> {
     let mut file = output_file(path)?;
     let found = write(store, lock.commit, &lock.view, &mut file)?;
     let same_rows = found.rows == lock.digest.rows && found.annotations == lock.digest.annotations;
+    let erased = if same_rows { 0 } else { store.redacted_rows(lock.commit)? };
     match lock.differs(&found) {
-        Some(what) if !(rows_only && same_rows) => {
+        Some(_) if erased > 0 && !args.redacted => Err(CliError::check(format!(
+            "{} rows of {} were erased since it was pinned; nothing was written",
+            number(erased),
+            lock.commit.short()
+        ))
+        .hint("`--redacted` takes what is left: the commit proves it")),
+        Some(what) if erased == 0 && !(args.rows_only && same_rows) => {
             let error = CliError::check(format!("{what}; nothing was written"));
             Err(match same_rows {
                 true => {

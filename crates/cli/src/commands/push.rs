@@ -105,6 +105,7 @@ fn show(context: &mut Context, url: &str, report: &PushReport, dry_run: bool) ->
             "commits": report.commits,
             "objects": report.objects,
             "bytes": report.bytes,
+            "erased": report.erased,
             "dry_run": dry_run,
         }));
     }
@@ -137,5 +138,12 @@ fn show(context: &mut Context, url: &str, report: &PushReport, dry_run: bool) ->
             plain(url)
         )?;
     }
-    Ok(())
+    match report.erased {
+        Some(0) => context.note(
+            "what was erased may still lie there: look with `gloss verify --remote`, and remove it \
+             with `gloss gc --remote`",
+        ),
+        Some(files) => Ok(writeln!(out, "{files} files with erased rows were removed there")?),
+        None => Ok(()),
+    }
 }

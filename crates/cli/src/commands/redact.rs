@@ -113,12 +113,13 @@ pub(crate) fn run(context: &mut Context, args: &RedactArgs) -> Result<u8> {
     let out = context.out();
     match done {
         Some(done) => {
-            writeln!(
-                out,
-                "redacted, record {}; {} bytes of old objects were removed",
-                done.id,
-                number(done.removed.bytes)
-            )?;
+            writeln!(out, "redacted; record {}", done.id)?;
+            match done.removed {
+                Some(gone) => {
+                    writeln!(out, "{} bytes of old objects were removed", number(gone.bytes))?;
+                }
+                None => context.note("the old objects are still here: run `gloss gc`")?,
+            }
             context.note("push it to every remote, and let other clones fetch")?;
         }
         None if args.dry_run => writeln!(out, "nothing was erased (--dry-run)")?,

@@ -190,7 +190,7 @@ struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    fn has(&self, item: &glossator_store::schema::ItemRow<'_>) -> bool {
+    fn has(&self, item: &ItemRow<'_>) -> bool {
         let among = |list: &[String], text: Option<&str>| {
             text.is_some_and(|text| list.iter().any(|one| one == text))
         };

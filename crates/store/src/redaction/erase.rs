@@ -111,7 +111,7 @@ pub(crate) fn without_rows(
     doomed: &[u32],
 ) -> Result<Replacement> {
     let reader = SegmentReader::open(objects, table, kind, line)?;
-    let before = objects.redacted(&line.segment).cloned();
+    let before = objects.redacted(&line.segment);
     let mut source = match before.as_ref().and_then(|before| before.proof) {
         Some(proof) => Source::Proof(Proof::read(objects, &proof, line.rows)?.into_iter()),
         None => Source::Seed(Box::new(Salts::new(&reader.seed()?))),

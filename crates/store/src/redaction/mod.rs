@@ -14,7 +14,7 @@ mod erase;
 mod plan;
 mod run;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,8 @@ pub struct Replacement {
 #[derive(Debug, Default)]
 pub(crate) struct Redactions {
     by_old: HashMap<Digest, Replacement>,
+    /// Objects that nothing needs any more: what was replaced.
+    void: HashSet<Digest>,
     /// Which rows are empty, in the order in which records were made.
     erased: Vec<RemovalRef>,
     rows: OnceLock<HashMap<Digest, Arc<Vec<u32>>>>,
@@ -99,12 +101,24 @@ impl Redactions {
         Ok(Self::new(records_at(history, tip)?))
     }
 
+    /// These records as well.
+    pub(crate) fn of_records(
+        mut records: Vec<RedactionRecord>,
+        more: Vec<RedactionRecord>,
+    ) -> Self {
+        records.extend(more);
+        records.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        records.dedup_by(|a, b| a.id == b.id);
+        Self::new(records)
+    }
+
     fn new(records: Vec<RedactionRecord>) -> Self {
         let mut found = Self::default();
         let mut all: BTreeMap<Digest, Vec<Replacement>> = BTreeMap::new();
         for record in records {
             found.erased.extend(record.erased);
             for replacement in record.objects {
+                found.void.extend([replacement.old, replacement.from]);
                 all.entry(replacement.old).or_default().push(replacement);
             }
         }
@@ -130,6 +144,20 @@ impl Redactions {
             None => (*object, None),
         };
         std::iter::once(stored).chain(proof)
+    }
+
+    /// Whether an object was replaced, and should be nowhere.
+    pub(crate) fn is_void(&self, object: &Digest) -> bool {
+        self.void.contains(object)
+    }
+
+    /// Every object that records need.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Digest> {
+        let stored = self
+            .by_old
+            .values()
+            .flat_map(|replaced| std::iter::once(replaced.new).chain(replaced.proof));
+        stored.chain(self.beside())
     }
 
     /// Objects that were replaced.

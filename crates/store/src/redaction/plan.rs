@@ -122,15 +122,45 @@ impl Store {
                 finder.choose(table, used)?;
             }
         }
-        let mut plan = Plan {
-            doomed: finder.doomed,
-            names: erase.annotators.iter().cloned().collect(),
-            segments: Vec::new(),
-            metas: Vec::new(),
-            rows: BTreeMap::new(),
-            on: named.commits.first().copied(),
+        let names = erase.annotators.iter().cloned().collect();
+        self.plan_for(&named, finder.doomed, names)
+    }
+
+    /// Looks for rows of keys that were erased in another copy, in what this one has of its own.
+    pub(super) fn plan_following(&self) -> Result<Plan> {
+        let named = self.named_whole()?;
+        // As they were: what stands for them does not say what was erased.
+        let whole = Objects::new(self.disk().clone(), self.objects().root().to_owned());
+        let (mut doomed, mut hasher) = (Doomed::default(), KeyHasher::default());
+        for used in named.segments.keys() {
+            let erased = self.objects().erased_rows(&used.line.segment)?;
+            let Some(table) = Table::by_name(used.table).filter(|_| !erased.is_empty()) else {
+                continue;
+            };
+            if !whole.contains(&used.line.segment) {
+                continue;
+            }
+            for batch in open(&whole, table, used)?.rows(&erased)? {
+                let batch = batch?;
+                let (item, key) = keys(table, &batch)?;
+                for row in 0..batch.num_rows() {
+                    let second = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
+                    let first = item.text(row).unwrap_or_default();
+                    doomed.keys.insert((table.name, hasher.needle((first, second))));
+                }
+            }
+        }
+        self.plan_for(&named, doomed, HashSet::new())
+    }
+
+    fn plan_for(&self, named: &Named, doomed: Doomed, names: HashSet<String>) -> Result<Plan> {
+        let (segments, metas, rows) = Default::default();
+        let on = match self.history.head()?.commit {
+            Some(head) => Some(head),
+            None => named.commits.first().copied(),
         };
-        self.find_holders(&named, &mut plan)?;
+        let mut plan = Plan { doomed, names, segments, metas, rows, on };
+        self.find_holders(named, &mut plan)?;
         for (meta, _) in &named.metas {
             let bytes = self.objects().read(meta)?;
             let decoded = Meta::decode(&bytes).map_err(|what| Error::damaged(meta, what))?;

@@ -7,10 +7,10 @@ use crate::change::Meta;
 use crate::error::{Error, Result};
 use crate::gc::GcReport;
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
-use crate::id::CommitId;
+use crate::id::{CommitId, Digest};
 use crate::limits::NOTE_BYTES_MAX;
 use crate::removal::Removal;
-use crate::schema::Table;
+use crate::schema::{TABLES, Table};
 use crate::segment::SegmentKind;
 use crate::store::Store;
 
@@ -34,8 +34,8 @@ pub struct RedactionReport {
     pub rows: std::collections::BTreeMap<&'static str, u64>,
     /// Objects that were written anew.
     pub objects: usize,
-    /// What was removed.
-    pub removed: GcReport,
+    /// What was removed; none where that failed, and is left to `gc`.
+    pub removed: Option<GcReport>,
 }
 
 impl Store {
@@ -66,24 +66,74 @@ impl Store {
                 let what = "what waits for a commit may hold what shall be erased";
                 return Err(Error::Stage(what.to_owned()).into());
             }
+            if !now.objects_elsewhere()?.is_empty() {
+                let what = "rows are at the remote alone: fetch them first";
+                return Err(Error::Stage(what.to_owned()).into());
+            }
             let mut lock = now.history.lock(&now.lock_path())?;
             let plan = now.plan_redaction(erase)?;
             if !allow(&plan)? || plan.is_empty() {
                 return Ok(None);
             }
             let record = now.replacements(&plan, grounds)?;
-            let Some(on) = now.history.head()?.commit.or(plan.on) else { return Ok(None) };
+            let Some(on) = plan.on else { return Ok(None) };
             now.record(&mut lock, &record, on, &grounds.who)?;
             RedactionReport {
                 id: record.id,
                 rows: plan.rows.clone(),
                 objects: plan.objects(),
-                removed: GcReport::default(),
+                removed: None,
             }
         };
-        let now = self.beside(self.root())?;
-        let removed = now.run_gc(now.plan_gc()?)?;
+        self.read_redactions();
+        // It is done: what lies there still is removed by whoever collects next.
+        let removed = self.plan_gc().and_then(|plan| self.run_gc(plan)).ok();
         Ok(Some(RedactionReport { removed, ..report }))
+    }
+
+    /// Erases here what was erased elsewhere: rows of objects of its own, and objects that others
+    /// stand for now.
+    pub(crate) fn follow_redactions(&self, who: &Identity) -> Result<()> {
+        self.read_redactions();
+        let redactions = self.objects().redactions();
+        let lies_here = |old: &Digest| self.objects().place(old).is_file();
+        if !redactions.replaced().any(|replaced| lies_here(&replaced.old)) {
+            return Ok(());
+        }
+        {
+            let _writers = self.no_writers()?;
+            let now = self.beside(self.root())?;
+            let mut lock = now.history.lock(&now.lock_path())?;
+            let plan = now.plan_following()?;
+            let reason = "what was erased in another copy".to_owned();
+            let grounds = Grounds { ground: "follows".to_owned(), reason, who: who.clone() };
+            if let Some(on) = plan.on.filter(|_| !plan.is_empty()) {
+                let record = now.replacements(&plan, &grounds)?;
+                now.record(&mut lock, &record, on, who)?;
+            }
+        }
+        self.read_redactions();
+        let plan = self.plan_gc()?;
+        self.run_gc(plan).map(drop)
+    }
+
+    /// How many rows of a commit's snapshot were erased.
+    ///
+    /// # Errors
+    /// Where what says so cannot be read.
+    pub fn redacted_rows(&self, commit: CommitId) -> Result<u64> {
+        let mut count = 0;
+        for table in TABLES {
+            let state = self.table_state(commit, table)?;
+            let dead = state.dead(self.objects())?;
+            for line in &state.segments {
+                let erased = self.objects().erased_rows(&line.segment)?;
+                let dead = dead.rows.get(&line.segment).map_or(&[][..], Vec::as_slice);
+                let live = erased.iter().filter(|row| dead.binary_search(row).is_err());
+                count += live.count() as u64;
+            }
+        }
+        Ok(count)
     }
 
     /// Writes the objects that stand for those with rows that go.

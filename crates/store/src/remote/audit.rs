@@ -18,7 +18,7 @@ use super::swap::Swap;
 use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::id::{CommitId, Digest};
-use crate::notes::RUNS_REF;
+use crate::notes::travels;
 use crate::store::Store;
 use futures_util::{StreamExt, stream};
 
@@ -164,19 +164,26 @@ impl Remote {
                 Err(error) => return Err(error),
             }
         }
-        self.look_at_rows(&places, &mut whole, progress).await?;
-        let held = |object: &Digest| whole.objects.contains(object);
-        whole.bad = places.objects().into_iter().filter(|object| !held(object)).collect();
         let mut roots = Vec::new();
         for (name, found) in &root.refs {
             let id = ObjectId::from_hex(found.id.as_bytes());
             roots.push((name.clone(), id.map_err(|e| Error::damaged(name, e))?));
         }
+        let redactions = alone.redactions(&roots)?;
+        for key in places.without(|object| redactions.is_void(object)) {
+            if self.range(&key.to_string(), 0..1).await?.is_some() {
+                let what = "rows in it were erased, and it is still there: run `gloss gc --remote`";
+                whole.find(&key, what);
+            }
+        }
+        self.look_at_rows(&places, &mut whole, progress).await?;
+        let held = |object: &Digest| whole.objects.contains(object);
+        whole.bad = places.objects().into_iter().filter(|object| !held(object)).collect();
         let (named, findings) = alone.look(&roots)?;
         for (object, detail) in findings {
             whole.find(object, detail);
         }
-        for (object, by) in named.objects(store.objects()) {
+        for (object, by) in named.objects(&redactions) {
             if places.get(&object).is_none() {
                 let by = by.first().map_or("a commit", String::as_str);
                 whole.find(object, format!("it is in no log, and {by} names it"));
@@ -280,7 +287,7 @@ impl Remote {
                 let what = "it is not in this store, which so cannot mend the remote";
                 return Err(Error::damaged(name, what));
             }
-            if name == RUNS_REF { notes.push(id) } else { tips.push(id) }
+            if travels(name) { notes.push(id) } else { tips.push(id) }
         }
         let needed = store.history.lacking(&tips, &[])?;
         let noted = store.history.lacking(&notes, &[])?.objects;

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+use super::download::Places;
 use super::error::{Error, Result};
 use super::layout::{Attempt, Key, Root};
 use super::limits::SWAP_TRIES;
@@ -16,6 +17,8 @@ use super::logs::LogCache;
 use super::push::check_store;
 use super::swap::Swap;
 use super::{Progress, Remote, block_on};
+use crate::id::CommitId;
+use crate::redaction::REDACTIONS_REF;
 use crate::store::Store;
 
 /// What was removed, or would be.
@@ -44,7 +47,7 @@ impl Remote {
         block_on(self.collect_async(store, dry_run, progress))
     }
 
-    async fn collect_async(
+    pub(super) async fn collect_async(
         &self,
         store: &Store,
         dry_run: bool,
@@ -90,15 +93,26 @@ impl Remote {
         let mut reached: HashSet<Key> =
             root.people.iter().map(|people| people.key.clone()).collect();
         let logs = self.read_logs(&LogCache::new(store), &root.log, progress).await?;
+        let (mut places, mut files) = (Places::default(), HashSet::new());
         for (entry, log) in root.log.iter().zip(logs) {
             let Some(log) = log else { return Err(Error::damaged(&entry.key, "it is missing")) };
             reached.insert(entry.key.clone());
             let mut head = |head: super::log::PartHead| {
-                reached.extend(head.files.into_iter().map(|file| file.key));
+                files.extend(head.files.iter().map(|file| file.key.clone()));
+                places.add(head);
                 Ok(())
             };
             decode(&entry.key.to_string(), &log, &mut head, &mut |_| Ok(()))?;
         }
+        // Where everything that was erased there is known here, files that hold nothing else go.
+        let theirs = root.refs.get(REDACTIONS_REF);
+        let known = theirs.and_then(|found| gix::ObjectId::from_hex(found.id.as_bytes()).ok());
+        if known.is_some_and(|tip| store.has_notes(REDACTIONS_REF, CommitId(tip))) {
+            let redactions = store.objects().redactions();
+            drop(places.without(|object| redactions.is_void(object)));
+            files = places.files();
+        }
+        reached.extend(files);
         Ok(reached)
     }
 }

@@ -1,6 +1,6 @@
 //! Downloading objects: ranges of files, checked against the digests that commits name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
@@ -30,6 +30,28 @@ impl Places {
                 self.found.insert(placed.object, (file.key.clone(), range));
             }
         }
+    }
+
+    /// Forgets where objects are that nothing needs any more. Gives their files, unless others that
+    /// are needed lie there too.
+    pub(super) fn without(&mut self, void: impl Fn(&Digest) -> bool) -> HashSet<Key> {
+        let mut files = self.files_of(&void);
+        self.found.retain(|object, _| !void(object));
+        for (key, _) in self.found.values() {
+            files.remove(key);
+        }
+        files
+    }
+
+    /// The files that hold such objects.
+    pub(super) fn files_of(&self, which: impl Fn(&Digest) -> bool) -> HashSet<Key> {
+        let found = self.found.iter().filter(|(object, _)| which(object));
+        found.map(|(_, (key, _))| key.clone()).collect()
+    }
+
+    /// Every file that holds an object.
+    pub(super) fn files(&self) -> HashSet<Key> {
+        self.files_of(|_| true)
     }
 
     /// All objects, in order.

@@ -29,6 +29,8 @@ pub enum Why {
     TagExists,
     /// With force: it is not what was fetched last.
     LeaseLost,
+    /// Rows were erased there that may be here still.
+    Redacted,
     /// It was to be removed, and no branch or tag here holds its commits.
     LastCopy,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Refusal {
             Why::NotForward => "commits that are not in what is pushed",
             Why::TagExists => "another target",
             Why::LeaseLost => "other commits than were fetched last",
+            Why::Redacted => "rows were erased there since",
             Why::LastCopy => "commits that no branch or tag here holds",
         };
         write!(f, "`{name}` is at {short} there, moved by {by}: {what}")

@@ -20,7 +20,8 @@ use super::{Progress, Remote, block_on};
 use crate::fs::Disk;
 use crate::history::Identity;
 use crate::id::{CommitId, Digest};
-use crate::notes::RUNS_REF;
+use crate::notes::{TRAVELLING, travels};
+use crate::redaction::{REDACTIONS_REF, Redactions};
 use crate::store::Store;
 use crate::temp_store::TempStore;
 use crate::verify::Named;
@@ -74,8 +75,15 @@ impl Remote {
         who: &Identity,
         progress: &dyn Progress,
     ) -> Result<FetchReport> {
-        let _writing = store.writing()?;
-        block_on(self.fetch_async(store, name, who, progress))
+        let report = {
+            let _writing = store.writing()?;
+            store.read_redactions();
+            block_on(self.fetch_async(store, name, who, progress))?
+        };
+        if report.refs.iter().any(|moved| moved.name == REDACTIONS_REF) {
+            store.follow_redactions(who)?;
+        }
+        Ok(report)
     }
 
     pub(super) async fn fetch_async(
@@ -178,7 +186,7 @@ impl Fetch<'_> {
         let known = self.store.history.known_commits()?;
         let tags: Vec<ObjectId> =
             self.store.history.own_refs()?.into_iter().map(|(_, id)| id).collect();
-        let noted = |name: &str, id| name == RUNS_REF && self.store.has_notes(CommitId(id));
+        let noted = |name: &str, id| travels(name) && self.store.has_notes(name, CommitId(id));
         let mut report = FetchReport::default();
         let mut quarantine = None;
         let is_here =
@@ -191,7 +199,7 @@ impl Fetch<'_> {
                 return Ok(None);
             }
             let named = inner.check(&roots)?;
-            let graph = self.lacking(&named, &places)?;
+            let graph = self.lacking(&named, &inner.redactions(&roots)?, &places)?;
             let comes = |object: &Digest| !rows_stay || places.bytes(object) <= STAYS_BYTES_MIN;
             let (wanted, left): (Vec<Digest>, Vec<_>) = graph.lacking.into_iter().partition(comes);
             let (store, wanted) = (self.store, &wanted);
@@ -224,13 +232,19 @@ impl Fetch<'_> {
             let mut quarantine = Quarantine::new(self.store)?;
             let cache = LogCache::new(self.store);
             let mut whole = self.logs(&read.root, 0, &cache, &mut quarantine, &mut places).await?;
+            let mut notes = None;
             if whole {
                 if !quarantine.has(commit)? {
                     return Err(Error::NoCommit(commit.to_string()));
                 }
-                let roots = [("refs/heads/main".to_owned(), commit.0)];
+                let mut roots = vec![("refs/heads/main".to_owned(), commit.0)];
+                let erased = read.root.refs.get(REDACTIONS_REF);
+                let erased = erased.and_then(|at| ObjectId::from_hex(at.id.as_bytes()).ok());
+                roots.extend(erased.map(|tip| (REDACTIONS_REF.to_owned(), tip)));
                 quarantine.check(&roots)?;
-                let wanted = quarantine.snapshot_objects(commit)?;
+                let redactions = quarantine.redactions(&roots)?;
+                let wanted = quarantine.snapshot_objects(commit, &redactions)?;
+                notes = erased;
                 if let Some(object) = wanted.iter().find(|object| places.get(object).is_none()) {
                     return Err(Error::damaged(object, "it is not there, and the commit needs it"));
                 }
@@ -244,6 +258,11 @@ impl Fetch<'_> {
                 self.store.history.adopt_packs(&lock, &quarantine.git_dir())?;
                 let (name, new) = ("refs/heads/main", Some(commit.0));
                 self.store.track_locked(&mut lock, name, new, self.who, "fetch")?;
+                if notes.is_some() {
+                    let name = REDACTIONS_REF;
+                    self.store.track_locked(&mut lock, name, notes, self.who, "fetch")?;
+                    self.store.read_redactions();
+                }
                 return Ok(());
             }
             let now = self.remote.read_root().await?;
@@ -292,13 +311,14 @@ impl Fetch<'_> {
     }
 
     /// What is named and not here; each is somewhere, in the length that the graph states.
-    fn lacking(&self, named: &Named, places: &Places) -> Result<Graph> {
-        let lengths: HashMap<Digest, u64> =
+    fn lacking(&self, named: &Named, redactions: &Redactions, places: &Places) -> Result<Graph> {
+        let mut lengths: HashMap<Digest, u64> =
             named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
+        lengths.extend(redactions.replaced().map(|replaced| (replaced.new, replaced.bytes)));
         let (mut lacking, mut there) = (Vec::new(), BTreeSet::new());
-        for (object, by) in named.objects(self.store.objects()) {
-            if self.store.objects().contains(&object) {
-                there.extend(self.store.objects().path(&object).parent().map(Path::to_owned));
+        for (object, by) in named.objects(redactions) {
+            if self.store.objects().place(&object).is_file() {
+                there.extend(self.store.objects().place(&object).parent().map(Path::to_owned));
                 continue;
             }
             let by = by.first().map_or("a commit", String::as_str);
@@ -332,9 +352,9 @@ impl Fetch<'_> {
             history.adopt_packs(&lock, &quarantine.git_dir())?;
         }
         for (name, id) in roots {
-            if name == RUNS_REF {
+            if let Some(notes) = TRAVELLING.into_iter().find(|notes| name == notes) {
                 let name = name.clone();
-                let merged = self.store.merge_notes(&mut lock, CommitId(*id), self.who);
+                let merged = self.store.merge_notes(&mut lock, notes, CommitId(*id), self.who);
                 if let Some((old, new)) = lasting(&name, merged)? {
                     let old = old.map(|old| old.to_string());
                     report.refs.push(RefChange { name, old, new: new.to_string() });

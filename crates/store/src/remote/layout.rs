@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::limits::{PEOPLE_BYTES_MAX, RECENT_MAX, REFS_MAX, ROOT_BYTES_MAX};
 use crate::history::RefName;
 use crate::id::Digest;
-use crate::notes::RUNS_REF;
+use crate::notes::travels;
 
 /// The version of the layout.
 pub const REMOTE_FORMAT: u32 = 1;
@@ -238,7 +238,7 @@ impl Root {
         for (name, found) in &self.refs {
             let short = ["refs/heads/", "refs/tags/"].iter().find_map(|p| name.strip_prefix(p));
             let bad = short.is_none_or(|short| short.parse::<RefName>().is_err());
-            if bad && name != RUNS_REF {
+            if bad && !travels(name) {
                 return Err("it has a ref of a bad name".to_owned());
             }
             if !is_hex(&found.id, 40) {

@@ -7,7 +7,8 @@ use super::layout::{RemoteRef, Root};
 use super::push::{PushRequest, PushedRef};
 use crate::history::RefName;
 use crate::id::CommitId;
-use crate::notes::RUNS_REF;
+use crate::notes::TRAVELLING;
+use crate::redaction::REDACTIONS_REF;
 use crate::store::Store;
 
 /// A branch as it shall be there.
@@ -26,7 +27,7 @@ pub(super) struct Local {
     /// Branches that shall go, and where each was there when it was fetched last.
     delete: Vec<(RefName, Option<ObjectId>)>,
     tags: Vec<(String, ObjectId)>,
-    runs: Option<ObjectId>,
+    notes: Vec<(&'static str, Option<ObjectId>)>,
 }
 
 impl Local {
@@ -47,7 +48,9 @@ impl Local {
         let delete = delete.collect::<Result<_>>()?;
         let mut tags = if request.tags { history.own_refs()? } else { Vec::new() };
         tags.retain(|(name, _)| name.starts_with("refs/tags/"));
-        Ok(Self { branches, delete, tags, runs: history.ref_target(RUNS_REF)? })
+        let notes = TRAVELLING.map(|name| Ok((name, history.ref_target(name)?)));
+        let notes = notes.into_iter().collect::<Result<_>>()?;
+        Ok(Self { branches, delete, tags, notes })
     }
 
     /// Which refs move, or why none does.
@@ -80,7 +83,7 @@ impl Local {
             }
         }
         self.tags(store, root, &mut moves, &mut refused)?;
-        moves.extend(self.runs(store, root)?);
+        self.notes(store, root, &mut moves, &mut refused)?;
         if refused.is_empty() { Ok(moves) } else { Err(Error::Refused(refused)) }
     }
 
@@ -111,17 +114,36 @@ impl Local {
         Ok(())
     }
 
-    /// The notes of runs, where they follow those that are there: a fetch puts them together.
-    fn runs(&self, store: &Store, root: Option<&Root>) -> Result<Option<PushedRef>> {
-        let Some(ours) = self.runs else { return Ok(None) };
-        let theirs = root.and_then(|root| root.refs.get(RUNS_REF));
-        let old = theirs.and_then(parse_id);
-        let follows = match old {
-            None => true,
-            Some(old) if old == ours || !store.history.has(&old) => false,
-            Some(old) => store.history.is_ancestor(CommitId(old), CommitId(ours))?,
-        };
-        Ok(follows.then(|| pushed(RUNS_REF, theirs, ours, false)))
+    /// Notes move where they follow those that are there: a fetch puts them together. What was erased
+    /// there must be erased here before anything is pushed.
+    fn notes(
+        &self,
+        store: &Store,
+        root: Option<&Root>,
+        moves: &mut Vec<PushedRef>,
+        refused: &mut Vec<Refusal>,
+    ) -> Result<()> {
+        let history = &store.history;
+        for (name, ours) in &self.notes {
+            let theirs = root.and_then(|root| root.refs.get(*name));
+            let old = theirs.and_then(parse_id);
+            let follows = match (old, ours) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(old), Some(ours)) if !history.has(&old) || old == *ours => old == *ours,
+                (Some(old), Some(ours)) => history.is_ancestor(CommitId(old), CommitId(*ours))?,
+            };
+            match (follows, ours, theirs) {
+                (true, Some(ours), _) if old != Some(*ours) => {
+                    moves.push(pushed(name, theirs, *ours, false));
+                }
+                (false, _, Some(theirs)) if *name == REDACTIONS_REF => {
+                    refused.push(refusal(name, theirs, Why::Redacted));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use bytes::Bytes;
 use gix::ObjectId;
 
+use super::download::Places;
 use super::error::{Error, Result};
 use super::journal::Journal;
 use super::layout::{Attempt, Key, LogEntry, REMOTE_FORMAT, RemoteRef, Root};
@@ -17,7 +18,8 @@ use super::upload::Upload;
 use super::{Progress, Remote, block_on};
 use crate::history::{Identity, RefName};
 use crate::id::Digest;
-use crate::notes::RUNS_REF;
+use crate::notes::travels;
+use crate::redaction::REDACTIONS_REF;
 use crate::store::Store;
 
 /// What is to be pushed.
@@ -65,6 +67,9 @@ pub struct PushReport {
     pub objects: usize,
     /// Their bytes, and those of the history.
     pub bytes: u64,
+    /// Where rows were erased: files with such rows that were removed there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<usize>,
 }
 
 /// What is uploaded: files of objects, and the part of the log.
@@ -93,6 +98,7 @@ impl Remote {
     ) -> Result<PushReport> {
         // What is read to be uploaded stays.
         let _writing = store.writing()?;
+        store.read_redactions();
         block_on(self.push_async(store, request, progress))
     }
 
@@ -139,7 +145,13 @@ impl Remote {
                     cache.keep_only(&new);
                     Journal::end(store.disk(), store.root(), &request.remote);
                     self.record(store, request, &moves);
-                    return Ok(PushReport { refs: moves, ..own.report });
+                    let mut report = PushReport { refs: moves, ..own.report };
+                    if report.refs.iter().any(|moved| moved.name == REDACTIONS_REF) {
+                        // The push is done whatever becomes of this; the report says.
+                        let gone = self.collect_async(store, false, progress).await;
+                        report.erased = Some(gone.map_or(0, |gone| gone.keys.len()));
+                    }
+                    return Ok(report);
                 }
                 Swap::Moved(found) => {
                     read = found.map(|found| *found);
@@ -174,7 +186,7 @@ impl Remote {
         let parse = |id: &str| ObjectId::from_hex(id.as_bytes()).ok();
         // Notes name no objects of the store: they are a history of their own.
         let lacking = |notes: bool| {
-            let of = |name: &str| (name == RUNS_REF) == notes;
+            let of = |name: &str| travels(name) == notes;
             let tips = moves.iter().filter(|moved| of(&moved.name));
             let tips: Vec<ObjectId> =
                 tips.filter_map(|moved| parse(moved.new.as_deref()?)).collect();
@@ -196,6 +208,9 @@ impl Remote {
                 }
             }
         }
+        if moves.iter().any(|moved| moved.name == REDACTIONS_REF) {
+            self.replacing(store, root, &mut objects, progress).await?;
+        }
         let (epoch, attempt) = (root.map_or(0, |root| root.epoch), Attempt::random()?);
         let upload = self.send_rows(store, name, (epoch, &attempt), &objects, progress).await?;
         let history = lacking.objects.iter().chain(&notes.objects);
@@ -205,10 +220,41 @@ impl Remote {
             refs: Vec::new(),
             commits: lacking.commits.len(),
             objects: objects.len(),
+            erased: None,
             bytes: objects.iter().map(|(_, len)| len).sum::<u64>() + part.len() as u64,
         };
         let tips = moves.iter().filter_map(|moved| moved.new.clone()).collect();
         Ok(Sent { epoch, attempt, part, tips, logs: 0, report })
+    }
+
+    /// Adds what stands for erased objects, and what lies in one file with any of these there: that
+    /// file has to go.
+    async fn replacing(
+        &self,
+        store: &Store,
+        root: Option<&Root>,
+        objects: &mut Vec<(Digest, u64)>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let redactions = store.objects().redactions();
+        let places = match root {
+            None => Places::default(),
+            Some(root) => {
+                let places = self.places(&LogCache::new(store), root, progress).await?;
+                places.ok_or_else(|| Error::damaged(&self.address, "a log of it is missing"))?
+            }
+        };
+        let mut queued: HashSet<Digest> = objects.iter().map(|(object, _)| *object).collect();
+        let going = places.files_of(|object| redactions.is_void(object));
+        let beside = places.objects().into_iter().filter(|object| {
+            !redactions.is_void(object)
+                && places.get(object).is_some_and(|(key, _)| going.contains(key))
+        });
+        let lacking = redactions.objects().filter(|object| places.get(object).is_none());
+        for object in beside.chain(lacking).filter(|object| queued.insert(*object)) {
+            objects.push((object, store.objects().len(&object)?));
+        }
+        Ok(())
     }
 
     /// Uploads objects but for those of files that an earlier try left there.

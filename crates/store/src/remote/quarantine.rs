@@ -12,6 +12,7 @@ use super::error::{Error, Result};
 use crate::fs::Lock;
 use crate::history::{History, NewObject, RefName};
 use crate::id::{CommitId, Digest};
+use crate::redaction::{REDACTIONS_REF, Redactions, records_at};
 use crate::schema::TABLES;
 use crate::store::Store;
 use crate::verify::{Named, Verifier};
@@ -118,6 +119,22 @@ impl<'s> Quarantine<'s> {
         Ok((named, findings))
     }
 
+    /// What was erased, as the store and these roots say together.
+    pub(super) fn redactions(&mut self, roots: &[(String, ObjectId)]) -> Result<Redactions> {
+        self.flush()?;
+        let inside = self.store.beside(&self.root)?;
+        let at = |history: &History, tip: Option<ObjectId>| match tip {
+            Some(tip) => records_at(history, CommitId(tip)),
+            None => Ok(Vec::new()),
+        };
+        let ours = match self.alone {
+            true => Vec::new(),
+            false => at(&self.store.history, self.store.history.ref_target(REDACTIONS_REF)?)?,
+        };
+        let theirs = roots.iter().find(|(name, _)| name == REDACTIONS_REF).map(|(_, id)| *id);
+        Ok(Redactions::of_records(ours, at(&inside.history, theirs)?))
+    }
+
     /// Whether a commit is among what was taken in, or in the store.
     pub(super) fn has(&mut self, commit: CommitId) -> Result<bool> {
         self.flush()?;
@@ -125,7 +142,11 @@ impl<'s> Quarantine<'s> {
     }
 
     /// Every object that the snapshot of a commit needs.
-    pub(super) fn snapshot_objects(&self, commit: CommitId) -> Result<Vec<Digest>> {
+    pub(super) fn snapshot_objects(
+        &self,
+        commit: CommitId,
+        redactions: &Redactions,
+    ) -> Result<Vec<Digest>> {
         let inside = self.store.beside(&self.root)?;
         let mut found = Vec::new();
         for table in TABLES {
@@ -133,7 +154,8 @@ impl<'s> Quarantine<'s> {
             found.extend(state.segments.iter().map(|line| line.segment));
             found.extend(state.removals.iter().map(|line| line.removed));
         }
-        Ok(found)
+        let needed = found.iter().flat_map(|object| redactions.needs(object));
+        Ok(needed.chain(redactions.beside()).collect())
     }
 
     /// The git directory.

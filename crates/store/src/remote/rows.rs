@@ -63,7 +63,7 @@ impl Remote {
             let (commits, objects) = lacking(store, request, &places)?;
             if objects.is_empty() || request.dry_run {
                 let objects = objects.len();
-                return Ok(PushReport { refs: Vec::new(), commits, objects, bytes: 0 });
+                return Ok(PushReport { commits, objects, ..Default::default() });
             }
             let (epoch, attempt) = (root.map_or(0, |root| root.epoch), Attempt::random()?);
             let by = (epoch, &attempt);
@@ -78,7 +78,7 @@ impl Remote {
                     cache.keep_only(&new);
                     Journal::end(store.disk(), store.root(), &request.remote);
                     let objects = objects.len();
-                    return Ok(PushReport { refs: Vec::new(), commits, objects, bytes });
+                    return Ok(PushReport { commits, objects, bytes, ..Default::default() });
                 }
                 Swap::Moved(found) => read = found.map(|found| *found),
             }

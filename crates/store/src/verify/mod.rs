@@ -206,7 +206,7 @@ impl Store {
         let lengths: HashMap<Digest, u64> =
             named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
         let absent = named
-            .objects(here.objects())
+            .objects(&here.objects().redactions())
             .into_keys()
             .filter(|object| !here.objects().contains(object));
         Ok(absent.map(|object| (object, lengths.get(&object).copied())).collect())

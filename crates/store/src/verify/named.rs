@@ -9,8 +9,7 @@ use crate::history::{GitFault, RefName, Root};
 use crate::id::{CommitId, Digest};
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::merging::MERGE_FILE;
-use crate::objects::Objects;
-use crate::redaction::REDACTIONS_REF;
+use crate::redaction::{REDACTIONS_REF, Redactions};
 use crate::removal::RemovalRef;
 use crate::schema::{TABLES, Table};
 use crate::segment::{SCHEMA_VERSION, SegmentRef};
@@ -45,8 +44,7 @@ pub(crate) struct Named {
 
 impl Named {
     /// Every object that is needed, with what names it: what is named, or what stands for it.
-    pub(crate) fn objects(&self, objects: &Objects) -> HashMap<Digest, Vec<String>> {
-        let redactions = objects.redactions();
+    pub(crate) fn objects(&self, redactions: &Redactions) -> HashMap<Digest, Vec<String>> {
         let mut all: HashMap<Digest, Vec<String>> = HashMap::new();
         let segments = self.segments.iter().map(|(named, by)| (named.line.segment, by));
         let removals = self.removals.iter().map(|(line, by)| (line.removed, by));

@@ -29,7 +29,7 @@ impl Verifier<'_> {
         progress: &mut dyn FnMut(VerifyProgress),
     ) -> Result<()> {
         let objects = self.store.objects();
-        let named_by = named.objects(objects);
+        let named_by = named.objects(&objects.redactions());
         let (stored, _) = objects.list()?;
         let total = stored.len() as u64;
         for (at, (digest, _)) in stored.iter().enumerate() {
@@ -41,7 +41,8 @@ impl Verifier<'_> {
         }
         self.report.objects += total;
         let stored: HashMap<Digest, u64> = stored.into_iter().collect();
-        for replaced in objects.redactions().replaced() {
+        let redactions = objects.redactions();
+        for replaced in redactions.replaced() {
             if stored.contains_key(&replaced.old) {
                 let what = "rows of it were erased, and it is still here: run `gloss gc`";
                 self.find(rule::REDACTED, replaced.old, what, vec![REDACTIONS_REF.to_owned()]);
@@ -114,7 +115,7 @@ impl Verifier<'_> {
         let kind = if named.before { SegmentKind::Before } else { SegmentKind::Rows };
         let reader = SegmentReader::open(self.store.objects(), table, kind, line)?;
         let objects = self.store.objects();
-        let replaced = objects.redacted(&line.segment).cloned();
+        let replaced = objects.redacted(&line.segment);
         let salts = match &replaced {
             None => RowSalts::Whole(Box::new(Salts::new(&reader.seed()?))),
             Some(replaced) => {
