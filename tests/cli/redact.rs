@@ -149,7 +149,7 @@ fn what_was_erased_leaves_the_remote_and_other_copies_and_does_not_come_back() {
 
     // The copy has a commit of its own about the patient, which was not pushed.
     there.write("copy/more.csv", format!("item_id,annotator_id,label\n{SECRET},w2,mine\n"));
-    place.ok(&there, "-C copy import copy/more.csv -m more");
+    place.ok(&there, "-C copy import more.csv -m more");
     here.ok(&format!("redact --item {SECRET} --reason 'request 17'"));
     let told = place.json(&here, "push", "push");
     assert!(told["erased"].as_u64() > Some(0), "{told}");

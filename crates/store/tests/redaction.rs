@@ -34,7 +34,7 @@ fn redact(bench: &Bench, erase: &Erase<'_>) -> RedactionReport {
 }
 
 fn items_of(ids: &[&str]) -> Erase<'static> {
-    Erase { items: ids.iter().map(|id| (*id).to_owned()).collect(), ..Erase::default() }
+    Erase::Items(ids.iter().map(|id| (*id).to_owned()).collect())
 }
 
 fn annotation<'a>(item: &'a str, id: &'a str, who: &'a str, label: &'a str) -> AnnotationRow<'a> {
@@ -248,7 +248,7 @@ fn an_annotator_goes_with_their_rows_reviews_and_name() {
     }
     bench.commit(&[(&REVIEWS, reviews.finish())]);
     let zoe = "zoe-the-annotator";
-    let erase = Erase { annotators: vec![zoe.to_owned()], ..Erase::default() };
+    let erase = Erase::Annotators(vec![zoe.to_owned()]);
     let report = redact(&bench, &erase);
     // Her two annotations, the review of one of them, and the review that she made.
     assert_eq!(report.rows, BTreeMap::from([("annotations", 2), ("reviews", 2)]));
@@ -273,7 +273,7 @@ fn what_was_redacted_can_be_redacted_again_and_work_goes_on() {
         (0..batch.num_rows()).map(|row| Some(label.text(row) == Some("bus"))).collect()
     };
     bench.store = Store::open(&Disk::default(), bench.store.root()).unwrap();
-    let report = redact(&bench, &Erase { rows: Some(&pick), ..Erase::default() });
+    let report = redact(&bench, &Erase::Rows(&pick));
     assert_eq!(report.rows, BTreeMap::from([("annotations", 1)]));
     bench.store = Store::open(&Disk::default(), bench.store.root()).unwrap();
     assert_eq!(holders(&bench.store, SECRET), Vec::<String>::new());

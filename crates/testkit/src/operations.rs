@@ -600,7 +600,7 @@ fn redact(disk: &Disk, dir: &Path) -> Result<()> {
     before.clear_stage()?;
     before.clear_merging()?;
     let store = open(disk, dir)?;
-    let erase = Erase { items: vec!["d".to_owned()], ..Erase::default() };
+    let erase = Erase::Items(vec!["d".to_owned()]);
     let (ground, reason) = ("mistake".to_owned(), "a test".to_owned());
     let grounds = Grounds { ground, reason, who: identity() };
     store.redact(&erase, &grounds, &mut |_| Ok::<_, glossator_store::Error>(true)).map(drop)

@@ -6,7 +6,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use clap::{Args, ValueEnum};
 use glossator_store::Store;
 use glossator_store::redaction::{Erase, Grounds, Plan};
-use glossator_store::schema::ANNOTATIONS;
+use glossator_store::schema::{ANNOTATIONS, ANNOTATORS, Annotators};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -26,10 +26,10 @@ use crate::rights::held_items;
     they fetch, versions that a bucket keeps, authors and messages of commits, text of policies.")]
 pub(crate) struct RedactArgs {
     /// An item, with everything that is said of it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["annotator", "conditions"])]
     item: Vec<String>,
     /// What an annotator decided and reviewed, and reviews of that
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "conditions")]
     annotator: Vec<String>,
     /// Annotations whose column has this value, and reviews of them
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
@@ -88,10 +88,10 @@ pub(crate) fn run(context: &mut Context, args: &RedactArgs) -> Result<u8> {
         let all = || BooleanArray::from(vec![true; batch.num_rows()]);
         filters.fits(&ANNOTATIONS, batch).unwrap_or_else(all)
     };
-    let erase = Erase {
-        items: named_items(&store, &args.item)?,
-        annotators: args.annotator.clone(),
-        rows: (!filters.is_empty()).then_some(&fits),
+    let erase = match (&args.item[..], &args.annotator[..]) {
+        ([], []) => Erase::Rows(&fits),
+        ([], annotators) => Erase::Annotators(known_as(&store, annotators)?),
+        (items, _) => Erase::Items(named_items(&store, items)?),
     };
     let mut planned = serde_json::Value::Null;
     let mut allow = |plan: &Plan| -> Result<bool> {
@@ -138,6 +138,23 @@ fn named_items(store: &Store, items: &[String]) -> Result<Vec<String>> {
     named.sort();
     named.dedup();
     Ok(named)
+}
+
+/// The ids of annotators, with those that are recorded as other names of theirs.
+fn known_as(store: &Store, annotators: &[String]) -> Result<Vec<String>> {
+    let snapshot = crate::context::snapshot(store, None)?;
+    let mut names = annotators.to_vec();
+    for batch in Filters::default().rows(&snapshot, &ANNOTATORS)? {
+        let batch = batch?;
+        for row in Annotators::new(&batch).iter() {
+            if row.alias_of.is_some_and(|of| annotators.iter().any(|name| name == of)) {
+                names.push(row.annotator_id.to_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// Refuses to erase what must be kept.

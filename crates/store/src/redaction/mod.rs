@@ -34,6 +34,18 @@ pub const REDACTIONS_REF: &str = "refs/notes/gloss-redactions";
 /// What stands in counts in the place of a name that was erased.
 pub const REDACTED: &str = "(redacted)";
 
+/// What was meant, so that another copy knows what of its own goes too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Whole items.
+    Items,
+    /// All that annotators did.
+    Annotators,
+    /// Single rows.
+    Rows,
+}
+
 /// What was erased, why, and which object stands for which: a line of a note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +54,8 @@ pub struct RedactionRecord {
     pub id: String,
     /// When, in seconds since 1970 UTC.
     pub at: i64,
+    /// What was meant.
+    pub scope: Scope,
     /// The ground, as a word.
     pub ground: String,
     /// The ground in a sentence. It cannot be erased from copies: it must name nobody.
@@ -80,7 +94,7 @@ pub(crate) struct Redactions {
     /// Objects that nothing needs any more: what was replaced.
     void: HashSet<Digest>,
     /// Which rows are empty, in the order in which records were made.
-    erased: Vec<RemovalRef>,
+    erased: Vec<(Scope, RemovalRef)>,
     rows: OnceLock<HashMap<Digest, Arc<Vec<u32>>>>,
 }
 
@@ -116,7 +130,7 @@ impl Redactions {
         let mut found = Self::default();
         let mut all: BTreeMap<Digest, Vec<Replacement>> = BTreeMap::new();
         for record in records {
-            found.erased.extend(record.erased);
+            found.erased.extend(record.erased.map(|erased| (record.scope, erased)));
             for replacement in record.objects {
                 found.void.extend([replacement.old, replacement.from]);
                 all.entry(replacement.old).or_default().push(replacement);
@@ -167,7 +181,12 @@ impl Redactions {
 
     /// Objects beside segments that records name: which rows are empty.
     pub(crate) fn beside(&self) -> impl Iterator<Item = Digest> {
-        self.erased.iter().map(|line| line.removed)
+        self.erased.iter().map(|(_, line)| line.removed)
+    }
+
+    /// Which rows each record emptied, and what it meant.
+    pub(crate) fn erasures(&self) -> &[(Scope, RemovalRef)] {
+        &self.erased
     }
 
     /// The empty rows of a segment, rising.
@@ -182,7 +201,7 @@ impl Redactions {
             return Ok(known.get(segment).cloned().unwrap_or_default());
         }
         let mut all = Removal::default();
-        for line in &self.erased {
+        for (_, line) in &self.erased {
             all.extend(Removal::read(objects, line)?);
         }
         all.sort();

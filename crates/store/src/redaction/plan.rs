@@ -4,31 +4,47 @@ use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
 
+use super::Scope;
 use crate::change::Meta;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, Digest};
 use crate::key_index::{KeyHasher, Needle};
 use crate::objects::Objects;
+use crate::removal::Removal;
 use crate::schema::{ANNOTATIONS, ANNOTATORS, ColumnView, Columns, REVIEWS, SUBMISSIONS, Table};
 use crate::segment::{SegmentKind, SegmentReader};
 use crate::store::Store;
 use crate::verify::{FindingKind, Named, SegmentUse, Verifier};
 
 /// What is to be erased. A row goes with all its versions where any version of it is meant.
-#[derive(Default)]
-pub struct Erase<'a> {
+pub enum Erase<'a> {
     /// These items, with everything that is said of them.
-    pub items: Vec<String>,
+    Items(Vec<String>),
     /// What these annotators decided and reviewed, and reviews of that.
-    pub annotators: Vec<String>,
-    /// Annotations that these say, and reviews of them: asked batch by batch.
-    pub rows: Option<&'a dyn Fn(&RecordBatch) -> BooleanArray>,
+    Annotators(Vec<String>),
+    /// Annotations that this says, batch by batch, and reviews of them.
+    Rows(&'a dyn Fn(&RecordBatch) -> BooleanArray),
 }
 
 impl std::fmt::Debug for Erase<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Who and what goes has no place in logs.
-        f.debug_struct("Erase").finish_non_exhaustive()
+        f.debug_tuple("Erase").field(&self.scope()).finish()
+    }
+}
+
+impl Erase<'_> {
+    /// What is meant by it.
+    pub(super) fn scope(&self) -> Scope {
+        match self {
+            Self::Items(_) => Scope::Items,
+            Self::Annotators(_) => Scope::Annotators,
+            Self::Rows(_) => Scope::Rows,
+        }
+    }
+
+    fn annotators(&self) -> &[String] {
+        if let Self::Annotators(names) = self { names } else { &[] }
     }
 }
 
@@ -109,48 +125,52 @@ impl Store {
     /// Looks for everything that names the rows: a scan of the keys of every segment.
     pub(super) fn plan_redaction(&self, erase: &Erase<'_>) -> Result<Plan> {
         let named = self.named_whole()?;
-        let mut finder = Finder { objects: self.objects(), doomed: Doomed::default(), erase };
+        let doomed = self.doomed(&named, erase, Doomed::default())?;
+        self.plan_for(&named, doomed, erase.annotators().iter().cloned().collect())
+    }
+
+    /// The keys that are meant, and those before.
+    fn doomed(&self, named: &Named, erase: &Erase<'_>, doomed: Doomed) -> Result<Doomed> {
+        let mut finder = Finder { objects: self.objects(), doomed, erase };
         let mut hasher = KeyHasher::default();
-        finder.doomed.items = erase.items.iter().map(|item| hasher.item(item)).collect();
-        for annotator in &erase.annotators {
+        if let Erase::Items(items) = erase {
+            finder.doomed.items.extend(items.iter().map(|item| hasher.item(item)));
+        }
+        for annotator in erase.annotators() {
             let needle = hasher.needle((annotator, ""));
             finder.doomed.keys.insert((ANNOTATORS.name, needle));
         }
         // Reviews last: they follow what they are of.
         for table in [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS] {
-            for used in uses(&named, table, false) {
+            for used in uses(named, table, false) {
                 finder.choose(table, used)?;
             }
         }
-        let names = erase.annotators.iter().cloned().collect();
-        self.plan_for(&named, finder.doomed, names)
+        Ok(finder.doomed)
     }
 
-    /// Looks for rows of keys that were erased in another copy, in what this one has of its own.
+    /// Looks for what was erased in another copy, in what this one has of its own.
     pub(super) fn plan_following(&self) -> Result<Plan> {
         let named = self.named_whole()?;
         // As they were: what stands for them does not say what was erased.
         let whole = Objects::new(self.disk().clone(), self.objects().root().to_owned());
-        let (mut doomed, mut hasher) = (Doomed::default(), KeyHasher::default());
-        for used in named.segments.keys() {
-            let erased = self.objects().erased_rows(&used.line.segment)?;
-            let Some(table) = Table::by_name(used.table).filter(|_| !erased.is_empty()) else {
-                continue;
-            };
-            if !whole.contains(&used.line.segment) {
-                continue;
-            }
-            for batch in open(&whole, table, used)?.rows(&erased)? {
-                let batch = batch?;
-                let (item, key) = keys(table, &batch)?;
-                for row in 0..batch.num_rows() {
-                    let second = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
-                    let first = item.text(row).unwrap_or_default();
-                    doomed.keys.insert((table.name, hasher.needle((first, second))));
+        let (mut doomed, mut names) = (Doomed::default(), HashSet::new());
+        for (scope, line) in self.objects().redactions().erasures() {
+            let erased = Removal::read(self.objects(), line)?.rows;
+            for used in named.segments.keys() {
+                let rows = erased.get(&used.line.segment);
+                let Some(rows) = rows.filter(|_| whole.contains(&used.line.segment)) else {
+                    continue;
+                };
+                let Some(table) = Table::by_name(used.table) else { continue };
+                for batch in open(&whole, table, used)?.rows(rows)? {
+                    note_erased(table, &batch?, *scope, &mut doomed, &mut names)?;
                 }
             }
         }
-        self.plan_for(&named, doomed, HashSet::new())
+        let others = Erase::Annotators(names.iter().cloned().collect());
+        let doomed = self.doomed(&named, &others, doomed)?;
+        self.plan_for(&named, doomed, names)
     }
 
     fn plan_for(&self, named: &Named, doomed: Doomed, names: HashSet<String>) -> Result<Plan> {
@@ -226,6 +246,31 @@ impl Store {
     }
 }
 
+/// Notes what rows that were erased in another copy say of rows here.
+fn note_erased(
+    table: &'static Table,
+    batch: &RecordBatch,
+    scope: Scope,
+    doomed: &mut Doomed,
+    names: &mut HashSet<String>,
+) -> Result<()> {
+    let (item, key) = keys(table, batch)?;
+    let at = table.column("annotator_id").filter(|_| scope == Scope::Annotators);
+    // Reviews of what somebody decided went with it, and are those of others.
+    let people = at.and_then(|at| ColumnView::new(batch.column(at)));
+    let mut hasher = KeyHasher::default();
+    for row in 0..batch.num_rows() {
+        let first = item.text(row).unwrap_or_default();
+        let second = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
+        doomed.keys.insert((table.name, hasher.needle((first, second))));
+        if scope == Scope::Items && is_of_items(table) {
+            doomed.items.insert(hasher.item(first));
+        }
+        names.extend(people.as_ref().and_then(|people| people.text(row)).map(str::to_owned));
+    }
+    Ok(())
+}
+
 /// The segments of a table that hold whole rows, or old values.
 fn uses<'n>(
     named: &'n Named,
@@ -263,15 +308,18 @@ struct Finder<'a> {
 impl Finder<'_> {
     /// Adds the rows of one segment that are meant, whatever item they are of.
     fn choose(&mut self, table: &'static Table, used: &SegmentUse) -> Result<()> {
-        let asked = !self.erase.annotators.is_empty() || self.erase.rows.is_some();
-        if !asked {
+        // Where items alone go, their rows say so; reviews follow what is found.
+        if self.erase.scope() == Scope::Items {
             return Ok(());
         }
         let mut hasher = KeyHasher::default();
         let who = if table == &REVIEWS { "reviewer_id" } else { "annotator_id" };
         let names = [who, "annotation_id", "submission_id"];
         let at = |name: &str| table.column(name);
-        let filter = self.erase.rows.filter(|_| table == &ANNOTATIONS);
+        let filter = match self.erase {
+            Erase::Rows(filter) if table == &ANNOTATIONS => Some(filter),
+            _ => None,
+        };
         let columns = if filter.is_some() { Columns::ALL } else { Columns::named(table, &names) };
         for batch in open(self.objects, table, used)?.scan_columns(columns)? {
             let batch = batch?;
@@ -285,7 +333,8 @@ impl Finder<'_> {
             for row in 0..batch.num_rows() {
                 let id = item.text(row).unwrap_or_default();
                 let name = people.as_ref().and_then(|people| people.text(row));
-                let mut meant = name.is_some_and(|n| self.erase.annotators.iter().any(|a| a == n));
+                let mut meant =
+                    name.is_some_and(|n| self.erase.annotators().iter().any(|a| a == n));
                 meant |= mask.as_ref().is_some_and(|mask| mask.is_valid(row) && mask.value(row));
                 for (of, ids) in &parts {
                     let key = ids.as_ref().and_then(|ids| ids.text(row));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Erase, Plan, REDACTIONS_REF, RedactionRecord, Replacement, without_rows};
+use super::{Erase, Plan, REDACTIONS_REF, RedactionRecord, Replacement, Scope, without_rows};
 use crate::change::Meta;
 use crate::error::{Error, Result};
 use crate::gc::GcReport;
@@ -75,7 +75,7 @@ impl Store {
             if !allow(&plan)? || plan.is_empty() {
                 return Ok(None);
             }
-            let record = now.replacements(&plan, grounds)?;
+            let record = now.replacements(&plan, erase.scope(), grounds)?;
             let Some(on) = plan.on else { return Ok(None) };
             now.record(&mut lock, &record, on, &grounds.who)?;
             RedactionReport {
@@ -108,7 +108,7 @@ impl Store {
             let reason = "what was erased in another copy".to_owned();
             let grounds = Grounds { ground: "follows".to_owned(), reason, who: who.clone() };
             if let Some(on) = plan.on.filter(|_| !plan.is_empty()) {
-                let record = now.replacements(&plan, &grounds)?;
+                let record = now.replacements(&plan, Scope::Rows, &grounds)?;
                 now.record(&mut lock, &record, on, who)?;
             }
         }
@@ -137,7 +137,12 @@ impl Store {
     }
 
     /// Writes the objects that stand for those with rows that go.
-    fn replacements(&self, plan: &Plan, grounds: &Grounds) -> Result<RedactionRecord> {
+    fn replacements(
+        &self,
+        plan: &Plan,
+        scope: Scope,
+        grounds: &Grounds,
+    ) -> Result<RedactionRecord> {
         let objects = self.objects();
         let (mut made, mut erased) = (Vec::new(), Removal::default());
         for (used, rows) in &plan.segments {
@@ -160,6 +165,7 @@ impl Store {
         Ok(RedactionRecord {
             id: crate::random_name()?,
             at: grounds.who.seconds,
+            scope,
             ground: grounds.ground.clone(),
             reason: grounds.reason.clone(),
             rows: erased.count(),

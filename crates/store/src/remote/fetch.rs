@@ -316,7 +316,12 @@ impl Fetch<'_> {
             named.segments.keys().map(|used| (used.line.segment, used.line.bytes)).collect();
         lengths.extend(redactions.replaced().map(|replaced| (replaced.new, replaced.bytes)));
         let (mut lacking, mut there) = (Vec::new(), BTreeSet::new());
-        for (object, by) in named.objects(redactions) {
+        let mut needed = named.objects(redactions);
+        // What stands for objects of commits that are here already comes too.
+        for object in redactions.objects() {
+            needed.entry(object).or_insert_with(|| vec![REDACTIONS_REF.to_owned()]);
+        }
+        for (object, by) in needed {
             if self.store.objects().place(&object).is_file() {
                 there.extend(self.store.objects().place(&object).parent().map(Path::to_owned));
                 continue;
