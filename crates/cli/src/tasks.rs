@@ -175,7 +175,7 @@ pub(crate) fn write(
         mapping: &mapping,
         people: None,
         seen_by: source.clone(),
-        labels: false,
+        labels: None,
         left_out: Default::default(),
     };
     let options = ExportOptions { without_people: true, source: None };

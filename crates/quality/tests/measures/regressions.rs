@@ -7,10 +7,11 @@ use glossator_quality::compare::{Version, compare};
 use glossator_quality::measure::Undefined;
 use glossator_quality::objects::{Matching, Object, matched};
 use glossator_quality::report::{Report, ReportOptions};
-use glossator_quality::unit::Repeats;
+use glossator_quality::unit::{Answers, Repeats};
 use glossator_quality::votes::Votes;
+use glossator_quality::{Aliases, FinalAnswers, Method};
 use glossator_store::geometry::Shape;
-use glossator_store::schema::AnnotationRow;
+use glossator_store::schema::{AnnotationRow, Annotations};
 
 use crate::besides::{Tables, row};
 
@@ -221,6 +222,49 @@ fn an_answer_begun_with_two_models_is_of_the_same_one_in_every_run() {
         let told: Vec<&str> = report.fields[0].prelabels.iter().map(|p| p.model.as_str()).collect();
         assert_eq!(told, ["m1"], "that of the lesser parent");
     }
+}
+
+fn final_labels(rows: &[AnnotationRow<'_>], method: Method) -> Vec<String> {
+    let tables = Tables::new(rows);
+    let annotations = Box::new(std::iter::once(Ok(tables.annotations)));
+    let submissions = Box::new(std::iter::once(Ok(tables.submissions)));
+    let mut found = Vec::new();
+    for part in FinalAnswers::new(annotations, submissions, Aliases::default(), method) {
+        let (batch, _) = part.unwrap();
+        found.extend(Annotations::new(&batch).iter().map(|row| row.label.unwrap().to_owned()));
+    }
+    found
+}
+
+/// What a person's votes are: the same for training as for agreement.
+fn votes(rows: &[AnnotationRow<'_>]) -> usize {
+    let answers: Answers = Tables::new(rows).answers(Repeats::Last);
+    answers.fields[0].answers.iter().filter(|answer| answer.votes).count()
+}
+
+/// w1 said cat in two sources and w2 dog: two people, one vote each, a tie. They once had three.
+#[test]
+fn one_person_in_two_sources_has_one_vote_for_training() {
+    let of = |id, source, who, label| AnnotationRow { source, ..row("i", id, who, label) };
+    let rows = [of("1", "a", "w1", "cat"), of("2", "b", "w1", "cat"), of("3", "a", "w2", "dog")];
+    assert_eq!(votes(&rows), 2);
+    assert!(final_labels(&rows, Method::GoldThenMajority2).is_empty(), "a tie");
+    // What was pinned by the first method goes on to mean what it meant.
+    assert_eq!(final_labels(&rows, Method::GoldThenMajority1), ["cat"]);
+}
+
+/// Rows without a submission are an answer each, and the later one counts: once both were exported
+/// as the final answer, for training.
+#[test]
+fn a_repeat_in_a_table_is_no_second_label_for_training() {
+    let seq = |seq, row| AnnotationRow { seq: Some(seq), ..row };
+    let rows = [seq(0, row("i", "1", "w1", "cat")), seq(1, row("i", "2", "w1", "dog"))];
+    assert_eq!(votes(&rows), 1);
+    assert_eq!(final_labels(&rows, Method::GoldThenMajority2), ["dog"]);
+    assert_eq!(final_labels(&rows, Method::GoldThenMajority1), ["cat", "dog"]);
+    // The labels of one submission are one answer.
+    let rows = set("i", "w1", &["cat", "dog"]);
+    assert_eq!(final_labels(&rows, Method::GoldThenMajority2), ["cat", "dog"]);
 }
 
 /// (1e200)² is no number, and alpha was null without a word.
