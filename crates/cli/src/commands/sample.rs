@@ -1,18 +1,19 @@
 //! `gloss sample`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use glossator_quality::sample::{
-    AnswerKey, Bounds, Drawn, Sample, SampleOptions, Stratum, StratumReport, key,
+    Bounds, Drawn, Sample, SampleOptions, Stratum, StratumReport, key,
 };
-use glossator_quality::unit::{Answers, Status};
+use glossator_quality::unit::Status;
 use glossator_store::id::CommitId;
+use glossator_store::reviews::in_hindsight;
 use serde::Serialize;
 
-use crate::answers::{AnswerArgs, at, people, pseudonyms, read, share};
+use crate::answers::{AnswerArgs, at, people, pseudonyms, read, read_with, share};
 use crate::context::Context;
 use crate::error::Result;
 use crate::render::quality::figure;
@@ -126,18 +127,24 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
     let mut sample = Sample::draw(&answers, &options);
     let (reviews, later) = match &args.reviews {
         Some(revision) => {
-            let (commit, snapshot) = at(&store, Some(revision))?;
-            (commit, Some(statuses(&read(&snapshot, &args.answers)?)))
+            let (commit, now) = at(&store, Some(revision))?;
+            let fields = &answers.fields;
+            let items: BTreeSet<&str> = sample
+                .drawn
+                .iter()
+                .map(|one| (&fields[one.field], one.answer))
+                .map(|(field, at)| field.units[field.answers[at].unit as usize].as_str())
+                .collect();
+            let items: Vec<&str> = items.into_iter().collect();
+            // Of what was drawn, not of what became of it: who mends a mistake has made it.
+            let statuses = in_hindsight(&snapshot, &now, &items)?;
+            (commit, Some(read_with(&snapshot, &args.answers, &statuses)?))
         }
         None => (commit, None),
     };
     let status = |drawn: &Drawn| {
-        let field = &answers.fields[drawn.field];
-        let answer = &field.answers[drawn.answer];
-        match &later {
-            Some(later) => later.get(&key(&answers, field, answer)).copied().unwrap_or_default(),
-            None => field.about(answer).status,
-        }
+        let field = &later.as_ref().unwrap_or(&answers).fields[drawn.field];
+        field.about(&field.answers[drawn.answer]).status
     };
     sample.review(status);
     let rows = sample.drawn.iter().filter_map(|drawn| {
@@ -146,7 +153,7 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
     });
     let places: HashSet<u32> = rows.collect();
     let mut chosen = Chosen::default();
-    let ids = chosen.add_answers(&snapshot, &args.answers.filters, &places)?;
+    let ids = chosen.add_answers(&snapshot, &args.answers, &places)?;
     let ids: HashMap<u32, String> = ids.into_iter().collect();
     let names = match args.names {
         true => HashMap::new(),
@@ -176,7 +183,7 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
         });
     }
     if let Some(path) = &args.output {
-        write(&snapshot, &args.answers.filters, &chosen, &context.path(path))?;
+        write(&snapshot, &args.answers, &chosen, &context.path(path))?;
     }
     for stratum in &mut sample.strata {
         if let Some(annotator) = &mut stratum.annotator {
@@ -217,13 +224,6 @@ fn stratum(name: StratumName) -> Stratum {
         StratumName::Field => Stratum::Field,
         StratumName::Policy => Stratum::Policy,
     }
-}
-
-/// What reviewers made of each answer.
-fn statuses(answers: &Answers) -> HashMap<AnswerKey, Status> {
-    let fields = answers.fields.iter();
-    let all = fields.flat_map(|field| field.answers.iter().map(move |answer| (field, answer)));
-    all.map(|(field, answer)| (key(answers, field, answer), field.about(answer).status)).collect()
 }
 
 fn show(context: &mut Context, told: &Told<'_>) -> Result<()> {
