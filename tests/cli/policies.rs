@@ -217,3 +217,60 @@ fn a_plan_says_what_has_to_be_done_again() {
     assert!(s.fails(2, "relabel plan --to vehicles@3").contains("no `vehicles@3` yet"));
     assert!(s.fails(2, "relabel plan --to nobody@1").contains("no policy `nobody`"));
 }
+
+/// `car` became `auto`, and `auto` two labels: rows that say `car` are among those that were split.
+#[test]
+fn a_diff_of_versions_counts_rows_under_the_names_of_their_time() {
+    let s = start();
+    s.ok("policy attach vehicles@1");
+    s.ok("policy rename vehicles label car auto");
+    let split = "[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\nfrom = [\"auto\"]\n\
+                 to = [\"sedan\", \"coupe\"]\nredo = \"rows\"\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1.1\"", "version = \"2\"", 1);
+    let labels = "name = \"sedan\"\n\n[[field.label]]\nname = \"coupe\"";
+    s.write("next.toml", text.replacen("name = \"auto\"", labels, 1) + "\n" + split);
+    s.ok("policy add vehicles --file next.toml");
+    let told = s.json("policy diff vehicles 1 2");
+    fits("policy-diff", &told);
+    let counts: Vec<(&str, u64)> = told[0]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["op"].as_str().unwrap(), c["rows"].as_u64().unwrap()))
+        .filter(|(op, _)| *op != "add")
+        .collect();
+    // Two rows say `car`: `a` under vehicles@1, and `c`, which counts as made under it.
+    assert_eq!(counts, [("rename", 2), ("split", 2)]);
+    assert_eq!(s.json("relabel plan --to vehicles@2")[0]["rows"], 2);
+}
+
+/// A label below another is called by its path: where the parent is renamed the path goes with it,
+/// else the tool answers what the policy does not know.
+#[test]
+fn a_renamed_parent_takes_the_paths_below_it_along() {
+    let s = Session::new();
+    s.write(
+        "rows.csv",
+        "item,annotator,label,policy\na,ann,Three/Sub,p@1\nb,ann,Three/Sub/Leaf,p@1\n",
+    );
+    s.ok("import rows.csv -m first");
+    let xml = "<View><Text name=\"text\" value=\"$text\"/><Taxonomy name=\"label\" toName=\"text\">\
+               <Choice value=\"Three\"><Choice value=\"Sub\"><Choice value=\"Leaf\"/></Choice></Choice>\
+               <Choice value=\"Four\"/></Taxonomy></View>";
+    s.write("config.xml", xml);
+    s.ok("policy import p config.xml");
+    s.ok("policy rename p label Three Drei");
+    assert_eq!(labels(&s, "ls"), ["Drei/Sub", "Drei/Sub/Leaf"]);
+    assert_eq!(s.ok("policy check"), "every label is known\n");
+    s.ok("policy export p -o out.xml");
+    let found = s.read("out.xml").replace(['\n', ' '], "");
+    let nested =
+        "<Choicevalue=\"Drei\"><Choicevalue=\"Sub\"><Choicevalue=\"Leaf\"/></Choice></Choice>";
+    assert!(found.contains(nested), "{found}");
+    // A label below another stays below it.
+    let told = s.fails(2, "policy rename p label Drei/Sub Unter");
+    assert!(told.contains("`Drei/Sub` is below `Drei`") && told.contains("`Drei/Unter`"), "{told}");
+    s.ok("policy rename p label Drei/Sub Drei/Unter");
+    assert_eq!(labels(&s, "ls"), ["Drei/Unter", "Drei/Unter/Leaf"]);
+    s.ok("verify");
+}
