@@ -218,6 +218,77 @@ fn a_plan_says_what_has_to_be_done_again() {
     assert!(s.fails(2, "relabel plan --to nobody@1").contains("no policy `nobody`"));
 }
 
+/// The policy of `start` as a file, in its next version and with some text in place of another.
+fn next(s: &Session, version: &str, old: &str, new: &str) {
+    let text = s.ok("policy show vehicles");
+    let at = text.find("version = \"").unwrap();
+    let end = at + text[at..].find('\n').unwrap();
+    let text = format!("{}version = \"{version}\"{}", &text[..at], &text[end..]);
+    assert!(text.contains(old), "{text}");
+    s.write("next.toml", text.replacen(old, new, 1));
+    s.ok("policy add vehicles --file next.toml");
+}
+
+/// Branch `side` brings `tram` and a row of it; the guard asked the strict policy of the branch that
+/// it came to, which knew no trams.
+#[test]
+fn a_merge_is_judged_by_the_policies_that_it_brings() {
+    let s = start();
+    next(&s, "2", "version = \"2\"", "version = \"2\"\nstrict = true");
+    s.ok("switch -c side");
+    next(&s, "3", "name = \"bike\"", "name = \"bike\"\n\n[[field.label]]\nname = \"tram\"");
+    s.write("tram.csv", "item,annotator,label,policy\nt,eve,tram,vehicles@3\n");
+    s.ok("import tram.csv -m tram");
+    s.ok("switch main");
+    s.write("more.csv", "item,annotator,label,policy\nm,eve,bike,vehicles@2\n");
+    s.ok("import more.csv -m more");
+    let told = s.json("merge side");
+    assert_eq!(told[0]["result"], "merged");
+    assert_eq!(labels(&s, "ls"), ["car", "van", "car", "bike", "tram"]);
+    s.write("odd.csv", "item,annotator,label,policy\no,eve,ship,vehicles@3\n");
+    assert!(s.fails(2, "import odd.csv -m odd").contains("`ship` is no label"));
+    s.ok("verify");
+}
+
+/// Two people agree on one of two items, until `auto` and `car` are one label. That commit was once
+/// measured as if they were not yet.
+#[test]
+fn a_gate_reads_labels_as_the_commit_that_is_judged_does() {
+    let s = Session::new();
+    let rows = "item,annotator,label,policy\na,ann,car,vehicles@1\na,bob,auto,vehicles@1\n\
+                b,ann,van,vehicles@1\nb,bob,van,vehicles@1\n";
+    s.write("rows.csv", rows);
+    s.ok("import rows.csv -m first");
+    s.ok("policy add vehicles --field label=car,auto,van");
+    s.ok("protect main --gate percent=0.9");
+    s.write("more.csv", "item,annotator,label,policy\nc,ann,car,vehicles@1\n");
+    assert!(s.fails(1, "import more.csv -m more").contains("is 0.5000"));
+    let merged = "version = \"2\"\n\n[[change]]\nversion = \"2\"\nop = \"merge\"\nfield = \"label\"\n\
+                  from = [\"car\", \"auto\"]\nto = [\"car\"]\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"\n", "version = \"2\"\n", 1);
+    let text = text.replacen("[[field.label]]\nname = \"auto\"\n", "", 1);
+    s.write("next.toml", text + &merged["version = \"2\"\n".len()..]);
+    s.ok("policy add vehicles --file next.toml");
+    assert_eq!(labels(&s, "ls"), ["car", "car", "van", "van"]);
+    s.ok("import more.csv -m more");
+    s.ok("verify");
+}
+
+/// `check` refuses labels that no policy knows, whatever the gates; `protect` once let them in.
+#[test]
+fn a_protected_branch_takes_no_label_that_a_check_refuses() {
+    let s = start();
+    s.ok("protect main --gate items=1");
+    s.write("odd.csv", "item,annotator,label,policy\nz,ann,zzz,vehicles@1\n");
+    let head = s.commit("main");
+    let told = s.fails(1, "import odd.csv -m odd");
+    assert!(told.contains("`zzz` is no label of `label` in vehicles@1: 1 row(s)"), "{told}");
+    assert_eq!(s.commit("main"), head);
+    s.ok("check --gate items=1");
+    s.write("fine.csv", "item,annotator,label,policy\nz,ann,van,vehicles@1\n");
+    s.ok("import fine.csv -m fine");
+}
+
 /// `car` became `auto`, and `auto` two labels: rows that say `car` are among those that were split.
 #[test]
 fn a_diff_of_versions_counts_rows_under_the_names_of_their_time() {
