@@ -289,6 +289,28 @@ fn a_protected_branch_takes_no_label_that_a_check_refuses() {
     s.ok("import fine.csv -m fine");
 }
 
+/// Rows that nobody stands by any more, or not yet, were planned for ever.
+#[test]
+fn what_was_answered_anew_or_skipped_is_not_planned_again() {
+    let s = Session::new();
+    let old = "item,annotator,label,policy,status\na,ann,van,vehicles@1,superseded\n\
+               b,ann,van,vehicles@1,draft\nc,ann,van,vehicles@1,skipped\n";
+    s.write("old.csv", old);
+    s.ok("import old.csv -m old");
+    s.ok("policy add vehicles --field label=car,van");
+    let split = "\n[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"van\"]\nto = [\"pickup\", \"lorry\"]\nredo = \"rows\"\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"", "version = \"2\"", 1);
+    let labels = "name = \"pickup\"\n\n[[field.label]]\nname = \"lorry\"";
+    s.write("next.toml", text.replacen("name = \"van\"", labels, 1) + split);
+    s.ok("policy add vehicles --file next.toml");
+    let rows = || s.json("relabel plan --to vehicles@2")[0]["rows"].clone();
+    assert_eq!(rows(), 0);
+    s.write("more.csv", "item,annotator,label,policy\ne,ann,van,vehicles@1\n");
+    s.ok("import more.csv -m more");
+    assert_eq!(rows(), 1);
+}
+
 /// `car` became `auto`, and `auto` two labels: rows that say `car` are among those that were split.
 #[test]
 fn a_diff_of_versions_counts_rows_under_the_names_of_their_time() {
