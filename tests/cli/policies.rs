@@ -229,8 +229,8 @@ fn next(s: &Session, version: &str, old: &str, new: &str) {
     s.ok("policy add vehicles --file next.toml");
 }
 
-/// Branch `side` brings `tram` and a row of it; the guard asked the strict policy of the branch that
-/// it came to, which knew no trams.
+/// Branch `side` brings `tram` and a row of it; the guard asked the strict policy of the branch
+/// that it came to, which knew no trams.
 #[test]
 fn a_merge_is_judged_by_the_policies_that_it_brings() {
     let s = start();
@@ -263,11 +263,11 @@ fn a_gate_reads_labels_as_the_commit_that_is_judged_does() {
     s.ok("protect main --gate percent=0.9");
     s.write("more.csv", "item,annotator,label,policy\nc,ann,car,vehicles@1\n");
     assert!(s.fails(1, "import more.csv -m more").contains("is 0.5000"));
-    let merged = "version = \"2\"\n\n[[change]]\nversion = \"2\"\nop = \"merge\"\nfield = \"label\"\n\
+    let merged = "\n[[change]]\nversion = \"2\"\nop = \"merge\"\nfield = \"label\"\n\
                   from = [\"car\", \"auto\"]\nto = [\"car\"]\n";
     let text = s.ok("policy show vehicles").replacen("version = \"1\"\n", "version = \"2\"\n", 1);
     let text = text.replacen("[[field.label]]\nname = \"auto\"\n", "", 1);
-    s.write("next.toml", text + &merged["version = \"2\"\n".len()..]);
+    s.write("next.toml", text + merged);
     s.ok("policy add vehicles --file next.toml");
     assert_eq!(labels(&s, "ls"), ["car", "car", "van", "van"]);
     s.ok("import more.csv -m more");
@@ -317,8 +317,8 @@ fn a_diff_of_versions_counts_rows_under_the_names_of_their_time() {
     let s = start();
     s.ok("policy attach vehicles@1");
     s.ok("policy rename vehicles label car auto");
-    let split = "[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\nfrom = [\"auto\"]\n\
-                 to = [\"sedan\", \"coupe\"]\nredo = \"rows\"\n";
+    let split = "[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"auto\"]\nto = [\"sedan\", \"coupe\"]\nredo = \"rows\"\n";
     let text = s.ok("policy show vehicles").replacen("version = \"1.1\"", "version = \"2\"", 1);
     let labels = "name = \"sedan\"\n\n[[field.label]]\nname = \"coupe\"";
     s.write("next.toml", text.replacen("name = \"auto\"", labels, 1) + "\n" + split);
@@ -348,7 +348,8 @@ fn a_renamed_parent_takes_the_paths_below_it_along() {
     );
     s.ok("import rows.csv -m first");
     let xml = "<View><Text name=\"text\" value=\"$text\"/><Taxonomy name=\"label\" toName=\"text\">\
-               <Choice value=\"Three\"><Choice value=\"Sub\"><Choice value=\"Leaf\"/></Choice></Choice>\
+               <Choice value=\"Three\"><Choice value=\"Sub\"><Choice value=\"Leaf\"/>\
+               </Choice></Choice>\
                <Choice value=\"Four\"/></Taxonomy></View>";
     s.write("config.xml", xml);
     s.ok("policy import p config.xml");

@@ -319,8 +319,8 @@ fn a_mistake_that_was_mended_was_one() {
     }
 }
 
-/// After a rename `--label` asks for the new name: the rows that it found were once looked for among
-/// those of the old one, and the tasks for review had no answers.
+/// After a rename `--label` asks for the new name: the rows that it found were once looked for
+/// among those of the old one, and the tasks for review had no answers.
 #[test]
 fn a_sample_of_a_renamed_label_has_its_answers() {
     let s = Session::new();

@@ -46,8 +46,8 @@ fn answer_rows(rows: &Annotations<'_>, row: usize) -> AnswerRows {
 }
 
 impl Chosen {
-    /// Adds the answers whose first rows stand at these places of the rows that were read with these
-    /// arguments. Gives the ids of the first rows, in order of places.
+    /// Adds the answers whose first rows stand at these places of the rows that were read with
+    /// these arguments. Gives the ids of the first rows, in order of places.
     pub(crate) fn add_answers(
         &mut self,
         snapshot: &Snapshot<'_>,

@@ -3,11 +3,11 @@
 //! Only what somebody stands by counts: predictions, rules, drafts, skipped, superseded and
 //! rejected rows are left out. The answer of a person is all their rows of one submission to one
 //! field and target; without submissions each row is one, but for what is drawn or marked. Of
-//! several answers of a person the one that was changed last counts, as for agreement. A gold answer
-//! is final; else the answer that most people gave; a tie has no final answer.
+//! several answers of a person the one that was changed last counts, as for agreement. A gold
+//! answer is final; else the answer that most people gave; a tie has no final answer.
 //!
-//! Who has one id, or ids that are names of one person, votes as one. Who found nothing has no vote: submissions without
-//! rows are counted among what is left out.
+//! Who has one id, or ids that are names of one person, votes as one. Who found nothing has no
+//! vote: submissions without rows are counted among what is left out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -78,7 +78,8 @@ impl Aliases {
         self.0.get(id).map_or(id, String::as_str)
     }
 
-    /// Who votes by the first method: with a name that the store joins to others, the person wherever they answered.
+    /// Who votes by the first method: with a name that the store joins to others, the person
+    /// wherever they answered.
     fn voter<'a>(&'a self, source: &'a str, id: &'a str) -> (&'a str, &'a str) {
         self.0.get(id).map_or((source, id), |person| ("", person.as_str()))
     }

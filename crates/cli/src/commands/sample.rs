@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use glossator_quality::sample::{
     Bounds, Drawn, Sample, SampleOptions, Stratum, StratumReport, key,
 };
-use glossator_quality::unit::Status;
+use glossator_quality::unit::{Answers, Status};
 use glossator_store::id::CommitId;
 use glossator_store::reviews::in_hindsight;
 use serde::Serialize;
@@ -128,14 +128,7 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
     let (reviews, later) = match &args.reviews {
         Some(revision) => {
             let (commit, now) = at(&store, Some(revision))?;
-            let fields = &answers.fields;
-            let items: BTreeSet<&str> = sample
-                .drawn
-                .iter()
-                .map(|one| (&fields[one.field], one.answer))
-                .map(|(field, at)| field.units[field.answers[at].unit as usize].as_str())
-                .collect();
-            let items: Vec<&str> = items.into_iter().collect();
+            let items = items_of(&answers, &sample);
             // Of what was drawn, not of what became of it: who mends a mistake has made it.
             let statuses = in_hindsight(&snapshot, &now, &items)?;
             (commit, Some(read_with(&snapshot, &args.answers, &statuses)?))
@@ -215,6 +208,15 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// The items of the drawn answers, rising.
+fn items_of<'a>(answers: &'a Answers, sample: &Sample) -> Vec<&'a str> {
+    let of = |drawn: &Drawn| {
+        let field = &answers.fields[drawn.field];
+        field.units[field.answers[drawn.answer].unit as usize].as_str()
+    };
+    sample.drawn.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn stratum(name: StratumName) -> Stratum {

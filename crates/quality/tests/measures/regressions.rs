@@ -166,7 +166,7 @@ fn boxed<'a>(item: &'a str, id: &'a str, who: &'a str, at: usize) -> AnnotationR
     }
 }
 
-/// The reference and an expert's box marked as gold, one and the same, once contradicted each other.
+/// The reference and an expert's box marked as gold, one and the same, once were a contradiction.
 #[test]
 fn equal_boxes_of_two_references_agree() {
     let gold = |id, who, at| AnnotationRow { gold: true, ..boxed("i", id, who, at) };
