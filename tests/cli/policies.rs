@@ -368,3 +368,25 @@ fn a_renamed_parent_takes_the_paths_below_it_along() {
     assert_eq!(labels(&s, "ls"), ["Drei/Unter", "Drei/Unter/Leaf"]);
     s.ok("verify");
 }
+
+/// A label was dropped and its rows answered anew: the old ones, superseded, once kept every check
+/// from passing, and a strict policy refused the very commit that superseded them.
+#[test]
+fn a_superseded_row_may_have_a_label_that_is_gone() {
+    let s = start();
+    let drop = "\n[[change]]\nversion = \"2\"\nop = \"drop\"\nfield = \"label\"\n\
+                from = [\"van\"]\n";
+    let text = s.ok("policy show vehicles");
+    let text = text.replacen("version = \"1\"", "version = \"2\"\nstrict = true", 1);
+    let text = text.replacen("[[field.label]]\nname = \"van\"\n", "", 1);
+    s.write("next.toml", text + drop);
+    s.ok("policy add vehicles --file next.toml");
+    assert_eq!(s.gloss("policy check").code, 1, "`van` is no label now");
+    s.write("old.csv", "item,annotator,label,policy,status\nb,ann,van,vehicles@1,superseded\n");
+    s.ok("import old.csv -m superseded");
+    s.write("new.csv", "item,annotator,label,policy\nb,ann,bike,vehicles@2\n");
+    s.ok("import new.csv --append -m again");
+    assert_eq!(labels(&s, "ls"), ["car", "van", "bike", "car"]);
+    assert_eq!(s.ok("policy check"), "every label is known\n");
+    s.ok("check --gate items=1");
+}
