@@ -155,3 +155,39 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
     }
     found
 }
+
+/// The first way to find final answers let a repeat in a table vote twice. What was pinned by it
+/// gives the same bytes as ever; what is pinned now has another name.
+#[test]
+fn a_pin_of_the_first_consensus_goes_on_to_mean_what_it_meant() {
+    let s = Session::new();
+    s.write("a.csv", "item,annotator,label\ni,w1,cat\n");
+    s.ok("import a.csv -m cat");
+    s.write("b.csv", "item,annotator,label\ni,w1,dog\n");
+    s.ok("import b.csv --append -m dog");
+    s.ok(&format!("remote add origin file://{}", s.path("there").display()));
+    s.ok("push origin");
+    s.ok("pin HEAD --format csv --view labels");
+    let lock = s.read("gloss.lock");
+    lock_fits(&lock);
+    assert!(lock.contains("consensus = \"gold-then-majority@2\""), "{lock}");
+    s.ok("checkout gloss.lock -o new.csv");
+    let labels = |name: &str| {
+        let text = s.read(name);
+        ["cat", "dog"].map(|label| text.contains(label))
+    };
+    assert_eq!(labels("new.csv"), [false, true], "the later answer");
+    // The digests that the version before the second way wrote for these very rows.
+    let (head, _) = lock.split_once("[digest]").unwrap();
+    let old = "[digest]\nannotations = 2\n\
+        rows = \"7187d73fd1781dcc2e7fe1749f649365b26ff7c2283e6a22de5e04f2490cc3aa\"\n\
+        output = \"c84ac6f0cbd667f2a1db4f273e79467e3f6f2c7730a8a710aa7b92b40c2e5dfb\"\n\
+        bytes = 421\n";
+    s.write("gloss.lock", head.replace("majority@2", "majority@1") + old);
+    lock_fits(&s.read("gloss.lock"));
+    s.ok("checkout gloss.lock -o old.csv");
+    assert_eq!(labels("old.csv"), [true, true], "as it ever was");
+    s.write("gloss.lock", lock.replace("majority@2", "majority@3"));
+    let error = s.fails(2, "checkout gloss.lock -o old.csv");
+    assert!(error.contains("gold-then-majority@3"), "{error}");
+}

@@ -217,3 +217,176 @@ fn a_plan_says_what_has_to_be_done_again() {
     assert!(s.fails(2, "relabel plan --to vehicles@3").contains("no `vehicles@3` yet"));
     assert!(s.fails(2, "relabel plan --to nobody@1").contains("no policy `nobody`"));
 }
+
+/// The policy of `start` as a file, in its next version and with some text in place of another.
+fn next(s: &Session, version: &str, old: &str, new: &str) {
+    let text = s.ok("policy show vehicles");
+    let at = text.find("version = \"").unwrap();
+    let end = at + text[at..].find('\n').unwrap();
+    let text = format!("{}version = \"{version}\"{}", &text[..at], &text[end..]);
+    assert!(text.contains(old), "{text}");
+    s.write("next.toml", text.replacen(old, new, 1));
+    s.ok("policy add vehicles --file next.toml");
+}
+
+/// Branch `side` brings `tram` and a row of it; the guard asked the strict policy of the branch
+/// that it came to, which knew no trams.
+#[test]
+fn a_merge_is_judged_by_the_policies_that_it_brings() {
+    let s = start();
+    next(&s, "2", "version = \"2\"", "version = \"2\"\nstrict = true");
+    s.ok("switch -c side");
+    next(&s, "3", "name = \"bike\"", "name = \"bike\"\n\n[[field.label]]\nname = \"tram\"");
+    s.write("tram.csv", "item,annotator,label,policy\nt,eve,tram,vehicles@3\n");
+    s.ok("import tram.csv -m tram");
+    s.ok("switch main");
+    s.write("more.csv", "item,annotator,label,policy\nm,eve,bike,vehicles@2\n");
+    s.ok("import more.csv -m more");
+    let told = s.json("merge side");
+    assert_eq!(told[0]["result"], "merged");
+    assert_eq!(labels(&s, "ls"), ["car", "van", "car", "bike", "tram"]);
+    s.write("odd.csv", "item,annotator,label,policy\no,eve,ship,vehicles@3\n");
+    assert!(s.fails(2, "import odd.csv -m odd").contains("`ship` is no label"));
+    s.ok("verify");
+}
+
+/// Two people agree on one of two items, until `auto` and `car` are one label. That commit was once
+/// measured as if they were not yet.
+#[test]
+fn a_gate_reads_labels_as_the_commit_that_is_judged_does() {
+    let s = Session::new();
+    let rows = "item,annotator,label,policy\na,ann,car,vehicles@1\na,bob,auto,vehicles@1\n\
+                b,ann,van,vehicles@1\nb,bob,van,vehicles@1\n";
+    s.write("rows.csv", rows);
+    s.ok("import rows.csv -m first");
+    s.ok("policy add vehicles --field label=car,auto,van");
+    s.ok("protect main --gate percent=0.9");
+    s.write("more.csv", "item,annotator,label,policy\nc,ann,car,vehicles@1\n");
+    assert!(s.fails(1, "import more.csv -m more").contains("is 0.5000"));
+    let merged = "\n[[change]]\nversion = \"2\"\nop = \"merge\"\nfield = \"label\"\n\
+                  from = [\"car\", \"auto\"]\nto = [\"car\"]\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"\n", "version = \"2\"\n", 1);
+    let text = text.replacen("[[field.label]]\nname = \"auto\"\n", "", 1);
+    s.write("next.toml", text + merged);
+    s.ok("policy add vehicles --file next.toml");
+    assert_eq!(labels(&s, "ls"), ["car", "car", "van", "van"]);
+    s.ok("import more.csv -m more");
+    s.ok("verify");
+}
+
+/// `check` refuses labels that no policy knows, whatever the gates; `protect` once let them in.
+#[test]
+fn a_protected_branch_takes_no_label_that_a_check_refuses() {
+    let s = start();
+    s.ok("protect main --gate items=1");
+    s.write("odd.csv", "item,annotator,label,policy\nz,ann,zzz,vehicles@1\n");
+    let head = s.commit("main");
+    let told = s.fails(1, "import odd.csv -m odd");
+    assert!(told.contains("`zzz` is no label of `label` in vehicles@1: 1 row(s)"), "{told}");
+    assert_eq!(s.commit("main"), head);
+    s.ok("check --gate items=1");
+    s.write("fine.csv", "item,annotator,label,policy\nz,ann,van,vehicles@1\n");
+    s.ok("import fine.csv -m fine");
+}
+
+/// Rows that nobody stands by any more, or not yet, were planned for ever.
+#[test]
+fn what_was_answered_anew_or_skipped_is_not_planned_again() {
+    let s = Session::new();
+    let old = "item,annotator,label,policy,status\na,ann,van,vehicles@1,superseded\n\
+               b,ann,van,vehicles@1,draft\nc,ann,van,vehicles@1,skipped\n";
+    s.write("old.csv", old);
+    s.ok("import old.csv -m old");
+    s.ok("policy add vehicles --field label=car,van");
+    let split = "\n[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"van\"]\nto = [\"pickup\", \"lorry\"]\nredo = \"rows\"\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"", "version = \"2\"", 1);
+    let labels = "name = \"pickup\"\n\n[[field.label]]\nname = \"lorry\"";
+    s.write("next.toml", text.replacen("name = \"van\"", labels, 1) + split);
+    s.ok("policy add vehicles --file next.toml");
+    let rows = || s.json("relabel plan --to vehicles@2")[0]["rows"].clone();
+    assert_eq!(rows(), 0);
+    s.write("more.csv", "item,annotator,label,policy\ne,ann,van,vehicles@1\n");
+    s.ok("import more.csv -m more");
+    assert_eq!(rows(), 1);
+}
+
+/// `car` became `auto`, and `auto` two labels: rows that say `car` are among those that were split.
+#[test]
+fn a_diff_of_versions_counts_rows_under_the_names_of_their_time() {
+    let s = start();
+    s.ok("policy attach vehicles@1");
+    s.ok("policy rename vehicles label car auto");
+    let split = "[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"auto\"]\nto = [\"sedan\", \"coupe\"]\nredo = \"rows\"\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1.1\"", "version = \"2\"", 1);
+    let labels = "name = \"sedan\"\n\n[[field.label]]\nname = \"coupe\"";
+    s.write("next.toml", text.replacen("name = \"auto\"", labels, 1) + "\n" + split);
+    s.ok("policy add vehicles --file next.toml");
+    let told = s.json("policy diff vehicles 1 2");
+    fits("policy-diff", &told);
+    let counts: Vec<(&str, u64)> = told[0]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["op"].as_str().unwrap(), c["rows"].as_u64().unwrap()))
+        .filter(|(op, _)| *op != "add")
+        .collect();
+    // Two rows say `car`: `a` under vehicles@1, and `c`, which counts as made under it.
+    assert_eq!(counts, [("rename", 2), ("split", 2)]);
+    assert_eq!(s.json("relabel plan --to vehicles@2")[0]["rows"], 2);
+}
+
+/// A label below another is called by its path: where the parent is renamed the path goes with it,
+/// else the tool answers what the policy does not know.
+#[test]
+fn a_renamed_parent_takes_the_paths_below_it_along() {
+    let s = Session::new();
+    s.write(
+        "rows.csv",
+        "item,annotator,label,policy\na,ann,Three/Sub,p@1\nb,ann,Three/Sub/Leaf,p@1\n",
+    );
+    s.ok("import rows.csv -m first");
+    let xml = "<View><Text name=\"text\" value=\"$text\"/><Taxonomy name=\"label\" toName=\"text\">\
+               <Choice value=\"Three\"><Choice value=\"Sub\"><Choice value=\"Leaf\"/>\
+               </Choice></Choice>\
+               <Choice value=\"Four\"/></Taxonomy></View>";
+    s.write("config.xml", xml);
+    s.ok("policy import p config.xml");
+    s.ok("policy rename p label Three Drei");
+    assert_eq!(labels(&s, "ls"), ["Drei/Sub", "Drei/Sub/Leaf"]);
+    assert_eq!(s.ok("policy check"), "every label is known\n");
+    s.ok("policy export p -o out.xml");
+    let found = s.read("out.xml").replace(['\n', ' '], "");
+    let nested =
+        "<Choicevalue=\"Drei\"><Choicevalue=\"Sub\"><Choicevalue=\"Leaf\"/></Choice></Choice>";
+    assert!(found.contains(nested), "{found}");
+    // A label below another stays below it.
+    let told = s.fails(2, "policy rename p label Drei/Sub Unter");
+    assert!(told.contains("`Drei/Sub` is below `Drei`") && told.contains("`Drei/Unter`"), "{told}");
+    s.ok("policy rename p label Drei/Sub Drei/Unter");
+    assert_eq!(labels(&s, "ls"), ["Drei/Unter", "Drei/Unter/Leaf"]);
+    s.ok("verify");
+}
+
+/// A label was dropped and its rows answered anew: the old ones, superseded, once kept every check
+/// from passing, and a strict policy refused the very commit that superseded them.
+#[test]
+fn a_superseded_row_may_have_a_label_that_is_gone() {
+    let s = start();
+    let drop = "\n[[change]]\nversion = \"2\"\nop = \"drop\"\nfield = \"label\"\n\
+                from = [\"van\"]\n";
+    let text = s.ok("policy show vehicles");
+    let text = text.replacen("version = \"1\"", "version = \"2\"\nstrict = true", 1);
+    let text = text.replacen("[[field.label]]\nname = \"van\"\n", "", 1);
+    s.write("next.toml", text + drop);
+    s.ok("policy add vehicles --file next.toml");
+    assert_eq!(s.gloss("policy check").code, 1, "`van` is no label now");
+    s.write("old.csv", "item,annotator,label,policy,status\nb,ann,van,vehicles@1,superseded\n");
+    s.ok("import old.csv -m superseded");
+    s.write("new.csv", "item,annotator,label,policy\nb,ann,bike,vehicles@2\n");
+    s.ok("import new.csv --append -m again");
+    assert_eq!(labels(&s, "ls"), ["car", "van", "bike", "car"]);
+    assert_eq!(s.ok("policy check"), "every label is known\n");
+    s.ok("check --gate items=1");
+}

@@ -281,6 +281,70 @@ fn reviews_of_a_sample_bound_all() {
     assert!(s.ok(line).contains("wrong among all: 0.1"));
 }
 
+/// Ten answers of one person, all reviewed, four of them rejected and mended afterwards: four of
+/// ten were wrong. Once the mended ones were forgotten, and nothing seemed to be wrong.
+#[test]
+fn a_mistake_that_was_mended_was_one() {
+    let s = Session::new();
+    let export = |label: &dyn Fn(u32) -> &'static str, reviewed: bool| {
+        let task = |id: u32| {
+            let review = json!({"id": 100 + id, "created_by": {"id": 7}, "accepted": id > 4,
+                "created_at": "2025-06-02T09:00:00.000001Z", "result": null, "annotation": id});
+            let reviews = if reviewed { vec![review] } else { Vec::new() };
+            json!({"id": id, "project": 1, "data": {"text": format!("t{id}")}, "annotations": [{
+                "id": id, "completed_by": 1, "was_cancelled": false, "reviews": reviews,
+                "result": [{"id": "r", "type": "choices", "from_name": "q", "to_name": "text",
+                    "value": {"choices": [label(id)]}}]}]})
+        };
+        (1..=10).map(task).collect::<Value>().to_string()
+    };
+    s.write("tasks.json", export(&|_| "cat", false));
+    s.ok("import tasks.json -m answers");
+    s.ok("tag v1");
+    s.write("tasks.json", export(&|_| "cat", true));
+    s.ok("import tasks.json -m reviews");
+    let line = "sample v1 --rate 100% --reviews HEAD --repeats";
+    for repeats in ["last", "all"] {
+        let told = one(&s, "sample", &format!("{line} {repeats}"));
+        assert_eq!((&told["reviewed"], &told["bounds"]["wrong_rate"]), (&json!(10), &json!(0.4)));
+    }
+    s.write("tasks.json", export(&|id| if id > 4 { "cat" } else { "dog" }, true));
+    s.ok("import tasks.json -m mended");
+    assert_eq!(s.rows().iter().filter(|row| row["status"] == "rejected").count(), 0);
+    for repeats in ["last", "all"] {
+        let told = one(&s, "sample", &format!("{line} {repeats}"));
+        assert_eq!((&told["reviewed"], &told["bounds"]["wrong_rate"]), (&json!(10), &json!(0.4)));
+        let wrong = |one: &&Value| one["status"] == "rejected";
+        assert_eq!(told["sample"].as_array().unwrap().iter().filter(wrong).count(), 4);
+    }
+}
+
+/// After a rename `--label` asks for the new name: the rows that it found were once looked for
+/// among those of the old one, and the tasks for review had no answers.
+#[test]
+fn a_sample_of_a_renamed_label_has_its_answers() {
+    let s = Session::new();
+    let mut csv = "item,annotator,label,policy\n".to_owned();
+    for item in 0..10 {
+        let label = if item % 2 == 0 { "car" } else { "van" };
+        csv += &format!("i{item},ann,{label},v@1\n");
+    }
+    s.write("a.csv", csv);
+    s.ok("import a.csv -m answers");
+    s.ok("policy add v --field label=car,van");
+    s.ok("policy rename v label car auto");
+    let told = one(&s, "sample", "sample --label auto --rate 100% --names -o tasks.json");
+    let sample = told["sample"].as_array().unwrap();
+    assert_eq!(sample.len(), 5);
+    for one in sample {
+        assert_eq!(one["annotation"], "table/ann/choice/label", "{one}");
+    }
+    let tasks: Value = serde_json::from_str(&s.read("tasks.json")).unwrap();
+    let results = |task: &Value| task["annotations"][0]["result"][0]["value"]["choices"].clone();
+    let found: Vec<Value> = tasks.as_array().unwrap().iter().map(results).collect();
+    assert_eq!(found, vec![json!(["auto"]); 5]);
+}
+
 const WILSON: (f64, f64) = (0.007942030010834822, 0.6066288239618023);
 
 /// crowd-kit 1.4.2, `Wawa().fit_predict(answers)` against gold, where ties make no difference; of

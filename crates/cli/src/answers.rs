@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use clap::{Args, ValueEnum};
 use glossator_quality::unit::{Answers, Repeats};
 use glossator_store::id::CommitId;
+use glossator_store::reviews::{Statuses, with_statuses};
+use glossator_store::schema::ANNOTATIONS;
+use glossator_store::segment::BatchStream;
 use glossator_store::{Snapshot, Store};
 use serde::{Deserialize, Serialize};
 
@@ -40,13 +43,28 @@ pub(crate) struct AnswerArgs {
 
 /// Reads the answers of a snapshot.
 pub(crate) fn read(snapshot: &Snapshot<'_>, args: &AnswerArgs) -> Result<Answers> {
+    read_with(snapshot, args, &Statuses::new())
+}
+
+/// The same, in the same order, with what is known of some rows besides.
+pub(crate) fn read_with(
+    snapshot: &Snapshot<'_>,
+    args: &AnswerArgs,
+    statuses: &Statuses,
+) -> Result<Answers> {
     let repeats = match args.repeats {
         RepeatsName::Last => Repeats::Last,
         RepeatsName::First => Repeats::First,
         RepeatsName::All => Repeats::All,
     };
     let mapping = args.as_of.mapping(snapshot)?;
-    let rows = |table| args.filters.read(snapshot, table, Some(&mapping));
+    let rows = |table| -> Result<BatchStream<'_>> {
+        let rows = args.filters.read(snapshot, table, Some(&mapping))?;
+        if statuses.is_empty() || table != &ANNOTATIONS {
+            return Ok(rows);
+        }
+        Ok(Box::new(rows.map(|batch| with_statuses(batch?, statuses))))
+    };
     Answers::read(rows, &aliases(snapshot)?, repeats)
 }
 

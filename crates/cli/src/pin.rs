@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use glossator_formats::{ExportOptions, Exporter, View, exporters};
+use glossator_quality::Method;
 use glossator_store::canonical::{RowDigests, Rows};
 use glossator_store::fs::Disk;
 use glossator_store::schema::TABLES;
@@ -17,8 +18,6 @@ use crate::view::SnapshotView;
 
 /// The version of the file.
 const VERSION: u32 = 1;
-/// How final answers are found; a change of the method is another name.
-const CONSENSUS: &str = "gold-then-majority@1";
 /// Bytes of a lock file at most.
 const LOCK_BYTES_MAX: usize = 1 << 20;
 
@@ -135,7 +134,7 @@ impl LockView {
     pub(crate) fn new(labels: bool, format: &str, filters: &Filters) -> Result<Self> {
         let view = Self {
             rows: if labels { "labels" } else { "rows" }.to_owned(),
-            consensus: labels.then(|| CONSENSUS.to_owned()),
+            consensus: labels.then(|| Method::default().name().to_owned()),
             writer: format!("{format}@1"),
             filters: filters.conditions(),
         };
@@ -148,20 +147,22 @@ impl LockView {
             Err(CliError::input(format!("the lock needs {what}, which this version has not"))
                 .hint("use the version of gloss that made it, or a newer one"))
         };
-        let consensus = (self.rows == "labels").then_some(CONSENSUS);
         match self.rows.as_str() {
             "rows" | "labels" => {}
             other => return newer(format!("the view `{other}`")),
         }
-        if self.consensus.as_deref() != consensus {
+        let named = if self.rows == "labels" { self.method().is_some() } else { true };
+        if !named || (self.rows == "rows" && self.consensus.is_some()) {
             return newer(format!("the consensus `{}`", self.consensus.as_deref().unwrap_or("")));
         }
         self.filters()?;
         self.exporter().map(drop)
     }
 
-    pub(crate) fn labels(&self) -> bool {
-        self.rows == "labels"
+    /// How final answers are found, by the method of that very version; `None` of all rows.
+    fn method(&self) -> Option<Method> {
+        let name = self.consensus.as_deref()?;
+        Method::ALL.into_iter().find(|method| method.name() == name)
     }
 
     pub(crate) fn filters(&self) -> Result<Filters> {
@@ -210,7 +211,7 @@ pub(crate) fn write(
         mapping: &mapping,
         people: None,
         seen_by: crate::view::only_source(&snapshot, exporter.name(), &filters)?,
-        labels: lock.labels(),
+        labels: lock.method(),
         left_out: Default::default(),
     };
     let source = match &filters.source[..] {

@@ -82,9 +82,14 @@ pub(crate) fn unknown(snapshot: &Snapshot<'_>) -> Result<Unknown> {
     Ok(unknown)
 }
 
+/// Whether nobody stands by a row any more: what was answered anew keeps the label that it had.
+fn is_over(status: &str) -> bool {
+    ["superseded", "skipped"].contains(&status)
+}
+
 /// Notes the labels of a batch of annotations that the policies of their rows do not know.
 pub(crate) fn note_unknown(mapping: &Mapping, batch: &RecordBatch, unknown: &mut Unknown) {
-    for row in Annotations::new(batch).iter() {
+    for row in Annotations::new(batch).iter().filter(|row| !is_over(row.status)) {
         let Some((policy, _)) = mapping.policy_of(row.policy) else { continue };
         let Some(label) = row.label else { continue };
         let read = mapping.label(row.policy, row.field, label);
@@ -136,12 +141,10 @@ pub(crate) const GUARDS: &[Guard<'static>] = &[&refuse_unknown, &hold_gates];
 
 /// Refuses labels that a strict policy does not know.
 fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
-    let (Some(head), Some(change)) = (moving.head, moving.record.tables.get(ANNOTATIONS.name))
-    else {
-        return Ok(());
-    };
+    let Some(change) = moving.record.tables.get(ANNOTATIONS.name) else { return Ok(()) };
     let mut policies = Vec::new();
-    for (path, bytes) in store.policy_files(head)? {
+    // Of the commit itself: it may bring the version that knows its labels.
+    for (path, bytes) in store.policy_files(moving.new)? {
         // One that does not read says nothing; commands that ask for it tell.
         let text = String::from_utf8_lossy(&bytes);
         let policy = if path.ends_with(POLICY_FILE) { Policy::parse(&text).ok() } else { None };
@@ -152,7 +155,7 @@ fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result
     }
     let mapping = Mapping::new(policies, None);
     let column = |name| ANNOTATIONS.column(name).unwrap_or_default();
-    let [label, field, stated] = ["label", "field", "policy"].map(column);
+    let [label, field, stated, status] = ["label", "field", "policy", "status"].map(column);
     let (mut wrong, mut first) = (0_u64, None);
     for delta in read_change(store.objects(), &ANNOTATIONS, change)? {
         let delta = delta?;
@@ -160,6 +163,9 @@ fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result
         for row in 0..rows.len() {
             let text = |column: usize| rows.column(column).text(row);
             let (Some(label), Some(field)) = (text(label), text(field)) else { continue };
+            if is_over(text(status).unwrap_or_default()) {
+                continue;
+            }
             let Some((policy, _)) = mapping.policy_of(text(stated)) else { continue };
             let read = mapping.label(text(stated), field, label);
             let read = read.as_deref().unwrap_or(label);

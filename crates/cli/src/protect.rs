@@ -1,10 +1,11 @@
 //! Gates of protected branches: asked when a branch is about to move.
 
 use glossator_store::transaction::Moving;
-use glossator_store::{CommitId, Error, Layer, Snapshot, Store};
+use glossator_store::{CommitId, Error, Snapshot, Store};
 
 use crate::commands::check::failures;
 use crate::measure::{HARDEST, MeasureArgs, measured};
+use crate::policies::unknown;
 
 /// Refuses a commit with which the labels of a protected branch would not pass.
 pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
@@ -13,9 +14,8 @@ pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store:
     if gates.is_empty() {
         return Ok(());
     }
-    let layer = Layer { tables: moving.record.tables.clone(), ..Layer::default() };
-    let after = store.snapshot(moving.head, std::slice::from_ref(&layer))?;
-    hold(branch, &gates, &after)
+    // Of the commit itself: its labels are read as its own policies read them.
+    hold(branch, &gates, &store.snapshot(Some(moving.new), &[])?)
 }
 
 /// Refuses to move a protected branch to a commit whose labels do not pass.
@@ -38,7 +38,13 @@ fn gates_of(store: &Store, branch: &str) -> glossator_store::Result<Vec<String>>
 fn hold(branch: &str, gates: &[String], after: &Snapshot<'_>) -> glossator_store::Result<()> {
     let refused = |why| Error::Refused { branch: branch.to_owned(), why };
     let asked = measured(after, &MeasureArgs::default(), HARDEST);
-    let failed = asked.and_then(|report| failures(gates, &report));
+    let failed = asked.and_then(|report| {
+        let mut failed = failures(gates, &report)?;
+        failed.extend(unknown(after)?.into_iter().map(|((policy, field, label), rows)| {
+            format!("`{label}` is no label of `{field}` in {policy}: {rows} row(s)")
+        }));
+        Ok(failed)
+    });
     match failed {
         Ok(failed) if failed.is_empty() => Ok(()),
         Ok(failed) => Err(refused(failed)),

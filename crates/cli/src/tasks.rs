@@ -14,10 +14,9 @@ use glossator_store::schema::{
 use glossator_store::segment::sort_by_key;
 use glossator_store::{Error, Snapshot};
 
+use crate::answers::AnswerArgs;
 use crate::commands::export::exporter;
 use crate::error::Result;
-use crate::filter::Filters;
-use crate::policies::AsOf;
 use crate::view::{SnapshotView, only_source};
 
 /// Item, submission or annotator, field, and target: the rows of an answer.
@@ -47,16 +46,17 @@ fn answer_rows(rows: &Annotations<'_>, row: usize) -> AnswerRows {
 }
 
 impl Chosen {
-    /// Adds the answers whose first rows stand at these places of the rows that filters leave.
-    /// Gives the ids of the first rows, in order of places.
+    /// Adds the answers whose first rows stand at these places of the rows that were read with
+    /// these arguments. Gives the ids of the first rows, in order of places.
     pub(crate) fn add_answers(
         &mut self,
         snapshot: &Snapshot<'_>,
-        filters: &Filters,
+        args: &AnswerArgs,
         places: &HashSet<u32>,
     ) -> Result<Vec<(u32, String)>> {
         let (mut at, mut ids) = (0_u32, Vec::new());
-        for batch in filters.rows(snapshot, &ANNOTATIONS)? {
+        let mapping = args.as_of.mapping(snapshot)?;
+        for batch in args.filters.read(snapshot, &ANNOTATIONS, Some(&mapping))? {
             let batch = batch?;
             let rows = Annotations::new(&batch);
             for row in 0..rows.len() {
@@ -162,20 +162,21 @@ impl View for TaskView<'_> {
 /// Writes tasks for Label Studio, without people's names; the file is there whole or not at all.
 pub(crate) fn write(
     snapshot: &Snapshot<'_>,
-    filters: &Filters,
+    args: &AnswerArgs,
     chosen: &Chosen,
     path: &Path,
 ) -> Result<()> {
     let exporter = exporter("label-studio")?;
+    let filters = &args.filters;
     let source = only_source(snapshot, exporter.name(), filters)?;
-    let mapping = AsOf::default().mapping(snapshot)?;
+    let mapping = args.as_of.mapping(snapshot)?;
     let whole = SnapshotView {
         snapshot,
         filters,
         mapping: &mapping,
         people: None,
         seen_by: source.clone(),
-        labels: false,
+        labels: None,
         left_out: Default::default(),
     };
     let options = ExportOptions { without_people: true, source: None };

@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch, StringArray};
 use clap::ValueEnum;
 use glossator_formats::{Result as FormatResult, View};
 use glossator_lineage::policy::Mapping;
-use glossator_quality::{Aliases, FinalAnswers, LeftOut};
+use glossator_quality::{Aliases, FinalAnswers, LeftOut, Method};
 use glossator_store::Snapshot;
 use glossator_store::items::seen_by;
 use glossator_store::people::People;
@@ -55,8 +55,8 @@ pub(crate) struct SnapshotView<'a> {
     pub people: Option<&'a People>,
     /// The source whose words items are given in.
     pub seen_by: Option<String>,
-    /// Whether only final answers are given.
-    pub labels: bool,
+    /// How final answers are found, where only they are given.
+    pub labels: Option<Method>,
     /// What the final answers left out, once the annotations were read.
     pub left_out: RefCell<LeftOut>,
 }
@@ -115,15 +115,15 @@ impl View for SnapshotView<'_> {
     ) -> FormatResult<Box<dyn Iterator<Item = FormatResult<RecordBatch>> + 'a>> {
         let rows = self.filters.read(self.snapshot, table, Some(self.mapping));
         let rows = rows.map_err(|e| e.into_format())?;
-        if self.labels && table == &SUBMISSIONS {
+        if self.labels.is_some() && table == &SUBMISSIONS {
             // Final answers belong to nobody's submission.
             return Ok(Box::new(std::iter::empty()));
         }
-        if self.labels && table == &ANNOTATIONS {
+        if let Some(method) = self.labels.filter(|_| table == &ANNOTATIONS) {
             *self.left_out.borrow_mut() = LeftOut::default();
             let handed = self.submissions().map_err(|e| e.into_format())?;
             let aliases = aliases(self.snapshot).map_err(|e| e.into_format())?;
-            let answers = FinalAnswers::new(rows, handed, aliases);
+            let answers = FinalAnswers::new(rows, handed, aliases, method);
             return Ok(Box::new(answers.map(|batch| {
                 let (batch, left_out) = batch?;
                 self.left_out.borrow_mut().add(left_out);

@@ -68,6 +68,7 @@ fn main() {
         counted
     });
     let pairs = timed("kappas of all pairs", || pairwise_kappa(&votes, 10, Weights::None));
+    let pairs = pairs.expect("few enough pairs");
     println!("{} pairs of annotators, {:?} agree", pairs.len(), counted.percent_item_mean());
     println!("agreement together: {:.4} s", (cpu() - start));
     timed("majority", || majority(&votes));

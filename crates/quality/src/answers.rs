@@ -2,11 +2,12 @@
 //!
 //! Only what somebody stands by counts: predictions, rules, drafts, skipped, superseded and
 //! rejected rows are left out. The answer of a person is all their rows of one submission to one
-//! field and target; of several submissions, of the one that was changed last. A gold answer is
-//! final; else the answer that most people gave; a tie has no final answer.
+//! field and target; without submissions each row is one, but for what is drawn or marked. Of
+//! several answers of a person the one that was changed last counts, as for agreement. A gold
+//! answer is final; else the answer that most people gave; a tie has no final answer.
 //!
-//! Ids that are names of one person vote as one. Who found nothing has no vote: submissions without
-//! rows are counted among what is left out.
+//! Who has one id, or ids that are names of one person, votes as one. Who found nothing has no
+//! vote: submissions without rows are counted among what is left out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -77,9 +78,33 @@ impl Aliases {
         self.0.get(id).map_or(id, String::as_str)
     }
 
-    /// Who votes: with a name that the store joins to others, the person wherever they answered.
+    /// Who votes by the first method: with a name that the store joins to others, the person
+    /// wherever they answered.
     fn voter<'a>(&'a self, source: &'a str, id: &'a str) -> (&'a str, &'a str) {
         self.0.get(id).map_or((source, id), |person| ("", person.as_str()))
+    }
+}
+
+/// How final answers are found: what was pinned once goes on to mean what it meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// A person is one of each source, and rows without a submission are one answer together.
+    GoldThenMajority1,
+    /// Persons and repeats are those of [`Answers`](crate::unit::Answers).
+    #[default]
+    GoldThenMajority2,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::GoldThenMajority1, Self::GoldThenMajority2];
+
+    /// What pins call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GoldThenMajority1 => "gold-then-majority@1",
+            Self::GoldThenMajority2 => "gold-then-majority@2",
+        }
     }
 }
 
@@ -88,6 +113,7 @@ pub struct FinalAnswers<'a> {
     items: WholeItems<'a>,
     aliases: Aliases,
     submissions: Handed<'a>,
+    method: Method,
 }
 
 impl std::fmt::Debug for FinalAnswers<'_> {
@@ -98,13 +124,18 @@ impl std::fmt::Debug for FinalAnswers<'_> {
 
 impl<'a> FinalAnswers<'a> {
     /// Reads batches of `annotations` and of `submissions` in key order.
-    pub fn new(rows: BatchStream<'a>, submissions: BatchStream<'a>, aliases: Aliases) -> Self {
+    pub fn new(
+        rows: BatchStream<'a>,
+        submissions: BatchStream<'a>,
+        aliases: Aliases,
+        method: Method,
+    ) -> Self {
         let submissions = Handed { batches: submissions, batch: None, row: 0 };
-        Self { items: WholeItems::new(rows), aliases, submissions }
+        Self { items: WholeItems::new(rows), aliases, submissions, method }
     }
 
     fn reduce(&mut self, batch: &RecordBatch) -> Result<(RecordBatch, LeftOut)> {
-        let (answers, mut left_out) = reduce(batch, &self.aliases)?;
+        let (answers, mut left_out) = reduce(batch, &self.aliases, self.method)?;
         let rows = Annotations::new(batch);
         let named: HashSet<(&str, &str)> = (0..rows.len())
             .filter_map(|row| Some((rows.item_id(row), rows.submission_id(row)?)))
@@ -187,10 +218,14 @@ fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
 type Question<'a> = (&'a str, &'a str, Option<&'a str>);
 /// Who answered it: gold apart, source, annotator.
 type Person<'a> = (bool, &'a str, &'a str);
-/// The rows that a person handed in, by submission.
-type Submitted<'a> = BTreeMap<Option<&'a str>, Vec<usize>>;
+/// The rows that a person handed in, by submission, or each by itself.
+type Submitted<'a> = BTreeMap<(Option<&'a str>, usize), Vec<usize>>;
 
-fn reduce(batch: &RecordBatch, aliases: &Aliases) -> Result<(RecordBatch, LeftOut)> {
+fn reduce(
+    batch: &RecordBatch,
+    aliases: &Aliases,
+    method: Method,
+) -> Result<(RecordBatch, LeftOut)> {
     let rows = Annotations::new(batch);
     let mut left_out = LeftOut::default();
     let mut order: Vec<Question<'_>> = Vec::new();
@@ -205,10 +240,14 @@ fn reduce(batch: &RecordBatch, aliases: &Aliases) -> Result<(RecordBatch, LeftOu
             order.push(question);
             BTreeMap::new()
         });
-        let (source, annotator) = aliases.voter(rows.source(row), rows.annotator_id(row));
+        let (source, id) = (rows.source(row), rows.annotator_id(row));
+        let ((source, annotator), own) = match method {
+            Method::GoldThenMajority1 => (aliases.voter(source, id), 0),
+            Method::GoldThenMajority2 => (("", aliases.person(id)), unit::alone(&rows, row)),
+        };
         let person = (rows.gold(row), source, annotator);
         let submissions = answers.entry(person).or_default();
-        submissions.entry(rows.submission_id(row)).or_default().push(row);
+        submissions.entry((rows.submission_id(row), own)).or_default().push(row);
     }
     let canonical = Rows::new(&ANNOTATIONS, batch)?;
     let mut keep: HashSet<usize> = HashSet::new();
@@ -216,10 +255,11 @@ fn reduce(batch: &RecordBatch, aliases: &Aliases) -> Result<(RecordBatch, LeftOu
         let Some(answers) = questions.remove(&question) else { continue };
         let total: u64 =
             answers.values().flat_map(BTreeMap::values).map(|rows| rows.len() as u64).sum();
-        // One vote a person: of several submissions the one that was changed last.
+        // One vote a person: of several answers the one that was changed last.
         let last = |submitted: Submitted<'_>| {
             submitted.into_values().max_by_key(|answer| {
-                answer.iter().map(|&row| rows.updated_at(row).or(rows.created_at(row))).max()
+                let (at, seq) = unit::when(&rows, answer.iter().copied());
+                (at, seq.filter(|_| method != Method::GoldThenMajority1))
             })
         };
         let (gold, votes): (Vec<_>, Vec<_>) = answers
@@ -336,7 +376,7 @@ mod tests {
         submissions.iter().for_each(|row| handed.push(row));
         let handed: BatchStream<'_> = Box::new(std::iter::once(Ok(handed.finish())));
         let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
-        for part in FinalAnswers::new(stream, handed, Aliases::new(pairs)) {
+        for part in FinalAnswers::new(stream, handed, Aliases::new(pairs), Method::default()) {
             let (batch, out) = part.unwrap();
             left_out.add(out);
             for row in Annotations::new(&batch).iter() {

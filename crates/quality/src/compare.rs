@@ -10,7 +10,7 @@ use crate::distribution::{ChiSquare, chi_square, jensen_shannon};
 use crate::gold::Score;
 use crate::measure::{Measure, NO_OVERLAP, Undefined};
 use crate::report::{FieldReport, Reasons, Report, ReportOptions, told};
-use crate::unit::{Answers, Field};
+use crate::unit::{Answers, Field, joined};
 
 const NO_ADDED: Undefined = Undefined("no answer was added or changed");
 
@@ -181,8 +181,9 @@ impl<'a> Side<'a> {
 /// What both versions have in common names: labels and questions by number.
 #[derive(Default)]
 struct Shared<'a> {
-    labels: Vec<String>,
-    label_numbers: HashMap<String, u32>,
+    /// Sets of labels, each sorted: `a + b` may be one label, or two.
+    labels: Vec<Vec<&'a str>>,
+    label_numbers: HashMap<Vec<&'a str>, u32>,
     questions: HashMap<(&'a str, &'a str, &'a str), u32>,
     items: Vec<&'a str>,
 }
@@ -202,13 +203,13 @@ struct Numbered {
 }
 
 impl<'a> Shared<'a> {
-    fn label(&mut self, text: String) -> u32 {
-        if let Some(&number) = self.label_numbers.get(&text) {
+    fn label(&mut self, set: Vec<&'a str>) -> u32 {
+        if let Some(&number) = self.label_numbers.get(&set) {
             return number;
         }
         let number = self.labels.len() as u32;
-        self.labels.push(text.clone());
-        self.label_numbers.insert(text, number);
+        self.labels.push(set.clone());
+        self.label_numbers.insert(set, number);
         number
     }
 
@@ -221,8 +222,8 @@ impl<'a> Shared<'a> {
             majority: Vec::new(),
         };
         let Some(field) = side.field else { return out };
-        let sets: Vec<u32> =
-            (0..field.sets.all().len() as u32).map(|set| self.label(field.set_text(set))).collect();
+        let sets = 0..field.sets.all().len() as u32;
+        let sets: Vec<u32> = sets.map(|set| self.label(field.set_labels(set))).collect();
         let mut questions = Vec::with_capacity(field.units.len());
         for (unit, item) in field.units.iter().enumerate() {
             let (target, region) = match field.parts.get(&(unit as u32)) {
@@ -403,13 +404,14 @@ impl FieldComparison {
             told(why, "jensen_shannon_added", of(jensen_shannon(counts.0, &added)));
         let test = if none { Err(NO_ADDED) } else { chi_square(counts.0, &added) };
         self.chi_square = test.map_err(|reason| why.insert("chi_square", reason.0)).ok();
-        let gold = |side: &Side<'_>, label: &str| {
-            let report = side.report?.labels.iter().find(|l| l.label == label)?;
+        let gold = |side: &Side<'_>, set: &[&str]| {
+            let [label] = set else { return None };
+            let report = side.report?.labels.iter().find(|l| l.label == *label)?;
             report.gold.accuracy().ok()
         };
         self.labels = (0..shared.labels.len())
             .map(|at| LabelChange {
-                label: shared.labels[at].clone(),
+                label: joined(&shared.labels[at]),
                 a: in_a.counts[at],
                 b: in_b.counts[at],
                 added: added[at],
@@ -496,8 +498,8 @@ impl FieldComparison {
     }
 }
 
-fn transitions(moved: HashMap<(u32, u32), u64>, labels: &[String]) -> Vec<Transition> {
-    let text = |label: u32| labels[label as usize].clone();
+fn transitions(moved: HashMap<(u32, u32), u64>, labels: &[Vec<&str>]) -> Vec<Transition> {
+    let text = |label: u32| joined(&labels[label as usize]);
     let mut found: Vec<Transition> = moved
         .into_iter()
         .map(|((from, to), count)| Transition { from: text(from), to: text(to), count })

@@ -22,4 +22,4 @@ pub mod tokens;
 pub mod unit;
 pub mod votes;
 
-pub use answers::{Aliases, FinalAnswers, LeftOut};
+pub use answers::{Aliases, FinalAnswers, LeftOut, Method};

@@ -24,6 +24,14 @@ pub const NO_ANSWERS: Undefined = Undefined("there are no answers");
 /// No item of these has a reference answer.
 pub const NO_GOLD: Undefined = Undefined("no answered item has gold");
 
+/// Sums or squares of them have no number.
+pub const TOO_LARGE: Undefined = Undefined("the numbers are too large");
+
+/// A value, where it is a number.
+pub(crate) fn finite(value: f64) -> Measure {
+    if value.is_finite() { Ok(value) } else { Err(TOO_LARGE) }
+}
+
 /// A share; undefined where the whole is nothing.
 pub(crate) fn ratio(part: f64, whole: f64, otherwise: Undefined) -> Measure {
     if whole > 0.0 { Ok(part / whole) } else { Err(otherwise) }

@@ -1,6 +1,8 @@
 //! Answers that are several objects on one item: boxes, areas and spans, and which of two people's
 //! objects are the same.
 
+use std::collections::BTreeMap;
+
 use glossator_store::geometry::Shape;
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
@@ -32,6 +34,9 @@ pub enum Matching {
     Greedy,
 }
 
+/// Pairs of objects by their places in two answers, and their IoU.
+type Close = Vec<(usize, usize, f64)>;
+
 /// Pairs of objects with an IoU of `threshold` (above 0) or more, one to one: their places in `a`
 /// and `b`, and their IoU. With `same_label` only objects of one label are paired.
 ///
@@ -55,15 +60,59 @@ pub fn matched(
     if matching == Matching::Greedy || !contested(&close, a.len(), b.len()) {
         return greedy(close, a.len(), b.len());
     }
+    // Objects that are far from each other compete for nothing: each heap is paired by itself, for
+    // the cost is that of its number of objects to the third.
+    let mut found: Vec<_> = heaps(&close, a.len(), b.len()).into_iter().flat_map(best).collect();
+    found.sort_unstable_by_key(|&(i, j, _)| (i, j));
+    found
+}
+
+/// Close pairs by heaps: objects that are close to each other, or by way of others.
+fn heaps(close: &[(usize, usize, f64)], a: usize, b: usize) -> Vec<Close> {
+    let mut with: Vec<usize> = (0..a + b).collect();
+    fn first(with: &mut [usize], mut at: usize) -> usize {
+        while with[at] != at {
+            with[at] = with[with[at]];
+            at = with[at];
+        }
+        at
+    }
+    for &(i, j, _) in close {
+        let (x, y) = (first(&mut with, i), first(&mut with, a + j));
+        with[x.max(y)] = x.min(y);
+    }
+    let mut heaps: BTreeMap<usize, Close> = BTreeMap::new();
+    for &pair in close {
+        heaps.entry(first(&mut with, pair.0)).or_default().push(pair);
+    }
+    heaps.into_values().collect()
+}
+
+/// The pairs of one heap, one to one, with the largest sum of IoU.
+fn best(mut close: Close) -> Close {
+    let sorted = |of: fn(&(usize, usize, f64)) -> usize| {
+        let mut all: Vec<usize> = close.iter().map(of).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    let (first, second) = (sorted(|pair| pair.0), sorted(|pair| pair.1));
+    let place = |pair: &(usize, usize, f64)| {
+        (first.partition_point(|x| *x < pair.0), second.partition_point(|y| *y < pair.1))
+    };
     // The method wants no more rows than columns.
-    let (rows, columns) = (a.len().min(b.len()), a.len().max(b.len()));
-    let turned = a.len() > b.len();
+    let turned = first.len() > second.len();
+    let (rows, columns) = (first.len().min(second.len()), first.len().max(second.len()));
     let mut weights = Matrix::new(rows, columns, 0_i64);
-    for &(i, j, iou) in &close {
-        weights[if turned { (j, i) } else { (i, j) }] = (iou * PARTS) as i64;
+    for pair in &close {
+        let (i, j) = place(pair);
+        weights[if turned { (j, i) } else { (i, j) }] = (pair.2 * PARTS) as i64;
     }
     let (_, assigned) = kuhn_munkres(&weights);
-    close.retain(|&(i, j, _)| if turned { assigned[j] == i } else { assigned[i] == j });
+    close.retain(|pair| {
+        let (i, j) = place(pair);
+        if turned { assigned[j] == i } else { assigned[i] == j }
+    });
     close
 }
 
@@ -75,7 +124,7 @@ fn contested(close: &[(usize, usize, f64)], a: usize, b: usize) -> bool {
     })
 }
 
-fn greedy(mut close: Vec<(usize, usize, f64)>, a: usize, b: usize) -> Vec<(usize, usize, f64)> {
+fn greedy(mut close: Close, a: usize, b: usize) -> Close {
     close.sort_by(|x, y| y.2.total_cmp(&x.2).then((x.0, x.1).cmp(&(y.0, y.1))));
     let (mut first, mut second) = (vec![false; a], vec![false; b]);
     close.retain(|&(i, j, _)| {
@@ -175,6 +224,16 @@ impl ObjectCounts {
     pub fn same_count(&self) -> Measure {
         ratio(self.same_count as f64, self.pairs as f64, NO_OVERLAP)
     }
+}
+
+/// Whether two answers have the same objects, in whichever order.
+pub(crate) fn same_objects(a: &[Object], b: &[Object]) -> bool {
+    let mut left: Vec<&Object> = b.iter().collect();
+    a.len() == b.len()
+        && a.iter().all(|x| {
+            let found = left.iter().position(|y| *y == x);
+            found.map(|at| left.swap_remove(at)).is_some()
+        })
 }
 
 /// How many objects of two answers are equal, each counting once.

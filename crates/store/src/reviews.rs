@@ -10,6 +10,8 @@
 //! # Limitations
 //! - A review of which nobody knows what content it was about has no digest, and never fits.
 
+mod hindsight;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +31,8 @@ use crate::schema::{
 use crate::segment::BatchStream;
 use crate::snapshot::TableSnapshot;
 use crate::store::{Layer, Snapshot};
+
+pub use hindsight::{Statuses, in_hindsight, with_statuses};
 
 /// What an importer gives as the digest of a review of the very content that it gives.
 ///
@@ -110,15 +114,21 @@ impl<'b> Answers<'b> {
         Ok(Self { rows: Rows::new(&ANNOTATIONS, batch)?, view, items })
     }
 
+    fn find(&self, item: &str, annotation: &str) -> Option<usize> {
+        let mut item = self.items.get(item).cloned()?;
+        item.find(|&row| self.view.annotation_id(row) == annotation)
+    }
+
+    fn content(&self, row: usize) -> Digest {
+        content(&self.rows, std::iter::once(row))
+    }
+
     /// The digest of what a review is about, as it is here.
     fn reviewed(&self, reviews: &Reviews<'_>, row: usize) -> Option<Digest> {
-        let mut item = self.items.get(reviews.item_id(row)).cloned().unwrap_or_default();
         match (reviews.annotation_id(row), reviews.submission_id(row)) {
-            (Some(id), _) => {
-                let row = item.find(|&row| self.view.annotation_id(row) == id)?;
-                Some(content(&self.rows, std::iter::once(row)))
-            }
+            (Some(id), _) => Some(self.content(self.find(reviews.item_id(row), id)?)),
             (None, Some(id)) => {
+                let item = self.items.get(reviews.item_id(row)).cloned().unwrap_or_default();
                 let of_it = |row: &usize| self.view.submission_id(*row) == Some(id);
                 Some(content(&self.rows, item.filter(of_it)))
             }
@@ -222,6 +232,68 @@ pub(crate) fn each_stale(
     }
 }
 
+/// What reviews say of annotations as they are.
+struct Known<'r> {
+    reviews: &'r Reviews<'r>,
+    /// A review, whether it fits, and its verdict; by item, then in order of time.
+    known: Vec<(usize, bool, &'static str)>,
+}
+
+impl<'r> Known<'r> {
+    fn new(reviews: &'r Reviews<'r>, answers: &Answers<'_>) -> Self {
+        let mut known: Vec<(usize, bool, &'static str)> = Vec::new();
+        for row in 0..reviews.len() {
+            if let (Some(digest), Some(verdict)) =
+                (reviews.digest(row), verdict(reviews.decision(row)))
+            {
+                let now = answers.reviewed(reviews, row).map(|digest| digest.to_string());
+                known.push((row, now.as_deref() == Some(digest), verdict));
+            }
+        }
+        known.sort_by_key(|&(row, ..)| {
+            let time = (reviews.at(row), reviews.round(row), reviews.seq(row));
+            (reviews.item_id(row), time, reviews.review_id(row))
+        });
+        Self { reviews, known }
+    }
+
+    fn of(&self, item: &str) -> impl Iterator<Item = &(usize, bool, &'static str)> {
+        let start = self.known.partition_point(|(row, ..)| self.reviews.item_id(*row) < item);
+        let end = self.known.partition_point(|(row, ..)| self.reviews.item_id(*row) <= item);
+        self.known[start..end].iter()
+    }
+
+    /// Whether a review is of a whole submission.
+    fn whole(&self, review: usize, submission: Option<&str>) -> bool {
+        let about = (self.reviews.annotation_id(review), self.reviews.submission_id(review));
+        submission.is_some() && about == (None, submission)
+    }
+
+    /// Whether each review of an annotation, or of its submission, fits, and its verdict.
+    fn of_row<'k>(
+        &'k self,
+        view: &'k Annotations<'_>,
+        row: usize,
+    ) -> impl Iterator<Item = (bool, &'static str)> + 'k {
+        let (id, submission) = (view.annotation_id(row), view.submission_id(row));
+        let about = self.of(view.item_id(row)).filter(move |(review, ..)| {
+            self.reviews.annotation_id(*review) == Some(id) || self.whole(*review, submission)
+        });
+        about.map(|&(_, fits, verdict)| (fits, verdict))
+    }
+
+    /// The same of a submission.
+    fn of_submission<'k>(
+        &'k self,
+        view: &'k Submissions<'_>,
+        row: usize,
+    ) -> impl Iterator<Item = (bool, &'static str)> + 'k {
+        let about = self.of(view.item_id(row));
+        let about = about.filter(move |r| self.whole(r.0, Some(view.submission_id(row))));
+        about.map(|&(_, fits, verdict)| (fits, verdict))
+    }
+}
+
 /// The rows of some items, all of whose reviews these are, that have not the status which these
 /// give.
 fn stale(
@@ -230,43 +302,18 @@ fn stale(
     submissions: RecordBatch,
     visit: &mut Visit<'_>,
 ) -> Result<()> {
-    let mut known: Vec<(usize, bool, &'static str)> = Vec::new();
     let answers = Answers::new(&annotations)?;
-    for row in 0..reviews.len() {
-        if let (Some(digest), Some(verdict)) = (reviews.digest(row), verdict(reviews.decision(row)))
-        {
-            let now = answers.reviewed(reviews, row).map(|digest| digest.to_string());
-            known.push((row, now.as_deref() == Some(digest), verdict));
-        }
-    }
-    known.sort_by_key(|&(row, ..)| {
-        let time = (reviews.at(row), reviews.round(row), reviews.seq(row));
-        (reviews.item_id(row), time, reviews.review_id(row))
-    });
-    let of = |item: &str| {
-        let start = known.partition_point(|(row, ..)| reviews.item_id(*row) < item);
-        let end = known.partition_point(|(row, ..)| reviews.item_id(*row) <= item);
-        &known[start..end]
-    };
-    let whole = |review: usize, submission: Option<&str>| {
-        let about = (reviews.annotation_id(review), reviews.submission_id(review));
-        submission.is_some() && about == (None, submission)
-    };
+    let known = Known::new(reviews, &answers);
     let mut stale = Stale::default();
     let view = &answers.view;
     for row in 0..view.len() {
-        let own = |review: usize| reviews.annotation_id(review) == Some(view.annotation_id(row));
-        let about = of(view.item_id(row)).iter();
-        let about = about.filter(|r| own(r.0) || whole(r.0, view.submission_id(row)));
-        stale.push(row, status(view.status(row), about.map(|r| (r.1, r.2))));
+        stale.push(row, status(view.status(row), known.of_row(view, row)));
     }
     stale.visit(&ANNOTATIONS, &annotations, visit)?;
     let mut stale = Stale::default();
     let view = Submissions::new(&submissions);
     for row in 0..view.len() {
-        let about = of(view.item_id(row)).iter();
-        let about = about.filter(|r| whole(r.0, Some(view.submission_id(row))));
-        stale.push(row, status(view.state(row), about.map(|r| (r.1, r.2))));
+        stale.push(row, status(view.state(row), known.of_submission(&view, row)));
     }
     stale.visit(&SUBMISSIONS, &submissions, visit)
 }

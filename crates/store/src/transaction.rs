@@ -177,7 +177,9 @@ pub struct Moving<'m> {
     pub name: &'m str,
     /// Where it is.
     pub head: Option<CommitId>,
-    /// What the commit does, against that.
+    /// The commit that it is to move to: written, and readable by its id.
+    pub new: CommitId,
+    /// What the commit does, against the head.
     pub record: &'m ChangeRecord,
 }
 
@@ -409,7 +411,7 @@ impl Store {
             }
         };
         for guard in options.guards {
-            guard(self, &Moving { name, head, record: &record })?;
+            guard(self, &Moving { name, head, new: commit, record: &record })?;
         }
         self.history.move_ref(lock, &change)?;
         Ok(Some(commit))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use glossator_formats::{ExportOptions, Exporter, Importer, Input, Loss};
 use glossator_lineage::policy::Mapping;
-use glossator_quality::LeftOut;
+use glossator_quality::{LeftOut, Method};
 use glossator_store::TempStore;
 use glossator_store::fs::{Disk, output_file};
 
@@ -85,7 +85,7 @@ pub(crate) fn run(context: &mut Context, args: &ConvertArgs) -> Result<u8> {
         mapping: &mapping,
         people: (!args.without_people).then_some(&made.people),
         seen_by: only_source(&snapshot, exporter.name(), &filters)?,
-        labels: args.view == ViewName::Labels,
+        labels: (args.view == ViewName::Labels).then(Method::default),
         left_out: Default::default(),
     };
     let options = ExportOptions { without_people: args.without_people, source: None };
@@ -105,7 +105,7 @@ pub(crate) fn run(context: &mut Context, args: &ConvertArgs) -> Result<u8> {
     if context.json {
         context.json_line(&report)?;
     } else {
-        show(context, &report, view.labels.then_some(&out))?;
+        show(context, &report, view.labels.is_some().then_some(&out))?;
     }
     Ok(0)
 }

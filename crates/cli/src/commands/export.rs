@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use glossator_formats::{ExportOptions, Exporter, exporters};
-use glossator_quality::LeftOut;
+use glossator_quality::{LeftOut, Method};
 use glossator_store::fs::output_file;
 
 use crate::context::{Context, snapshot};
@@ -84,7 +84,7 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
         mapping: &mapping,
         people: people.as_ref(),
         seen_by: only_source(&snapshot, exporter.name(), &args.filters)?,
-        labels: args.view == ViewName::Labels,
+        labels: (args.view == ViewName::Labels).then(Method::default),
         left_out: Default::default(),
     };
     let options = ExportOptions {
@@ -108,7 +108,7 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
     for loss in &losses {
         report.push_str(&format!("not carried: {}: {}\n", plain(&loss.kind), number(loss.count)));
     }
-    if view.labels {
+    if view.labels.is_some() {
         report.push_str(&left_out(&view.left_out.borrow()));
     }
     if losses.is_empty() {

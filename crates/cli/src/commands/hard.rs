@@ -54,7 +54,7 @@ pub(crate) fn run(context: &mut Context, args: &HardArgs) -> Result<u8> {
     if let Some(path) = &args.output {
         let mut chosen = Chosen::default();
         chosen.items.extend(found.hardest.iter().map(|item| item.item.clone()));
-        write(&snapshot, &args.measure.answers.filters, &chosen, &context.path(path))?;
+        write(&snapshot, &args.measure.answers, &chosen, &context.path(path))?;
     }
     if context.json {
         context.json_line(&Hard { commit, hardest: &found.hardest, confused: &found.confused })?;

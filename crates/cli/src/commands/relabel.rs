@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use glossator_lineage::policy::{Mapping, Plan};
-use glossator_store::schema::{ANNOTATIONS, Annotations, SUBMISSIONS, Submissions};
+use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations, SUBMISSIONS, Submissions};
 
 use crate::context::{Context, resolve};
 use crate::error::Result;
@@ -53,7 +53,11 @@ pub(crate) fn run(context: &mut Context, args: &RelabelArgs) -> Result<u8> {
     let filters = Filters::default();
     for batch in filters.rows(&snapshot, &ANNOTATIONS)? {
         let batch = batch?;
-        for row in Annotations::new(&batch).iter() {
+        // What nobody stands by, or was answered anew, is not done again.
+        let stands = |row: &AnnotationRow<'_>| {
+            row.origin == "human" && !["draft", "skipped", "superseded"].contains(&row.status)
+        };
+        for row in Annotations::new(&batch).iter().filter(stands) {
             plan.row(&mapping, (row.item_id, row.field), (row.policy, row.label));
         }
     }

@@ -1,18 +1,19 @@
 //! `gloss sample`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use glossator_quality::sample::{
-    AnswerKey, Bounds, Drawn, Sample, SampleOptions, Stratum, StratumReport, key,
+    Bounds, Drawn, Sample, SampleOptions, Stratum, StratumReport, key,
 };
 use glossator_quality::unit::{Answers, Status};
 use glossator_store::id::CommitId;
+use glossator_store::reviews::in_hindsight;
 use serde::Serialize;
 
-use crate::answers::{AnswerArgs, at, people, pseudonyms, read, share};
+use crate::answers::{AnswerArgs, at, people, pseudonyms, read, read_with, share};
 use crate::context::Context;
 use crate::error::Result;
 use crate::render::quality::figure;
@@ -126,18 +127,17 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
     let mut sample = Sample::draw(&answers, &options);
     let (reviews, later) = match &args.reviews {
         Some(revision) => {
-            let (commit, snapshot) = at(&store, Some(revision))?;
-            (commit, Some(statuses(&read(&snapshot, &args.answers)?)))
+            let (commit, now) = at(&store, Some(revision))?;
+            let items = items_of(&answers, &sample);
+            // Of what was drawn, not of what became of it: who mends a mistake has made it.
+            let statuses = in_hindsight(&snapshot, &now, &items)?;
+            (commit, Some(read_with(&snapshot, &args.answers, &statuses)?))
         }
         None => (commit, None),
     };
     let status = |drawn: &Drawn| {
-        let field = &answers.fields[drawn.field];
-        let answer = &field.answers[drawn.answer];
-        match &later {
-            Some(later) => later.get(&key(&answers, field, answer)).copied().unwrap_or_default(),
-            None => field.about(answer).status,
-        }
+        let field = &later.as_ref().unwrap_or(&answers).fields[drawn.field];
+        field.about(&field.answers[drawn.answer]).status
     };
     sample.review(status);
     let rows = sample.drawn.iter().filter_map(|drawn| {
@@ -146,7 +146,7 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
     });
     let places: HashSet<u32> = rows.collect();
     let mut chosen = Chosen::default();
-    let ids = chosen.add_answers(&snapshot, &args.answers.filters, &places)?;
+    let ids = chosen.add_answers(&snapshot, &args.answers, &places)?;
     let ids: HashMap<u32, String> = ids.into_iter().collect();
     let names = match args.names {
         true => HashMap::new(),
@@ -176,7 +176,7 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
         });
     }
     if let Some(path) = &args.output {
-        write(&snapshot, &args.answers.filters, &chosen, &context.path(path))?;
+        write(&snapshot, &args.answers, &chosen, &context.path(path))?;
     }
     for stratum in &mut sample.strata {
         if let Some(annotator) = &mut stratum.annotator {
@@ -210,6 +210,15 @@ pub(crate) fn run(context: &mut Context, args: &SampleArgs) -> Result<u8> {
     Ok(0)
 }
 
+/// The items of the drawn answers, rising.
+fn items_of<'a>(answers: &'a Answers, sample: &Sample) -> Vec<&'a str> {
+    let of = |drawn: &Drawn| {
+        let field = &answers.fields[drawn.field];
+        field.units[field.answers[drawn.answer].unit as usize].as_str()
+    };
+    sample.drawn.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn stratum(name: StratumName) -> Stratum {
     match name {
         StratumName::Annotator => Stratum::Annotator,
@@ -217,13 +226,6 @@ fn stratum(name: StratumName) -> Stratum {
         StratumName::Field => Stratum::Field,
         StratumName::Policy => Stratum::Policy,
     }
-}
-
-/// What reviewers made of each answer.
-fn statuses(answers: &Answers) -> HashMap<AnswerKey, Status> {
-    let fields = answers.fields.iter();
-    let all = fields.flat_map(|field| field.answers.iter().map(move |answer| (field, answer)));
-    all.map(|(field, answer)| (key(answers, field, answer), field.about(answer).status)).collect()
 }
 
 fn show(context: &mut Context, told: &Told<'_>) -> Result<()> {

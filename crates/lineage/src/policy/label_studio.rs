@@ -3,10 +3,12 @@
 //! Control tags, their `value`, `background` and `alias` attributes are those of
 //! <https://labelstud.io/tags/>.
 
+use std::collections::BTreeMap;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, Writer};
 
-use super::{Cardinality, Field, Label, Policy, PolicyError, Vocabulary};
+use super::{Cardinality, Field, Label, PARENTS_MAX, Policy, PolicyError, Vocabulary};
 
 /// Control tags with the kind of their answers and the tag of a label.
 const CONTROLS: &[(&str, &str, Option<&str>)] = &[
@@ -32,7 +34,7 @@ const CONTROLS: &[(&str, &str, Option<&str>)] = &[
 ];
 
 /// Elements below each other at most.
-const DEPTH_MAX: usize = 100;
+const DEPTH_MAX: usize = PARENTS_MAX;
 
 /// An attribute's value.
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, PolicyError> {
@@ -182,27 +184,31 @@ fn control(writer: &mut Writer<Vec<u8>>, field: &Field, target: &str) -> std::io
         element.write_empty()?;
         return Ok(());
     };
-    element.write_inner_content(|writer| labels(writer, field, label, None))?;
+    let mut below: BTreeMap<Option<&str>, Vec<&Label>> = BTreeMap::new();
+    for label in &field.taxonomy {
+        below.entry(label.parent.as_deref()).or_default().push(label);
+    }
+    element.write_inner_content(|writer| labels(writer, &below, label, None))?;
     Ok(())
 }
 
+/// Writes the labels of a parent, and those below them: as deep as a policy may be.
 fn labels(
     writer: &mut Writer<Vec<u8>>,
-    field: &Field,
+    below: &BTreeMap<Option<&str>, Vec<&Label>>,
     tag: &str,
     parent: Option<&str>,
 ) -> std::io::Result<()> {
-    for label in field.taxonomy.iter().filter(|label| label.parent.as_deref() == parent) {
+    for label in below.get(&parent).into_iter().flatten() {
         let path = parent.map(|parent| format!("{parent}/"));
         let own = path.and_then(|path| label.name.strip_prefix(&path)).unwrap_or(&label.name);
         let mut attributes = vec![("value", own)];
         attributes.extend(label.color.as_deref().map(|color| ("background", color)));
         attributes.extend(label.description.as_deref().map(|hint| ("hint", hint)));
         let element = writer.create_element(tag).with_attributes(attributes);
-        let below = field.taxonomy.iter().any(|l| l.parent.as_deref() == Some(&label.name));
-        match below {
+        match below.contains_key(&Some(label.name.as_str())) {
             true => {
-                element.write_inner_content(|w| labels(w, field, tag, Some(&label.name)))?;
+                element.write_inner_content(|w| labels(w, below, tag, Some(&label.name)))?;
             }
             false => drop(element.write_empty()?),
         }

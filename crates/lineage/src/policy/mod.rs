@@ -27,6 +27,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// Labels above each other at most, as elements of a tool's description.
+pub(crate) const PARENTS_MAX: usize = 100;
+
 /// Why a policy was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -370,6 +373,27 @@ impl Policy {
 }
 
 impl Field {
+    /// Renames a label, and with it the labels below it whose names are paths: old and new names.
+    pub fn rename(&mut self, from: &str, to: &str) -> Vec<(String, String)> {
+        let mut renamed: Vec<(String, String)> = vec![(from.to_owned(), to.to_owned())];
+        let mut done = 0;
+        while let Some((old, new)) = renamed.get(done).cloned() {
+            done += 1;
+            for label in &mut self.taxonomy {
+                if label.name == old {
+                    label.name.clone_from(&new);
+                }
+                if label.parent.as_ref() == Some(&old) {
+                    label.parent = Some(new.clone());
+                    let own = label.name.strip_prefix(&old).filter(|own| own.starts_with('/'));
+                    renamed.extend(own.map(|own| (label.name.clone(), format!("{new}{own}"))));
+                }
+            }
+            self.order.iter_mut().filter(|level| **level == old).for_each(|l| l.clone_from(&new));
+        }
+        renamed
+    }
+
     fn check(&self, place: &str) -> Result<(), PolicyError> {
         let mut labels: BTreeMap<&str, Option<&str>> = BTreeMap::new();
         for label in &self.taxonomy {
@@ -387,8 +411,12 @@ impl Field {
                     );
                 };
                 steps += 1;
-                if steps > labels.len() {
-                    return rule(place, format!("`{}` is its own ancestor", label.name));
+                if parent == label.name {
+                    return rule(place, format!("`{parent}` is its own ancestor"));
+                }
+                if steps > PARENTS_MAX {
+                    let what = format!("`{}` has more than {PARENTS_MAX} ancestors", label.name);
+                    return rule(place, what);
                 }
                 at = *next;
             }

@@ -242,3 +242,23 @@ fn a_plan_counts_what_each_change_makes_void() {
     assert_eq!(plan("3"), (2, 2, vec![(Op::Split, 2, 2)]));
     assert_eq!(plan("4"), (2, 2, vec![(Op::Split, 2, 2), (Op::Add, 0, 2)]));
 }
+
+/// Each label the child of the one before: 12,000 of them took every command eleven seconds.
+#[test]
+fn a_chain_of_parents_ends_somewhere() {
+    let chain = |count: usize| {
+        let mut text = "name = \"p\"\nversion = \"1\"\n[[field]]\nname = \"f\"\n".to_owned();
+        for at in 0..count {
+            text += &format!("[[field.label]]\nname = \"l{at}\"\n");
+            if at > 0 {
+                text += &format!("parent = \"l{}\"\n", at - 1);
+            }
+        }
+        Policy::parse(&text)
+    };
+    // The last of 101 has 100 above it, and can be written as elements within each other.
+    let xml = to_label_config(&chain(101).unwrap()).unwrap();
+    assert_eq!(xml.matches("<Choice ").count(), 101);
+    let told = chain(12_000).unwrap_err().to_string();
+    assert!(told.contains("`l101` has more than 100 ancestors"), "{told}");
+}

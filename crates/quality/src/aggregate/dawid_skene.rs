@@ -211,6 +211,13 @@ impl DawidSkene {
         &self.posteriors[item * self.stride..][..self.labels]
     }
 
+    /// Whether anybody voted on an item, so that the model says something of it.
+    pub fn has_votes(&self, item: usize) -> bool {
+        let start = item.saturating_mul(self.stride);
+        let found = self.posteriors.get(start..start.saturating_add(self.labels));
+        found.is_some_and(|shares| shares.iter().any(|share| *share > 0.0))
+    }
+
     /// The probability of one label on an item; 0 for an item or label that nobody voted on or for.
     pub fn probability(&self, item: usize, label: u32) -> f64 {
         let label = label as usize;

@@ -1,6 +1,6 @@
 //! Krippendorff's alpha where answers are numbers or levels of a scale.
 
-use crate::measure::{Measure, NO_OVERLAP, ONE_LABEL};
+use crate::measure::{Measure, NO_OVERLAP, ONE_LABEL, finite};
 
 /// Krippendorff's alpha for numbers: 1 - D_o/D_e with the squared difference of two answers as
 /// their disagreement.
@@ -13,7 +13,8 @@ use crate::measure::{Measure, NO_OVERLAP, ONE_LABEL};
 /// distinct values. Krippendorff, *Content Analysis*, 2004, chapter 11.
 ///
 /// # Errors
-/// Undefined where no item has two answers, or where all answers are equal.
+/// Undefined where no item has two answers, where all answers are equal, and where their squares
+/// are too large for a number.
 pub fn interval_alpha(starts: &[u32], values: &[f64]) -> Measure {
     let items = || pairable(starts).map(|range| &values[range]);
     let n: f64 = items().map(|item| item.len() as f64).sum();
@@ -33,7 +34,11 @@ pub fn interval_alpha(starts: &[u32], values: &[f64]) -> Measure {
     let expected = 2.0 * total / (n - 1.0);
     // Rounding of the mean leaves a little where all are equal.
     let equal = items().flatten().all(|&v| v == values[first(starts)]);
-    if equal || expected <= 0.0 { Err(ONE_LABEL) } else { Ok(1.0 - observed / expected) }
+    match equal || expected <= 0.0 {
+        true => Err(ONE_LABEL),
+        // ∞/∞ is no number, and x/∞ is not 0 but of sums that nobody knows.
+        false => finite(expected).and_then(|expected| finite(1.0 - observed / expected)),
+    }
 }
 
 /// Krippendorff's alpha for levels of an ordered scale.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::measure::{Measure, ONE_LABEL};
+use crate::measure::{Measure, ONE_LABEL, Undefined};
 use crate::votes::Votes;
 
 /// How much two labels that differ disagree.
@@ -31,6 +31,15 @@ pub struct PairKappa {
 
 /// Pairs are counted in a square of annotators up to this many cells, in a map beyond.
 const DENSE_PAIRS_MAX: usize = 1 << 22;
+/// Pairs of annotators that share an item, at most: the map holds them all.
+const PAIRS_MAX: usize = 1 << 22;
+/// Pairs of answers to one item, at most: they are held together, 8 bytes each.
+const ANSWER_PAIRS_MAX: u64 = 1 << 25;
+
+const TOO_MANY_PAIRS: Undefined =
+    Undefined("there are more than 4,194,304 pairs of annotators who share an item");
+const TOO_MANY_ANSWERS: Undefined =
+    Undefined("there are more than 33,554,432 pairs of answers to one item");
 
 /// Cohen's kappa of each two annotators who share `shared_min` items or more, in order of their
 /// numbers: κ = 1 - Σ w_ck o_ck / Σ w_ck e_ck.
@@ -42,8 +51,19 @@ const DENSE_PAIRS_MAX: usize = 1 << 22;
 /// pair with each answer of the other.
 ///
 /// The kappa of two who gave one and the same label throughout is undefined.
-pub fn pairwise_kappa(votes: &Votes, shared_min: u32, weights: Weights) -> Vec<PairKappa> {
-    let pairs = PairIndex::new(votes);
+///
+/// # Errors
+/// Undefined where there are too many pairs: with n people on one item they are n(n-1)/2.
+pub fn pairwise_kappa(
+    votes: &Votes,
+    shared_min: u32,
+    weights: Weights,
+) -> Result<Vec<PairKappa>, Undefined> {
+    let answers = votes.items().map(|(_, labels)| labels.len() as u64);
+    if answers.map(|n| n * n.saturating_sub(1) / 2).sum::<u64>() > ANSWER_PAIRS_MAX {
+        return Err(TOO_MANY_ANSWERS);
+    }
+    let pairs = PairIndex::new(votes)?;
     let mut starts = vec![0_u32; pairs.len() + 1];
     each_pair(votes, |a, b, _, _| starts[pairs.at(a, b) + 1] += 1);
     for at in 1..starts.len() {
@@ -74,7 +94,7 @@ pub fn pairwise_kappa(votes: &Votes, shared_min: u32, weights: Weights) -> Vec<P
         });
     }
     found.sort_unstable_by_key(|pair| pair.annotators);
-    found
+    Ok(found)
 }
 
 /// Every pair of answers of two annotators to one item, the lower number first.
@@ -99,19 +119,21 @@ enum PairIndex {
 }
 
 impl PairIndex {
-    fn new(votes: &Votes) -> Self {
+    fn new(votes: &Votes) -> Result<Self, Undefined> {
         let annotators = votes.annotator_count();
         if annotators.saturating_mul(annotators) <= DENSE_PAIRS_MAX {
-            return Self::Dense(annotators);
+            return Ok(Self::Dense(annotators));
         }
         let (mut numbers, mut pairs) = (HashMap::new(), Vec::new());
         each_pair(votes, |a, b, _, _| {
-            numbers.entry((a, b)).or_insert_with(|| {
-                pairs.push((a, b));
-                pairs.len() - 1
-            });
+            if pairs.len() <= PAIRS_MAX {
+                numbers.entry((a, b)).or_insert_with(|| {
+                    pairs.push((a, b));
+                    pairs.len() - 1
+                });
+            }
         });
-        Self::Sparse(numbers, pairs)
+        if pairs.len() > PAIRS_MAX { Err(TOO_MANY_PAIRS) } else { Ok(Self::Sparse(numbers, pairs)) }
     }
 
     fn len(&self) -> usize {

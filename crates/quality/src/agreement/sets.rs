@@ -88,10 +88,15 @@ pub fn set_alpha(starts: &[u32], answers: &[u32], sets: &Sets, distance: SetDist
             continue;
         }
         n += item.len() as f64;
+        // Each set once, with how often it was given: many people give few sets.
+        let mut given = item.to_vec();
+        given.sort_unstable();
+        let given: Vec<(u32, f64)> =
+            given.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as f64)).collect();
         let mut sum = 0.0;
-        for (at, &a) in item.iter().enumerate() {
-            counts[a as usize] += 1.0;
-            sum += item[..at].iter().map(|&b| far(a, b)).sum::<f64>();
+        for (at, &(a, count)) in given.iter().enumerate() {
+            counts[a as usize] += count;
+            sum += given[..at].iter().map(|&(b, other)| count * other * far(a, b)).sum::<f64>();
         }
         within += 2.0 * sum / (item.len() - 1) as f64;
     }

@@ -7,7 +7,7 @@ use super::objects::{ObjectsReport, measure as measure_objects};
 use super::policies::{PolicyReport, by_policy};
 use super::prelabels::{PrelabelReport, by_model};
 use super::reviews::ReviewReport;
-use super::scale::{Scale, ranked, scale_of};
+use super::scale::{NO_SCALE, Scale, ranked, scale_of};
 use super::texts::{TextsReport, measure as measure_texts};
 use super::{NotALevel, Reasons, ReportOptions, told};
 use crate::aggregate::{
@@ -24,12 +24,11 @@ use crate::numbers::number_gold;
 use crate::unit::{Answer, Answers, Field};
 use crate::votes::Votes;
 
-const NO_SCALE: Undefined = Undefined("no order of the labels is known");
 const OTHER_KIND: Undefined = Undefined("annotations of this kind are not measured yet");
 const IS_NUMBER: Undefined = Undefined("the answers are numbers");
 const IS_TEXTS: Undefined = Undefined("the answers are texts");
 const IS_OBJECTS: Undefined = Undefined("the answers are objects");
-const IS_SETS: Undefined = Undefined("answers are sets of labels");
+pub(super) const IS_SETS: Undefined = Undefined("answers are sets of labels");
 const NO_SETS: Undefined = Undefined("no answer is a set of several labels");
 const NO_PAIRS: Undefined = Undefined("no two annotators share enough items");
 
@@ -234,19 +233,20 @@ impl Measured {
         let (units, people) = (column(|a| a.unit), column(|a| a.annotator));
         let number = field.kind == "number";
         let categorical = field.kind == "choice";
-        let scale = if categorical { scale_of(field, options)? } else { None };
+        let scale = if categorical { scale_of(field, options)? } else { Err(NO_SCALE) };
         let votes = Votes::new(&units, &people, &column(|a| a.set));
         let counted = Coincidences::new(&votes);
         let gold: Vec<Option<u32>> = field.gold.iter().map(|g| g.map(|g| g.set)).collect();
         let author = |unit: usize, who| !field.gold_authors.contains(&(unit as u32, who));
         let scores = Scores::new(&votes, if categorical { &gold } else { &[] }, author);
+        let pairs = match categorical {
+            true => pairwise_kappa(&votes, options.shared_min, Weights::None),
+            false => Ok(Vec::new()),
+        };
+        let mean = pairs.as_ref().map_err(|why| *why).and_then(|pairs| mean_kappa(pairs));
         let mut measured = Self {
             report: FieldReport::counts(field, &votes, &counted, &scores, categorical),
-            pairs: if categorical {
-                pairwise_kappa(&votes, options.shared_min, Weights::None)
-            } else {
-                Vec::new()
-            },
+            pairs: pairs.unwrap_or_default(),
             votes,
             scores,
             fit: None,
@@ -260,7 +260,7 @@ impl Measured {
             measured.report.texts = Some(measure_texts(field, &measured.votes));
         }
         if categorical {
-            measured.categories(field, &counted, &scale, options);
+            measured.categories(field, &counted, (mean, scale.as_ref().ok()), options);
             measured.consensus(field, &gold, options);
         } else {
             measured.not_categories(match field.kind.as_str() {
@@ -272,14 +272,14 @@ impl Measured {
         }
         let values: Option<Vec<f64>> = match (&scale, number) {
             (_, true) => Some(field.answers.iter().map(|a| a.number).collect()),
-            (Some(scale), _) => {
+            (Ok(scale), _) => {
                 Some(field.answers.iter().map(|a| scale.values[a.set as usize]).collect())
             }
             _ => None,
         };
         let levels = match &scale {
-            Some(scale) => field.answers.iter().map(|a| scale.levels[a.set as usize]).collect(),
-            None => ranked(values.as_deref().unwrap_or_default()),
+            Ok(scale) => field.answers.iter().map(|a| scale.levels[a.set as usize]).collect(),
+            Err(_) => ranked(values.as_deref().unwrap_or_default()),
         };
         let gold: Vec<Option<f64>> = field
             .gold
@@ -290,7 +290,10 @@ impl Measured {
             values.as_deref(),
             &levels,
             &gold,
-            if number || categorical { NO_SCALE } else { OTHER_KIND },
+            match scale.as_ref().err() {
+                Some(why) if number || categorical => *why,
+                _ => OTHER_KIND,
+            },
         );
         Ok(measured)
     }
@@ -329,7 +332,7 @@ impl Measured {
         &mut self,
         field: &Field,
         counted: &Coincidences,
-        scale: &Option<Scale>,
+        (mean, scale): (Measure, Option<&Scale>),
         options: &ReportOptions,
     ) {
         let agreement = &mut self.report.agreement;
@@ -347,18 +350,18 @@ impl Measured {
         agreement.alpha_masi = told(why, "alpha_masi", sets(SetDistance::Masi));
         agreement.alpha_jaccard = told(why, "alpha_jaccard", sets(SetDistance::Jaccard));
         let weighted = |weights| {
-            let scale = scale.as_ref()?;
+            let scale = scale?;
             let levels: Vec<u32> =
                 self.votes.labels().iter().map(|&set| scale.levels[set as usize]).collect();
             let (units, people): (Vec<u32>, Vec<u32>) =
                 field.answers.iter().map(|a| (a.unit, a.annotator)).unzip();
             let votes = Votes::new(&units, &people, &levels);
-            mean_kappa(&pairwise_kappa(&votes, options.shared_min, weights)).ok()
+            mean_kappa(&pairwise_kappa(&votes, options.shared_min, weights).ok()?).ok()
         };
         agreement.cohen_kappa = Some(KappaReport {
             pairs: self.pairs.len() as u64,
             shared_min: options.shared_min,
-            mean: told(why, "cohen_kappa", mean_kappa(&self.pairs)),
+            mean: told(why, "cohen_kappa", mean),
             mean_linear: weighted(Weights::Linear),
             mean_quadratic: weighted(Weights::Quadratic),
         });

@@ -74,11 +74,10 @@ pub(crate) fn hard_items(field: &Field, measured: &Measured, most: usize) -> Vec
         if n < 2 {
             continue;
         }
-        let equal: usize = labels
-            .iter()
-            .enumerate()
-            .map(|(at, label)| labels[..at].iter().filter(|other| *other == label).count())
-            .sum();
+        let mut sorted = labels.to_vec();
+        sorted.sort_unstable();
+        let pairs = |same: &[u32]| same.len() * (same.len() - 1) / 2;
+        let equal: usize = sorted.chunk_by(|a, b| a == b).map(pairs).sum();
         if 2 * equal == n * (n - 1) {
             continue;
         }

@@ -31,7 +31,7 @@ pub use texts::TextsReport;
 pub use work::{LeadTimes, WorkReport};
 
 use crate::agreement::Bootstrap;
-use crate::measure::Measure;
+use crate::measure::{Measure, finite};
 use crate::objects::Matching;
 use crate::unit::{Answers, RuleCounts};
 
@@ -127,7 +127,7 @@ pub type Reasons = BTreeMap<&'static str, &'static str>;
 
 /// A value, or nothing and the reason kept.
 pub(crate) fn told(reasons: &mut Reasons, name: &'static str, measure: Measure) -> Option<f64> {
-    measure.map_err(|why| reasons.insert(name, why.0)).ok()
+    measure.and_then(finite).map_err(|why| reasons.insert(name, why.0)).ok()
 }
 
 /// A label that is not a level of the scale that its field has.

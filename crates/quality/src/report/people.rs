@@ -59,7 +59,8 @@ pub struct AnnotatorField {
     pub gold_accuracy: Option<f64>,
     /// Wilson's interval of it.
     pub gold_interval: Option<Interval>,
-    /// The mean probability, by Dawid and Skene's model, that the label given is the true one.
+    /// The mean probability, by Dawid and Skene's model, that the label given is the true one, over
+    /// items that somebody voted on; null where there are none.
     pub dawid_skene_accuracy: Option<f64>,
     /// How right they would be by chance, and whether they are better; null without gold.
     pub chance: Option<ChanceReport>,
@@ -97,24 +98,30 @@ impl<'a> People<'a> {
             kappa: f64,
             shared: f64,
             probable: f64,
+            /// Answers on items that somebody voted on.
+            modelled: u64,
         }
         let mut sums = vec![Sums::default(); measured.votes.annotator_count()];
         let mut counts: HashMap<u32, u64> = HashMap::new();
+        let mut own: HashMap<(u32, Option<u32>), u64> = HashMap::new();
         for (unit, (people, labels)) in measured.votes.items().enumerate() {
             counts.clear();
-            labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
+            own.clear();
+            for (&who, &label) in people.iter().zip(labels) {
+                *counts.entry(label).or_default() += 1;
+                *own.entry((who, None)).or_default() += 1;
+                *own.entry((who, Some(label))).or_default() += 1;
+            }
+            let modelled = measured.fit.as_ref().is_some_and(|fit| fit.has_votes(unit));
             for (&who, &label) in people.iter().zip(labels) {
                 let sums = &mut sums[who as usize];
                 sums.answers += 1;
                 // A person's own other answers are no second opinion.
-                let own = people.iter().zip(labels).filter(|(p, _)| **p == who);
-                let (own, own_equal) = own.fold((0_u64, 0_u64), |(all, equal), (_, l)| {
-                    (all + 1, equal + u64::from(*l == label))
-                });
-                sums.pairs += people.len() as u64 - own;
-                sums.equal += counts[&label] - own_equal;
-                if let Some(fit) = &measured.fit {
+                sums.pairs += people.len() as u64 - own[&(who, None)];
+                sums.equal += counts[&label] - own[&(who, Some(label))];
+                if let Some(fit) = measured.fit.as_ref().filter(|_| modelled) {
                     sums.probable += fit.probability(unit, label);
+                    sums.modelled += 1;
                 }
             }
         }
@@ -132,7 +139,6 @@ impl<'a> People<'a> {
             let besides = std::mem::take(&mut besides[who]);
             let gold = measured.scores.annotators.get(who).copied().unwrap_or_default();
             let compared = measured.categorical && sums.pairs > 0;
-            let answers = sums.answers as f64;
             self.fields[who].push(AnnotatorField {
                 field: field.name.clone(),
                 answers: sums.answers,
@@ -141,7 +147,8 @@ impl<'a> People<'a> {
                 gold,
                 gold_accuracy: gold.accuracy().ok(),
                 gold_interval: gold.wilson(),
-                dawid_skene_accuracy: measured.fit.as_ref().map(|_| sums.probable / answers),
+                dawid_skene_accuracy: (sums.modelled > 0)
+                    .then(|| sums.probable / sums.modelled as f64),
                 chance: chance(besides.scored.iter()).filter(|_| measured.categorical),
                 gold_over_time: match measured.categorical {
                     true => curve(besides.scored.iter()),

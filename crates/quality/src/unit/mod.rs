@@ -22,7 +22,7 @@ use crate::agreement::Sets;
 use crate::objects::Object;
 
 pub use prelabels::{Outcome, Prelabel, PrelabelCounts};
-pub(crate) use read::reason;
+pub(crate) use read::{alone, reason, when};
 pub use rules::{RuleCounts, Rules};
 
 /// The annotator that reference answers of a file are given to.
@@ -258,18 +258,19 @@ impl Field {
         &self.abouts[answer.about as usize]
     }
 
-    /// The labels of a set, in the order of their numbers.
+    /// The labels of a set, in the order of their texts: that of their numbers is another one as
+    /// soon as other rows come first.
     pub fn set_labels(&self, set: u32) -> Vec<&str> {
         let labels = self.sets.all()[set as usize].iter();
-        labels.map(|&label| self.labels.all[label as usize].as_str()).collect()
+        let mut labels: Vec<&str> =
+            labels.map(|&label| self.labels.all[label as usize].as_str()).collect();
+        labels.sort_unstable();
+        labels
     }
 
     /// The labels of a set in one text: `cat`, `cat + dog`, `∅`.
     pub fn set_text(&self, set: u32) -> String {
-        match &self.set_labels(set)[..] {
-            [] => "∅".to_owned(),
-            labels => labels.join(" + "),
-        }
+        joined(&self.set_labels(set))
     }
 
     /// Whether an answer is all areas that were drawn.
@@ -281,6 +282,11 @@ impl Field {
     pub fn has_stretches(&self) -> bool {
         STRETCHES.contains(&self.kind.as_str())
     }
+}
+
+/// Labels of one set in one text.
+pub(crate) fn joined(labels: &[&str]) -> String {
+    if labels.is_empty() { "∅".to_owned() } else { labels.join(" + ") }
 }
 
 fn has_objects(kind: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Pre-labels: which prediction a person began with, and what they made of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use glossator_store::Result;
@@ -120,7 +120,8 @@ impl<'b> Predicted<'b> {
                 }
             }
             None => {
-                let parents: HashSet<&str> =
+                // In order: of several models the first parent's is told, on every machine.
+                let parents: BTreeSet<&str> =
                     answer.iter().filter_map(|part| rows.parent_id(part.row)).collect();
                 let found: Vec<(u32, usize)> = parents
                     .into_iter()

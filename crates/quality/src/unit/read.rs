@@ -19,7 +19,7 @@ use super::{
     has_objects, rules,
 };
 use crate::answers::Aliases;
-use crate::objects::Object;
+use crate::objects::{Object, same_objects};
 
 impl Answers {
     /// Reads the tables of a snapshot, each opened in key order.
@@ -106,6 +106,21 @@ pub(crate) fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str>
         (_, "superseded") => Some("superseded"),
         _ => None,
     }
+}
+
+/// What tells the answers of a person apart that have no submission: each row of most kinds is one.
+pub(crate) fn alone(rows: &Annotations<'_>, row: usize) -> usize {
+    let one_of_many = rows.submission_id(row).is_some() || has_objects(rows.kind(row));
+    if one_of_many { 0 } else { row }
+}
+
+/// By what the last of a person's answers to one question is told: time, then place in the file.
+pub(crate) fn when(
+    rows: &Annotations<'_>,
+    answer: impl Iterator<Item = usize> + Clone,
+) -> (Option<Option<i64>>, Option<Option<i32>>) {
+    let at = |row: usize| rows.updated_at(row).or(rows.created_at(row));
+    (answer.clone().map(at).max(), answer.map(|row| rows.seq(row)).max())
 }
 
 /// Numbers of a dictionary column's values, looked up once a batch each.
@@ -230,7 +245,7 @@ impl<'a> Reader<'a> {
                     region: region.unwrap_or_default(),
                     annotator,
                     submission: submission.unwrap_or_default(),
-                    own: if submission.is_none() && !has_objects(kind) { row } else { 0 },
+                    own: alone(&rows, row),
                     row,
                 });
                 if let (Some(answered), Some(submission)) = (&mut self.answered, submission) {
@@ -382,7 +397,8 @@ impl<'a> Reader<'a> {
             }
         }
         // Gold that contradicts itself is none.
-        let agreed = gold.first().filter(|first| gold.iter().all(|other| other == *first));
+        let field = &self.out.fields[at];
+        let agreed = gold.first().filter(|first| gold.iter().all(|gold| field.same(gold, first)));
         if agreed.is_none() && !gold.is_empty() {
             *self.out.excluded.entry("contradicting reference").or_default() += gold.len() as u64;
         }
@@ -395,11 +411,7 @@ impl<'a> Reader<'a> {
         rows: &Annotations<'_>,
         answers: Vec<&'p [Part<'b>]>,
     ) -> Vec<&'p [Part<'b>]> {
-        let key = |answer: &&[Part<'_>]| {
-            let at = |part: &Part<'_>| rows.updated_at(part.row).or(rows.created_at(part.row));
-            let seq = |part: &Part<'_>| rows.seq(part.row);
-            (answer.iter().map(at).max(), answer.iter().map(seq).max())
-        };
+        let key = |answer: &&[Part<'_>]| when(rows, answer.iter().map(|part| part.row));
         let kept = match self.repeats {
             Repeats::All => return answers,
             Repeats::First => answers.iter().copied().min_by_key(key),
@@ -452,15 +464,23 @@ impl Field {
 
     /// Compares the answers of one person to one question with each other.
     fn repeated(&mut self, rows: &Annotations<'_>, annotator: u32, answers: &[&[Part<'_>]]) {
-        if has_objects(&self.kind) {
+        // Of other kinds an answer is more than what is read of it here.
+        if !["choice", "number", "text"].contains(&self.kind.as_str()) {
             return;
         }
         let said: Vec<Gold> = answers.iter().map(|answer| self.value(rows, answer)).collect();
-        let own = self.own_pairs.entry(annotator).or_default();
+        let mut own = self.own_pairs.get(&annotator).copied().unwrap_or_default();
         for (at, one) in said.iter().enumerate() {
             own.pairs += at as u64;
-            own.equal += said[..at].iter().filter(|other| *other == one).count() as u64;
+            own.equal += said[..at].iter().filter(|other| self.same(other, one)).count() as u64;
         }
+        self.own_pairs.insert(annotator, own);
+    }
+
+    /// Whether two answers say the same; what is drawn in whichever order.
+    fn same(&self, a: &Gold, b: &Gold) -> bool {
+        (a.set, a.number, a.text) == (b.set, b.number, b.text)
+            && same_objects(self.drawn(a.objects), self.drawn(b.objects))
     }
 
     /// Keeps what reviewers decided on an answer.

@@ -12,14 +12,14 @@ use glossator_store::schema::{
 use glossator_store::segment::BatchStream;
 
 /// Tables of a snapshot, in key order.
-struct Tables {
-    annotations: RecordBatch,
-    submissions: RecordBatch,
+pub struct Tables {
+    pub annotations: RecordBatch,
+    pub submissions: RecordBatch,
     reviews: RecordBatch,
 }
 
 impl Tables {
-    fn new(rows: &[AnnotationRow<'_>]) -> Self {
+    pub fn new(rows: &[AnnotationRow<'_>]) -> Self {
         let mut builder = AnnotationsBuilder::default();
         rows.iter().for_each(|row| builder.push(row));
         Self {
@@ -29,7 +29,7 @@ impl Tables {
         }
     }
 
-    fn report(&self, repeats: Repeats) -> Report {
+    pub fn answers(&self, repeats: Repeats) -> Answers {
         let open = |table: &'static Table| -> Result<BatchStream<'static>, Error> {
             let batch = match table {
                 _ if table == &ANNOTATIONS => &self.annotations,
@@ -39,12 +39,16 @@ impl Tables {
             };
             Ok(Box::new(std::iter::once(Ok(batch.clone()))))
         };
-        let answers = Answers::read(open, &Aliases::default(), repeats).unwrap();
+        Answers::read(open, &Aliases::default(), repeats).unwrap()
+    }
+
+    pub fn report(&self, repeats: Repeats) -> Report {
+        let answers = self.answers(repeats);
         Report::new(&answers, &ReportOptions { iou_min: 0.5, ..ReportOptions::default() }).unwrap()
     }
 }
 
-fn row<'a>(item: &'a str, id: &'a str, who: &'a str, label: &'a str) -> AnnotationRow<'a> {
+pub fn row<'a>(item: &'a str, id: &'a str, who: &'a str, label: &'a str) -> AnnotationRow<'a> {
     AnnotationRow {
         item_id: item,
         annotation_id: id,

@@ -13,3 +13,4 @@ mod crowd;
 mod distribution;
 mod objects;
 mod properties;
+mod regressions;

@@ -33,8 +33,11 @@ fn nominal(votes: &Votes) -> Vec<Measure> {
         counted.fleiss_kappa(),
     ];
     // In no order of people: only what pairs agree on is compared.
-    let mut pairs: Vec<Measure> =
-        pairwise_kappa(votes, 2, Weights::None).into_iter().map(|pair| pair.kappa).collect();
+    let mut pairs: Vec<Measure> = pairwise_kappa(votes, 2, Weights::None)
+        .unwrap()
+        .into_iter()
+        .map(|pair| pair.kappa)
+        .collect();
     pairs.sort_by(|a, b| a.unwrap_or(9.0).total_cmp(&b.unwrap_or(9.0)));
     all.extend(pairs);
     all
@@ -48,7 +51,7 @@ fn ordered(votes: &Votes) -> Vec<Measure> {
     ];
     for weights in [Weights::Linear, Weights::Quadratic] {
         let mut pairs: Vec<Measure> =
-            pairwise_kappa(votes, 2, weights).into_iter().map(|pair| pair.kappa).collect();
+            pairwise_kappa(votes, 2, weights).unwrap().into_iter().map(|pair| pair.kappa).collect();
         pairs.sort_by(|a, b| a.unwrap_or(9.0).total_cmp(&b.unwrap_or(9.0)));
         all.extend(pairs);
     }

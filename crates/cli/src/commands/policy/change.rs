@@ -209,18 +209,26 @@ pub(super) fn rename(
             "labels that become one are a `merge`: state it in the file of the next version",
         ));
     }
-    let Some(label) = asked.taxonomy.iter_mut().find(|label| label.name == from) else {
+    let Some(label) = asked.taxonomy.iter().find(|label| label.name == from) else {
         return Err(CliError::input(format!("`{field}` has no label `{from}`"))
             .hint(format!("`gloss policy show {name}` shows them")));
     };
-    label.name.clone_from(&to);
-    for one in asked.taxonomy.iter_mut().filter(|one| one.parent.as_ref() == Some(&from)) {
-        one.parent = Some(to.clone());
+    // A path stays one: else a tool would answer what the policy does not know.
+    let path = label.parent.as_ref().map(|parent| format!("{parent}/"));
+    if let Some(path) = path.filter(|path| from.starts_with(path) && !to.starts_with(path)) {
+        return Err(CliError::input(format!("`{from}` is below `{}`", path.trim_end_matches('/')))
+            .hint(format!("give its whole path: `{path}{to}`")));
     }
-    asked.order.iter_mut().filter(|level| **level == from).for_each(|level| level.clone_from(&to));
+    let renamed = asked.rename(&from, &to);
+    if let Some((_, taken)) = renamed
+        .iter()
+        .find(|(_, new)| asked.taxonomy.iter().filter(|label| label.name == *new).count() > 1)
+    {
+        return Err(CliError::input(format!("`{taken}` is a label of `{field}` already")));
+    }
     policy.version = policy.version.next(false);
     let message = format!("Policy {}: {field}: {from} is {to}", policy.full_name());
-    policy.changes.push(Change {
+    policy.changes.extend(renamed.into_iter().map(|(from, to)| Change {
         version: policy.version.clone(),
         op: Op::Rename,
         field: Some(field.to_owned()),
@@ -228,7 +236,7 @@ pub(super) fn rename(
         to: vec![to],
         redo: Redo::None,
         reason: None,
-    });
+    }));
     commit(context, &store, head, &policy, Vec::new(), &message)
 }
 

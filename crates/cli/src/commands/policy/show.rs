@@ -136,7 +136,9 @@ pub(super) fn diff(context: &mut Context, name: &str, old: &str, new: Option<&st
             let Some(label) = row.label.filter(|_| of.name == name) else { continue };
             for (at, change) in changes.iter().enumerate() {
                 let here = change.field.as_deref().is_none_or(|field| field == row.field);
-                let meant = change.from.is_empty() || change.from.iter().any(|from| from == label);
+                // Labels are named as they were right before the change.
+                let was = policy.read(row.field, label, &made, &change.version);
+                let meant = change.from.is_empty() || change.from.contains(&was);
                 if made < change.version && here && meant {
                     rows[at] += 1;
                     items[at].insert(row.item_id.to_owned());
