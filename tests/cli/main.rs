@@ -31,4 +31,5 @@ mod runs;
 mod samples;
 mod saved;
 mod session;
+mod signed;
 mod views;

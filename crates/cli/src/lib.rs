@@ -15,6 +15,7 @@ mod pin;
 mod policies;
 mod protect;
 mod render;
+mod signing;
 mod staging;
 mod tasks;
 mod view;

@@ -28,6 +28,7 @@ pub mod reviews;
 pub mod row_cache;
 pub mod schema;
 pub mod segment;
+pub mod signing;
 pub mod snapshot;
 pub mod stage;
 pub mod store;

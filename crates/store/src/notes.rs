@@ -109,6 +109,7 @@ impl Store {
             author: who.clone(),
             committer: who.clone(),
             message: notes.title(commit),
+            signer: None,
         })?;
         let why = notes.why(commit);
         let change = RefMove {
@@ -183,6 +184,7 @@ impl Store {
             author: who.clone(),
             committer: who.clone(),
             message: "Runs of both sides\n".to_owned(),
+            signer: None,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::policies;
 use crate::render::{counts, number, plain};
+use crate::signing::SignArgs;
 use crate::staging::{Outcome, Staging};
 pub(crate) use reading::Reading;
 use sink::StoreSink;
@@ -81,6 +82,8 @@ pub(crate) struct ImportArgs {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 /// What an import made, as `--json` prints it.
@@ -97,6 +100,7 @@ pub(super) struct Report {
 }
 
 pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
+    context.signing = args.signing.clone();
     let store = context.store()?;
     let staging = Staging::begin(&store, args.message.as_deref())?;
     let branch = staging.branch().clone();
@@ -376,6 +380,7 @@ fn record(
         format: importer.name().to_owned(),
         source: report.source.clone(),
         records: report.records,
+        signature: None,
     });
     Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
 }

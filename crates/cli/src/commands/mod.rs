@@ -44,6 +44,7 @@ mod run;
 mod sample;
 mod saved;
 mod show;
+mod signatures;
 mod status;
 mod switch;
 mod tag;

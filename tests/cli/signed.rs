@@ -1,0 +1,341 @@
+//! Signatures: made as git makes them, so that stock git agrees on what they are worth.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::json::fits;
+use crate::remote::{Place, pushed};
+use crate::samples::corrected;
+use crate::session::{Ran, Session};
+
+/// Runs a program of the system's in a session; `false` where it is not installed, which is said.
+fn has(s: &Session, program: &str) -> bool {
+    let there = s.program("which").arg(program).output().is_ok_and(|ran| ran.status.success());
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "`{program}` must be there");
+        println!("skipped: `{program}` is not there");
+    }
+    there
+}
+
+/// Makes an SSH key in a file of the session.
+pub(crate) fn key(s: &Session, name: &str, kind: &[&str]) {
+    let mut keygen = s.program("ssh-keygen");
+    keygen.args(["-q", "-N", "", "-C", name, "-f", name, "-t"]).args(kind);
+    let ran = Ran::new(keygen.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+/// Lets a session sign with an SSH key, and know who has it.
+pub(crate) fn signs_with(s: &Session, name: &str) {
+    let public = s.read(&format!("{name}.pub"));
+    s.write("signers", format!("ada@example.org {public}"));
+    configure(s, &s.path(name), &s.path("signers"));
+}
+
+fn configure(s: &Session, key: &Path, signers: &Path) {
+    let (key, signers) = (key.display(), signers.display());
+    s.write(
+        ".gitconfig",
+        format!(
+            "[gpg]\n\tformat = ssh\n[user]\n\tsigningKey = {key}\n\
+             [gpg \"ssh\"]\n\tallowedSignersFile = {signers}\n"
+        ),
+    );
+}
+
+/// A session with a store and a key of its own; none where keys cannot be made.
+pub(crate) fn signing() -> Option<Session> {
+    let s = Session::new();
+    if !has(&s, "ssh-keygen") {
+        return None;
+    }
+    key(&s, "key", &["ed25519"]);
+    signs_with(&s, "key");
+    s.sample(crate::samples::TEXTS, "texts.json");
+    s.write("corrected.json", corrected());
+    Some(s)
+}
+
+/// The fingerprint of a key, as `ssh-keygen` prints it.
+fn fingerprint(s: &Session, name: &str) -> String {
+    let ran = Ran::new(s.program("ssh-keygen").args(["-l", "-f", name]).output().unwrap());
+    ran.out.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// Makes a commit of a file, and a branch of the file's name that holds it.
+fn forged_branch(s: &Session, name: &str) -> String {
+    let made = s.git(&format!("hash-object -t commit -w {}", s.path(name).display()));
+    s.git(&format!("update-ref refs/heads/{name} {}", made.trim()));
+    made.trim().to_owned()
+}
+
+fn found(s: &Session, line: &str) -> (i32, Vec<Value>) {
+    let ran = s.gloss(&format!("{line} --json"));
+    let lines: Vec<Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    fits("signatures", &lines);
+    (ran.code, lines)
+}
+
+#[test]
+fn stock_git_agrees_on_signatures_of_ssh_keys() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first -S");
+    s.ok("import corrected.json");
+    s.ok("commit -S -m second");
+    s.ok("tag -s -m release v1");
+    s.ok("tag -a -m plain v2");
+    s.ok("revert HEAD -S");
+    s.ok("compact -S");
+    let commits = s.json("log");
+    assert_eq!(commits.len(), 4);
+    for commit in commits.iter().map(|commit| commit["commit"].as_str().unwrap()) {
+        let said = s.try_git(&format!("verify-commit {commit}"));
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(said.err.contains("Good \"git\" signature for ada@example.org"), "{}", said.err);
+    }
+    assert_eq!(s.try_git("verify-tag v1").code, 0);
+    assert_ne!(s.try_git("verify-tag v2").code, 0);
+    s.git("fsck --strict");
+    s.ok("verify");
+    let (code, lines) = found(&s, "verify --signatures");
+    assert_eq!((code, lines.len()), (0, 6));
+    for line in lines.iter().filter(|line| line["name"] != "v2") {
+        assert_eq!(line["result"], "good", "{line}");
+        assert_eq!(line["signer"], "ada@example.org");
+        assert_eq!(line["key"], fingerprint(&s, "key.pub"));
+    }
+    assert_eq!(lines[5]["result"], "unsigned");
+    assert!(s.ok("verify --signatures").ends_with("5 good, 1 unsigned\n"));
+    assert_eq!(s.gloss("verify --signatures --require").code, 1);
+    s.ok("tag -d v2");
+    s.ok("verify --signatures --require");
+}
+
+#[test]
+fn git_signs_and_gloss_agrees_for_each_kind_of_key() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first");
+    let tree = s.git("rev-parse main^{tree}").trim().to_owned();
+    for (name, kind) in [
+        ("p256", &["ecdsa", "-b", "256"]),
+        ("p384", &["ecdsa", "-b", "384"]),
+        ("p521", &["ecdsa", "-b", "521"]),
+        ("rsa", &["rsa", "-b", "2048"]),
+    ] {
+        key(&s, name, kind);
+        signs_with(&s, name);
+        let made = s.git(&format!("commit-tree -S -m {name} -p main {tree}"));
+        let made = made.trim();
+        s.git(&format!("update-ref refs/heads/{name} {made}"));
+        let (code, lines) = found(&s, "verify --signatures");
+        assert_eq!(code, 0);
+        let line = lines.iter().find(|line| line["commit"] == made).unwrap();
+        assert_eq!(line["result"], "good", "{line}");
+        assert_eq!(line["key"], fingerprint(&s, name));
+        s.git(&format!("update-ref -d refs/heads/{name}"));
+    }
+}
+
+#[test]
+fn bad_and_unknown_signatures_name_the_commit_and_the_key() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first -S");
+    // The same signature over another message.
+    let raw = s.git("cat-file commit main").replace("first", "other");
+    s.write("forged", raw);
+    let forged = forged_branch(&s, "forged");
+    let key_id = fingerprint(&s, "key.pub");
+    let said = s.gloss("verify --signatures");
+    assert_eq!(said.code, 1);
+    let bad = said.out.lines().find(|line| line.starts_with("bad")).unwrap();
+    assert!(bad.contains(&forged[..10]) && bad.contains(&key_id), "{bad}");
+    assert_ne!(s.try_git(&format!("verify-commit {}", forged)).code, 0);
+    s.git("update-ref -d refs/heads/forged");
+    // Signed, but by nobody whom the file knows; then by somebody who was known at another time.
+    key(&s, "other", &["ed25519"]);
+    let other = s.read("other.pub");
+    s.write("strangers", format!("bob@example.org {other}"));
+    let (code, lines) = found(&s, "verify --signatures --allowed-signers strangers");
+    assert_eq!(code, 0);
+    assert_eq!((&lines[0]["result"], &lines[0]["key"]), (&"unknown-key".into(), &key_id.into()));
+    assert_eq!(s.gloss("verify --signatures --require --allowed-signers strangers").code, 1);
+    let own = s.read("key.pub");
+    // The commit is of 2023-11-14, 22:13:20 UTC.
+    for (until, result) in [("20231114221319Z", "unknown-key"), ("20231114221321Z", "good")] {
+        s.write("timed", format!("ada@example.org valid-before=\"{until}\" {own}"));
+        let (_, lines) = found(&s, "verify --signatures --allowed-signers timed");
+        assert_eq!(lines[0]["result"], result, "{until}");
+    }
+    let error = s.fails(2, "verify --signatures --allowed-signers none");
+    assert!(error.contains("`none`") || error.contains("none"), "{error}");
+    // A signature that is none.
+    let raw = s.git("cat-file commit main").replace("-----BEGIN SSH", "-----BEGIN ODD");
+    s.write("odd", raw);
+    forged_branch(&s, "odd");
+    assert_eq!(s.gloss("verify --signatures").code, 1);
+}
+
+#[test]
+fn nothing_is_committed_where_it_cannot_be_signed() {
+    let Some(s) = signing() else { return };
+    s.write(".gitconfig", "[gpg]\n\tformat = ssh\n");
+    let error = s.fails(2, "import texts.json -m first -S");
+    assert!(error.contains("names no key to sign with"), "{error}");
+    assert!(error.contains("user.signingKey"), "{error}");
+    configure(&s, &s.path("gone"), &s.path("signers"));
+    let error = s.fails(2, "import texts.json -m first -S");
+    assert!(error.starts_with("error: cannot sign: "), "{error}");
+    s.write(".gitconfig", "[gpg]\n\tformat = ssh\n[gpg \"ssh\"]\n\tprogram = /nowhere/sign\n");
+    let error = s.fails(4, "import texts.json -m first -S=key");
+    assert!(error.contains("/nowhere/sign"), "{error}");
+    assert_ne!(s.try_git("rev-parse --verify main").code, 0);
+    // By the configuration alone, and not where that is overruled.
+    signs_with(&s, "key");
+    s.write(".gitconfig", s.read(".gitconfig") + "[commit]\n\tgpgSign = true\n");
+    s.ok("import texts.json -m first");
+    s.ok("import corrected.json -m second --no-sign");
+    assert_eq!(s.try_git("verify-commit main~1").code, 0);
+    assert_ne!(s.try_git("verify-commit main").code, 0);
+    // The key is nowhere in the store.
+    let secret = s.read("key");
+    let inner = secret.lines().nth(1).unwrap();
+    let grep = s.program("grep").args(["-rF", inner, ".gloss"]).output().unwrap();
+    assert_eq!(grep.status.code(), Some(1));
+}
+
+#[test]
+fn who_loses_a_race_signs_again() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first -S");
+    s.write(".gitconfig", s.read(".gitconfig") + "[commit]\n\tgpgSign = true\n");
+    let started: Vec<_> = (0..6)
+        .map(|n| {
+            s.write(&format!("{n}.csv"), format!("item,annotator,label\nitem-{n},ann,x\n"));
+            let line = format!("import {n}.csv -m row-{n}");
+            s.command(&line).spawn().expect("gloss starts")
+        })
+        .collect();
+    for child in started {
+        let ran = Ran::new(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    assert_eq!(s.json("log").len(), 7);
+    s.ok("verify --signatures --require");
+    s.ok("verify");
+}
+
+#[test]
+fn signatures_travel() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first -S");
+    s.ok("tag -s -m release v1");
+    let shared = Session::empty();
+    let url = Place::directory(&shared).url;
+    s.ok(&format!("remote add origin {url}"));
+    s.ok("push");
+    let there = Session::empty();
+    there.ok(&format!("clone {url} ."));
+    there.write("signers", s.read("signers"));
+    there.ok("verify --signatures --require --allowed-signers signers");
+    configure(&there, &there.path("none"), &there.path("signers"));
+    assert_eq!(there.try_git("verify-commit main").code, 0);
+    assert_eq!(there.try_git("verify-tag v1").code, 0);
+}
+
+#[test]
+fn a_protected_branch_takes_only_signed_commits() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m old");
+    fits("protect", &s.json("protect main --signed"));
+    assert_eq!(s.ok("protect"), "main  signed\n");
+    let before = s.commit("main");
+    for line in ["import corrected.json -m unsigned", "revert HEAD"] {
+        let error = s.fails(1, line);
+        assert!(error.contains("`main` takes only commits with a good signature"), "{error}");
+        assert!(error.contains("is not signed"), "{error}");
+    }
+    // Signed by somebody whom nobody knows.
+    key(&s, "other", &["ed25519"]);
+    let error = s.fails(1, "import corrected.json -m stranger -S=other");
+    assert!(error.contains(&fingerprint(&s, "other")), "{error}");
+    // By a branch that is not protected.
+    s.ok("switch -c side");
+    s.ok("import corrected.json -m unsigned");
+    s.ok("switch main");
+    let error = s.fails(1, "merge side");
+    assert!(error.contains("is not signed"), "{error}");
+    assert_eq!(s.commit("main"), before);
+    s.ok("import corrected.json -m signed -S");
+    // A merge commit that is signed, of a branch that is not.
+    let error = s.fails(1, "merge side --no-ff -S");
+    assert!(error.contains("is not signed"), "{error}");
+    s.ok("protect main --off");
+    s.ok("merge side --no-ff -S");
+    assert_eq!(s.try_git("verify-commit main").code, 0);
+    assert_eq!(s.ok("protect"), "no branch is protected\n");
+}
+
+#[test]
+fn a_pull_brings_only_signed_commits_to_a_protected_branch() {
+    let Some(s) = signing() else { return };
+    let shared = Session::empty();
+    let here = pushed(&Place::directory(&shared));
+    s.ok(&format!("-C . clone {} theirs", Place::directory(&shared).url));
+    s.ok("-C theirs protect main --signed");
+    here.write("corrected.json", corrected());
+    here.ok("import corrected.json -m unsigned");
+    here.ok("push");
+    let before = s.ok("-C theirs log -n 1");
+    let error = s.fails(1, "-C theirs pull");
+    assert!(error.contains("is not signed"), "{error}");
+    assert_eq!(s.ok("-C theirs log -n 1"), before);
+    s.ok("-C theirs protect main --off");
+    s.ok("-C theirs pull");
+    assert_ne!(s.ok("-C theirs log -n 1"), before);
+}
+
+#[test]
+fn stock_git_agrees_on_signatures_of_gpg() {
+    let s = Session::new();
+    if !has(&s, "gpg") {
+        return;
+    }
+    let gpg = |words: &[&str]| {
+        let ran = Ran::new(s.program("gpg").args(["--batch", "-q"]).args(words).output().unwrap());
+        assert_eq!(ran.code, 0, "gpg {words:?}: {}", ran.err);
+        ran.out
+    };
+    let who = "Ada <ada@example.org>";
+    // Made before the date of the commits of a session.
+    let time = "--faked-system-time=1600000000";
+    gpg(&[time, "--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"]);
+    s.sample(crate::samples::TEXTS, "texts.json");
+    // Without a configured key: that of the committer.
+    s.ok("import texts.json -m first -S");
+    s.ok("tag -s -m release v1");
+    assert_eq!(s.try_git("verify-commit main").code, 0);
+    assert_eq!(s.try_git("verify-tag v1").code, 0);
+    let listed = gpg(&["--with-colons", "--list-keys"]);
+    let id = listed.lines().find(|line| line.starts_with("pub:")).unwrap();
+    let id = id.split(':').nth(4).unwrap();
+    let (code, lines) = found(&s, "verify --signatures --require");
+    assert_eq!((code, lines.len()), (0, 2));
+    assert_eq!((&lines[0]["signer"], &lines[0]["key"]), (&who.into(), &id.into()));
+    let error = s.fails(2, "tag -u nobody@example.org -m no v2");
+    assert!(error.starts_with("error: cannot sign: "), "{error}");
+    // Elsewhere the key is not known; and of a changed commit the signature is bad.
+    let raw = s.git("cat-file commit main").replace("first", "other");
+    s.write("forged", raw);
+    forged_branch(&s, "forged");
+    let (code, lines) = found(&s, "verify --signatures");
+    assert_eq!(code, 1);
+    let bad: Vec<_> = lines.iter().filter(|line| line["result"] == "bad").collect();
+    assert_eq!((bad.len(), &bad[0]["key"]), (1, &id.into()));
+    std::fs::rename(s.path(".gnupg"), s.path("away")).unwrap();
+    let (code, lines) = found(&s, "verify --signatures");
+    assert_eq!((code, &lines[0]["result"]), (0, &"unknown-key".into()));
+    let agent = s.program("gpgconf").args(["--homedir", "away", "--kill", "all"]).output();
+    assert!(agent.unwrap().status.success());
+}
