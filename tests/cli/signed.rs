@@ -339,3 +339,89 @@ fn stock_git_agrees_on_signatures_of_gpg() {
     let agent = s.program("gpgconf").args(["--homedir", "away", "--kill", "all"]).output();
     assert!(agent.unwrap().status.success());
 }
+
+/// Signs a file as who delivers it does.
+fn deliver(s: &Session, key: &str, namespace: &str, file: &str) {
+    let mut sign = s.program("ssh-keygen");
+    sign.args(["-Y", "sign", "-n", namespace, "-f", key, file]);
+    let ran = Ran::new(sign.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn a_delivered_file_is_checked_now_and_later() {
+    let Some(s) = signing() else { return };
+    s.write("vendors", "");
+    for (name, kind) in [
+        ("ed", &["ed25519"][..]),
+        ("p256", &["ecdsa", "-b", "256"]),
+        ("p384", &["ecdsa", "-b", "384"]),
+        ("rsa", &["rsa", "-b", "3072"]),
+    ] {
+        key(&s, name, kind);
+        let public = s.read(&format!("{name}.pub"));
+        s.write("vendors", s.read("vendors") + &format!("{name}@vendor.example {public}"));
+        let file = format!("{name}.csv");
+        s.write(&file, format!("item,annotator,label\n{name},ann,x\n"));
+        deliver(&s, name, "gloss-batch", &file);
+        let line = format!("import {file} --signed-by {file}.sig --allowed-signers vendors");
+        // Staged with its signature by some, committed at once by others.
+        let made = match name {
+            "p256" => {
+                let made = s.json(&line);
+                s.ok("commit -m batch");
+                made
+            }
+            _ => s.json(&format!("{line} -m batch")),
+        };
+        fits("import", &made);
+        let signer = format!("{name}@vendor.example");
+        assert_eq!(made[0]["signed"][0]["signer"], signer);
+        assert_eq!(made[0]["signed"][0]["key"], fingerprint(&s, name));
+        fits("show", &s.json("show"));
+        let (code, lines) = found(&s, "verify --signatures --allowed-signers vendors");
+        let line = lines.iter().find(|l| l["name"] == file && l["subject"] == "batch").unwrap();
+        assert_eq!((code, &line["result"], &line["signer"]), (0, &"good".into(), &signer.into()));
+        assert_eq!(line["commit"], s.commit("main"));
+    }
+    s.ok("verify");
+    // Nobody's name stands in git.
+    let objects = s.git_objects();
+    let name = b"vendor.example";
+    assert!(!objects.windows(name.len()).any(|window| window == name));
+    // Somebody who is not known, and nobody any more.
+    let (_, lines) = found(&s, "verify --signatures");
+    let batches = lines.iter().filter(|line| line["subject"] == "batch");
+    assert!(batches.map(|line| &line["result"]).all(|result| result == "unknown-key"));
+}
+
+#[test]
+fn a_file_that_is_not_what_was_signed_is_not_imported() {
+    let Some(s) = signing() else { return };
+    let rows = "item,annotator,label\na,ann,x\n";
+    s.write("batch.csv", rows);
+    deliver(&s, "key", "gloss-batch", "batch.csv");
+    let line = "import batch.csv --signed-by batch.csv.sig -m batch";
+    s.write("batch.csv", rows.replace('x', "y"));
+    let error = s.fails(1, line);
+    assert!(error.contains("`batch.csv` is not signed by this signature"), "{error}");
+    assert!(error.contains(&fingerprint(&s, "key")), "{error}");
+    s.write("batch.csv", rows);
+    // Signed for something else, such as a message.
+    deliver(&s, "key", "file", "batch.csv");
+    s.fails(1, line);
+    std::fs::remove_file(s.path("batch.csv.sig")).unwrap();
+    deliver(&s, "key", "gloss-batch", "batch.csv");
+    key(&s, "other", &["ed25519"]);
+    s.write("vendors", format!("v@vendor.example {}", s.read("other.pub")));
+    let error = s.fails(1, &format!("{line} --allowed-signers vendors"));
+    assert!(error.contains("signed by nobody who is known"), "{error}");
+    s.write("cut.sig", &s.read("batch.csv.sig")[..80]);
+    s.fails(1, "import batch.csv --signed-by cut.sig -m batch");
+    s.fails(2, "import batch.csv --signed-by none.sig -m batch");
+    s.fails(2, "import batch.csv --signed-by batch.csv.sig --signed-by batch.csv.sig -m batch");
+    s.fails(2, "import batch.csv --signed-by batch.csv.sig --update -m batch");
+    assert_ne!(s.try_git("rev-parse --verify main").code, 0);
+    s.ok(line);
+    assert!(s.ok("verify --signatures").contains("file batch.csv in "));
+}

@@ -21,6 +21,7 @@ pub mod notes;
 pub mod objects;
 pub mod people;
 pub mod policy_files;
+pub mod proof;
 pub mod protect;
 pub mod remote;
 pub mod removal;

@@ -31,6 +31,7 @@ mod merge;
 mod pin;
 mod policy;
 mod protect;
+mod prove;
 mod pull;
 mod push;
 pub(crate) mod quality;
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Policy(policy::PolicyArgs),
     Relabel(relabel::RelabelArgs),
     History(history::HistoryArgs),
+    Prove(prove::ProveArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
@@ -131,6 +133,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Policy(args) => policy::run(context, args),
         Command::Relabel(args) => relabel::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Prove(args) => prove::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),

@@ -31,6 +31,15 @@ pub struct TagObject {
     pub signed: Signed,
 }
 
+/// What leads from a commit to a file: the bytes of each git object.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) commit: Vec<u8>,
+    pub(crate) root: Vec<u8>,
+    pub(crate) dir: Vec<u8>,
+    pub(crate) file: Vec<u8>,
+}
+
 /// Beginnings of signatures at the end of a tag, as git knows them.
 const ARMOURS: [&[u8]; 4] = [
     b"-----BEGIN SSH SIGNATURE-----",
@@ -46,6 +55,23 @@ impl History {
     /// Where the commit cannot be read.
     pub fn signed(&self, commit: CommitId) -> Result<Signed> {
         Ok(of_commit(&self.whole_object(commit.0)?.data))
+    }
+
+    /// The git objects that lead from a commit to a file in a directory of its tree.
+    ///
+    /// # Errors
+    /// Where one cannot be read, or there is no such file.
+    pub(crate) fn way_to(&self, commit: CommitId, path: &str) -> Result<Way> {
+        let read = |e: gix::Error| Error::git(format!("cannot read `{path}` of {commit}"), e);
+        let none = || Error::damaged(format!("{commit}:{path}"), "there is no such file");
+        let object = self.repo.find_commit(commit.0).map_err(read)?;
+        let root = object.tree().map_err(read)?;
+        let (dir, _) = path.split_once('/').ok_or_else(none)?;
+        let entry = root.lookup_entry_by_path(dir).map_err(read)?.ok_or_else(none)?;
+        let file = self.file(commit, path)?.ok_or_else(none)?;
+        let dir = self.whole_object(entry.object_id())?.data;
+        let commit = self.whole_object(commit.0)?.data;
+        Ok(Way { commit, root: root.data.clone(), dir, file })
     }
 
     /// Annotated tags, by name.
