@@ -8,6 +8,7 @@
 )]
 
 mod again;
+mod audit;
 mod bad;
 mod compat;
 mod convert;

@@ -341,7 +341,9 @@ fn stock_git_agrees_on_signatures_of_gpg() {
 }
 
 /// Signs a file as who delivers it does.
-fn deliver(s: &Session, key: &str, namespace: &str, file: &str) {
+pub(crate) fn deliver(s: &Session, key: &str, namespace: &str, file: &str) {
+    // It would ask before it replaced one.
+    let _ = std::fs::remove_file(s.path(&format!("{file}.sig")));
     let mut sign = s.program("ssh-keygen");
     sign.args(["-Y", "sign", "-n", namespace, "-f", key, file]);
     let ran = Ran::new(sign.output().unwrap());
@@ -410,7 +412,6 @@ fn a_file_that_is_not_what_was_signed_is_not_imported() {
     // Signed for something else, such as a message.
     deliver(&s, "key", "file", "batch.csv");
     s.fails(1, line);
-    std::fs::remove_file(s.path("batch.csv.sig")).unwrap();
     deliver(&s, "key", "gloss-batch", "batch.csv");
     key(&s, "other", &["ed25519"]);
     s.write("vendors", format!("v@vendor.example {}", s.read("other.pub")));

@@ -4,6 +4,7 @@
 
 mod answers;
 mod args;
+mod audit;
 mod commands;
 mod context;
 mod error;

@@ -40,6 +40,7 @@ pub mod whole_items;
 
 pub use error::{Error, Result, RowConflict};
 pub use id::{CommitId, Digest};
+pub use proof::Proof;
 pub use stage::Stage;
 pub use store::{Layer, Snapshot, Store};
 pub use temp_store::TempStore;

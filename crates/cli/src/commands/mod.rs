@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod annotator;
+mod audit;
 mod bisect;
 mod branch;
 pub(crate) mod check;
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     Relabel(relabel::RelabelArgs),
     History(history::HistoryArgs),
     Prove(prove::ProveArgs),
+    Audit(audit::AuditArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
@@ -134,6 +136,7 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Relabel(args) => relabel::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Prove(args) => prove::run(context, args),
+        Command::Audit(args) => audit::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),

@@ -21,8 +21,8 @@ pub(super) fn run(context: &mut Context, store: &Store, args: &VerifyArgs) -> Re
     let checker = checker(store, allowed)?;
     let mut found: BTreeMap<&str, u64> = BTreeMap::new();
     let mut failed = false;
-    store.check_signatures::<CliError>(&checker, &mut |line| {
-        *found.entry(word(line.checked.result)).or_default() += 1;
+    store.check_signatures::<CliError>(&checker, None, &mut |line| {
+        *found.entry(line.checked.result.word()).or_default() += 1;
         failed |= match line.checked.result {
             Verdict::Good => false,
             Verdict::Bad => true,
@@ -48,15 +48,6 @@ pub(super) fn run(context: &mut Context, store: &Store, args: &VerifyArgs) -> Re
     Ok(if failed { NOT_SIGNED } else { 0 })
 }
 
-fn word(result: Verdict) -> &'static str {
-    match result {
-        Verdict::Good => "good",
-        Verdict::Bad => "bad",
-        Verdict::UnknownKey => "unknown key",
-        Verdict::Unsigned => "unsigned",
-    }
-}
-
 fn text(line: &SignatureLine) -> String {
     let commit = line.commit.short();
     let what = match (line.subject, &line.name) {
@@ -68,7 +59,7 @@ fn text(line: &SignatureLine) -> String {
             format!("file {} in {commit}", plain(name.as_deref().unwrap_or_default()))
         }
     };
-    let mut text = format!("{:<11}  {what}", word(line.checked.result));
+    let mut text = format!("{:<11}  {what}", line.checked.result.word());
     for part in [&line.checked.signer, &line.checked.key].into_iter().flatten() {
         text.push_str(&format!("  {}", plain(part)));
     }

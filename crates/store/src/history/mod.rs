@@ -3,6 +3,7 @@
 //! gix encodes, reads, walks and parses revisions; every byte that reaches the disk is written by
 //! [`crate::fs`]: one pack a commit, refs, reflogs.
 
+mod bundle;
 mod delta;
 mod exchange;
 mod identity;

@@ -28,6 +28,18 @@ pub enum Verdict {
     Unsigned,
 }
 
+impl Verdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::UnknownKey => "unknown key",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
 /// What was found of a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Checked {

@@ -36,16 +36,22 @@ pub struct SignatureLine {
 }
 
 impl Store {
-    /// Checks every commit, every annotated tag, and every delivered file whose signature is kept.
+    /// Checks every commit, every annotated tag, and every delivered file whose signature is kept: of
+    /// the commits that the second has and the first has not, or of all.
     ///
     /// # Errors
     /// Where the history cannot be read, a program cannot be run, or `each` fails.
     pub fn check_signatures<E: From<crate::Error>>(
         &self,
         checker: &Checker,
+        range: Option<(Option<CommitId>, CommitId)>,
         each: &mut dyn FnMut(&SignatureLine) -> Result<(), E>,
     ) -> Result<(), E> {
-        for commit in self.history.all_commits()? {
+        let commits: Box<dyn Iterator<Item = Result<CommitId>>> = match range {
+            Some((old, new)) => Box::new(self.history.commits_since(old, new)?),
+            None => Box::new(self.history.all_commits()?),
+        };
+        for commit in commits {
             let commit = commit?;
             let signed = self.history.signed(commit)?;
             let checked = checker.check(&signed)?;
@@ -54,6 +60,11 @@ impl Store {
         }
         for tag in self.history.tag_objects()? {
             let (commit, name) = (tag.commit, Some(tag.name));
+            if let Some((_, new)) = range
+                && !self.history.is_ancestor(commit, new)?
+            {
+                continue;
+            }
             let checked = checker.check(&tag.signed)?;
             each(&SignatureLine { subject: Subject::Tag, commit, name, checked })?;
         }
