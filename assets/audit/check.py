@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from blake3 import blake3
@@ -105,10 +106,12 @@ class Bundle:
     """The directory, and what has been checked of it."""
 
     def __init__(self, directory, work):
-        self.dir, self.work = directory, work
+        self.dir, self.work = directory.resolve(), work
         self.segments = {}
         self.states = {}
         self.failed = False
+        # Commits whose counts by name are gone.
+        self.erased = 0
 
     def part(self, name, run):
         """Runs one check, and says what came of it; gives what it gave, None where it failed."""
@@ -148,7 +151,7 @@ class Bundle:
             check(well, f"MANIFEST: line {number} is not what was written")
             expected, length, last = words
             path = self.dir / last
-            check(".." not in last and path.is_file(), f"{last} is missing")
+            check(".." not in last and path.is_file(), f"{last}, which MANIFEST names, is missing")
             hasher = blake3()
             with open(path, "rb") as file:
                 while block := file.read(1 << 20):
@@ -293,6 +296,8 @@ class Bundle:
             except Failure as failure:
                 raise Failure(f"{commit}: {failure}")
         told = f"{len(listed)} commits did what they say, to {rows} rows"
+        if self.erased:
+            told += f"; the names of {self.erased} were erased"
         return f"{told}; {len(self.segments)} segments have their row roots", listed
 
     def commit(self, history, commit):
@@ -323,6 +328,8 @@ class Bundle:
             for group, counted in names.items():
                 if len(counted) < META_NAMES_MAX:
                     check(meta[group] == counted, f"its meta object counts other {group}")
+        elif change.get("meta"):
+            self.erased += 1
         return found
 
     def meta(self, change):
@@ -437,9 +444,8 @@ class Bundle:
         stated = list(self.lines("reviews.jsonl"))
         check(len(stated) == len(reviews), "reviews.jsonl: there are other reviews")
         for ours, theirs in zip(reviews, stated):
-            for name in ("item_id", "review_id", "reviewer_id", "decision", "round", "reason",
-                         "digest", "submission_id", "annotation_id"):
-                check(ours.get(name) == theirs.get(name), f"reviews.jsonl: another {name}")
+            ours = {name: shown(name, value) for name, value in ours.items()}
+            check(ours == theirs, f"reviews.jsonl: review {ours['review_id']} is another one")
         return f"{total} live rows, each key once; {len(reviews)} reviews", True
 
     def live(self, table, line, dead):
@@ -470,8 +476,9 @@ class Bundle:
             time = about[3].replace("Z", "+00:00")
             check(line["time"].replace("Z", "+00:00") == time, f"commits.jsonl: {commit}: its time")
             meta = self.meta(change)
-            for name in ("annotators", "labels", "sources") if meta is not None else ():
-                check(line.get(name) == meta[name], f"commits.jsonl: {commit}: its {name}")
+            for name in ("annotators", "labels", "sources"):
+                same = line.get(name) == (meta or {}).get(name)
+                check(same, f"commits.jsonl: {commit}: its {name} are others")
         tip = history.git("rev-parse", "refs/audit/tip").decode().strip()
         found = {str(path.relative_to(self.dir))
                  for path in (self.dir / "policies").rglob("*") if path.is_file()}
@@ -598,6 +605,14 @@ class Bundle:
 
 def key_digest(key):
     return blake3(b"".join(varint(len(part.encode())) + part.encode() for part in key)).digest()
+
+
+def shown(name, value):
+    """A cell of a review as JSON lines have it."""
+    if name == "at":
+        time = datetime(1970, 1, 1) + timedelta(microseconds=value)
+        return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return json.loads(value) if name == "extra" else value
 
 
 def count_row(names, values, what):
