@@ -15,11 +15,13 @@ use std::path::Path;
 
 use glossator_store::change::ChangeRecord;
 use glossator_store::schema::TABLES;
-use glossator_store::signing::{Checker, SignatureLine};
+use glossator_store::signing::{Checker, SignatureLine, Subject};
 use glossator_store::{CommitId, Digest, Proof, Store};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use self::files::Files;
+use self::records::{Decided, decided};
 use crate::error::Result;
 
 const CHECKS: [(&str, &str); 4] = [
@@ -41,6 +43,44 @@ pub(crate) struct Audit<'a> {
     pub(crate) proofs: Vec<Proof>,
     /// Whether the names of people are put in.
     pub(crate) names: bool,
+    /// Whether somebody watches.
+    pub(crate) interactive: bool,
+}
+
+/// What is told in records and on the page.
+struct Told<'a> {
+    commits: &'a [CommitId],
+    signatures: &'a [SignatureLine],
+    /// Live annotations at the tip by who decided.
+    decided: BTreeMap<Decided, u64>,
+}
+
+/// How far it is, where somebody watches.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new(interactive: bool) -> Self {
+        let bar = if interactive { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self(bar)
+    }
+
+    fn begin(&self, what: &'static str, steps: usize) {
+        self.0.set_message(what);
+        self.0.set_length(steps as u64);
+        self.0.set_position(0);
+    }
+
+    fn step(&self, steps: usize) {
+        self.0.inc(steps as u64);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// What a bundle holds, as `--json` prints it.
@@ -79,7 +119,9 @@ impl Audit<'_> {
         let mut files = Files::begin(dir)?;
         let commits = self.store.history.commits_since(self.base, self.tip)?;
         let commits = commits.collect::<glossator_store::Result<Vec<_>>>()?;
-        let signatures = self.signatures()?;
+        let progress = Progress::new(self.interactive);
+        progress.begin("signatures", commits.len());
+        let signatures = self.signatures(&progress)?;
         let about = About {
             audit: 1,
             gloss: env!("CARGO_PKG_VERSION"),
@@ -95,8 +137,11 @@ impl Audit<'_> {
         })?;
         files
             .write("history.bundle", |out| Ok(self.store.history.write_bundle(self.tip, out)?))?;
-        let objects = self.objects(&mut files, &commits)?;
-        records::write(self, &mut files, &commits, &signatures)?;
+        progress.begin("objects", commits.len());
+        let objects = self.objects(&mut files, &commits, &progress)?;
+        progress.begin("records", 0);
+        let told = Told { commits: &commits, signatures: &signatures, decided: decided(self)? };
+        records::write(self, &mut files, &told)?;
         for (number, proof) in self.proofs.iter().enumerate() {
             files.write(&format!("proofs/{}.json", number + 1), |out| {
                 serde_json::to_writer(&mut *out, proof)?;
@@ -106,7 +151,7 @@ impl Audit<'_> {
         for (name, text) in CHECKS {
             files.write(name, |out| Ok(out.write_all(text.as_bytes())?))?;
         }
-        files.write("index.html", |out| page::write(self, out, &commits, &signatures))?;
+        files.write("index.html", |out| page::write(self, out, &told))?;
         let written = files.finish()?;
         let mut worth: BTreeMap<&'static str, u64> = BTreeMap::new();
         for line in &signatures {
@@ -125,10 +170,11 @@ impl Audit<'_> {
     }
 
     /// What every signature of the range is worth.
-    fn signatures(&self) -> Result<Vec<SignatureLine>> {
+    fn signatures(&self, progress: &Progress) -> Result<Vec<SignatureLine>> {
         let mut lines = Vec::new();
         let range = Some((self.base, self.tip));
         self.store.check_signatures(self.checker, range, &mut |line| -> Result<()> {
+            progress.step(usize::from(line.subject == Subject::Commit));
             lines.push(line.clone());
             Ok(())
         })?;
@@ -136,10 +182,16 @@ impl Audit<'_> {
     }
 
     /// Copies what the commits name, and the tables that they began with. Gives how many.
-    fn objects(&self, files: &mut Files, commits: &[CommitId]) -> Result<usize> {
+    fn objects(
+        &self,
+        files: &mut Files,
+        commits: &[CommitId],
+        progress: &Progress,
+    ) -> Result<usize> {
         let own: HashSet<CommitId> = commits.iter().copied().collect();
         let mut copied = HashSet::new();
         for commit in commits {
+            progress.step(1);
             let record = self.store.change(*commit)?;
             let mut named = self.store.objects_of(*commit)?;
             if let Some(parent) = self.store.history.first_parent(*commit)?

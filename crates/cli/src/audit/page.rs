@@ -8,8 +8,7 @@ use glossator_store::notes::Notes;
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::signing::{SignatureLine, Subject};
 
-use super::Audit;
-use super::records::decided;
+use super::{Audit, Told};
 use crate::error::Result;
 use crate::render::{counts, number, plain, row};
 
@@ -21,12 +20,7 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max
     overflow-x:auto;white-space:pre-wrap}.good{color:#176c2c}.bad{color:#a40e26;font-weight:600}";
 
 /// Writes the page.
-pub(super) fn write(
-    audit: &Audit<'_>,
-    out: &mut dyn Write,
-    commits: &[CommitId],
-    signatures: &[SignatureLine],
-) -> Result<()> {
+pub(super) fn write(audit: &Audit<'_>, out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
     let tip = audit.tip.to_string();
     write!(
         out,
@@ -43,29 +37,24 @@ pub(super) fn write(
         "<p>{} commits up to <code>{tip}</code>, since {since}, of the store <code>{}</code>. \
          This page is a reading of the files beside it and is not itself checked: \
          <code>python3 check.py</code> checks them. README.md says what each check shows.</p>",
-        number(commits.len() as u64),
+        number(told.commits.len() as u64),
         escaped(&audit.store.facts().store_id),
     )?;
-    history(audit, out, commits, signatures)?;
-    people(audit, out)?;
-    others(out, signatures)?;
+    history(audit, out, told)?;
+    people(out, told)?;
+    others(out, told)?;
     policies(audit, out)?;
     notes(audit, out)?;
     writeln!(out, "</body></html>")?;
     Ok(())
 }
 
-fn history(
-    audit: &Audit<'_>,
-    out: &mut dyn Write,
-    commits: &[CommitId],
-    signatures: &[SignatureLine],
-) -> Result<()> {
-    let of_commits = signatures.iter().filter(|line| line.subject == Subject::Commit);
+fn history(audit: &Audit<'_>, out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
+    let of_commits = told.signatures.iter().filter(|line| line.subject == Subject::Commit);
     let signed: HashMap<CommitId, &SignatureLine> =
         of_commits.map(|line| (line.commit, line)).collect();
     head(out, "Commits", &["Commit", "When", "Who", "What", "Annotations", "Signature"])?;
-    for id in commits {
+    for id in told.commits {
         let about = audit.store.history.commit(*id)?;
         let change = audit.store.change(*id)?.counts(ANNOTATIONS.name);
         let signature = signed.get(id).map(|line| signature(line)).unwrap_or_default();
@@ -93,22 +82,22 @@ fn signature(line: &SignatureLine) -> String {
     format!("<span class=\"{class}\">{word}</span> {}", escaped(whose))
 }
 
-fn people(audit: &Audit<'_>, out: &mut dyn Write) -> Result<()> {
+fn people(out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
     head(out, "Who decided what is live", &["Annotator", "Origin", "Policy", "Status", "Rows"])?;
-    for (decided, rows) in decided(audit)? {
+    for (decided, rows) in &told.decided {
         let policy = decided.policy.as_deref().unwrap_or("unstated");
         let texts = [&*decided.annotator, &*decided.origin, policy, &*decided.status];
         let mut cells: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
-        cells.push(number(rows));
+        cells.push(number(*rows));
         cells_of(out, &cells)?;
     }
     Ok(writeln!(out, "</table>")?)
 }
 
 /// Signatures of tags and delivered files.
-fn others(out: &mut dyn Write, signatures: &[SignatureLine]) -> Result<()> {
+fn others(out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
     head(out, "Signed tags and delivered files", &["What", "Name", "Commit", "Signature"])?;
-    for line in signatures.iter().filter(|line| line.subject != Subject::Commit) {
+    for line in told.signatures.iter().filter(|line| line.subject != Subject::Commit) {
         let what = if line.subject == Subject::Tag { "tag" } else { "file" };
         let name = line.name.as_deref().unwrap_or_default();
         let commit = format!("<code>{}</code>", line.commit.short());

@@ -7,12 +7,11 @@ use glossator_formats::JsonRows;
 use glossator_store::change::{ChangeRecord, Meta};
 use glossator_store::notes::Notes;
 use glossator_store::schema::{ANNOTATIONS, Annotations, REVIEWS};
-use glossator_store::signing::SignatureLine;
-use glossator_store::{CommitId, Error as StoreError, Store};
+use glossator_store::{Error as StoreError, Store};
 use serde::Serialize;
 
-use super::Audit;
 use super::files::Files;
+use super::{Audit, Told};
 use crate::error::Result;
 use crate::render::commit::CommitJson;
 
@@ -26,36 +25,31 @@ pub(super) struct Decided {
 }
 
 /// Writes all of them.
-pub(super) fn write(
-    audit: &Audit<'_>,
-    files: &mut Files,
-    commits: &[CommitId],
-    signatures: &[SignatureLine],
-) -> Result<()> {
+pub(super) fn write(audit: &Audit<'_>, files: &mut Files, told: &Told<'_>) -> Result<()> {
     let store = audit.store;
     files.write("commits.jsonl", |out| {
-        commits.iter().try_for_each(|commit| {
+        told.commits.iter().try_for_each(|commit| {
             let record = store.change(*commit)?;
             let (about, meta) = (store.history.commit(*commit)?, meta_of(store, &record)?);
             line(out, &CommitJson::new(&about, &record, meta.as_ref()))
         })
     })?;
     files.write("signatures.jsonl", |out| {
-        signatures.iter().try_for_each(|found| line(out, found))
+        told.signatures.iter().try_for_each(|found| line(out, found))
     })?;
     if let Some(path) = audit.checker.allowed_signers() {
         let bytes = store.disk().read(path)?;
         files.write("allowed_signers", |out| Ok(out.write_all(&bytes)?))?;
     }
     files.write("annotators.jsonl", |out| {
-        for (decided, rows) in decided(audit)? {
+        for (decided, rows) in &told.decided {
             #[derive(Serialize)]
-            struct Rows {
+            struct Rows<'d> {
                 #[serde(flatten)]
-                decided: Decided,
+                decided: &'d Decided,
                 rows: u64,
             }
-            line(out, &Rows { decided, rows })?;
+            line(out, &Rows { decided, rows: *rows })?;
         }
         Ok(())
     })?;

@@ -56,7 +56,17 @@ pub(crate) fn run(context: &mut Context, args: &AuditArgs) -> Result<u8> {
             .hint(format!("`gloss history {}` shows what became of it", key[0]))
         })?);
     }
-    let audit = Audit { store: &store, tip, base, checker: &checker, proofs, names: args.names };
+    // What it names must not go meanwhile.
+    let _reading = store.writing()?;
+    let audit = Audit {
+        store: &store,
+        tip,
+        base,
+        checker: &checker,
+        proofs,
+        names: args.names,
+        interactive: context.interactive(),
+    };
     let report = audit.write(&context.path(&args.output))?;
     if context.json {
         context.json_line(&report)?;

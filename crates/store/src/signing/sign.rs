@@ -104,8 +104,8 @@ impl Signer {
 
 /// What `gpg` said, without its lines for programs.
 fn of_gpg(said: &str) -> String {
-    let words = said.lines().filter(|line| !line.starts_with("[GNUPG:]")).map(str::trim);
-    words.filter(|line| !line.is_empty()).last().unwrap_or("gpg did not sign").to_owned()
+    let mut words = said.lines().filter(|line| !line.starts_with("[GNUPG:]")).map(str::trim);
+    words.rfind(|line| !line.is_empty()).unwrap_or("gpg did not sign").to_owned()
 }
 
 /// A path as git's configuration has it: `~/` is the home directory.
