@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::{CommitId, Store};
 
@@ -19,9 +19,9 @@ use crate::signing::checker;
     gloss audit v1..v2 -o bundle --allowed-signers signers.txt\n  \
     gloss audit v2 -o bundle --prove img_01.jpg annotation/7/r1/label\n\n\
     The bundle holds the history as a git bundle, the objects, change records, policies, reviews, \
-    who decided what, notes of quality and runs, signatures, one page to read, and `check.py`, which \
-    checks all of it with git, blake3 and pyarrow. Give the digest that is printed to whoever checks \
-    it by another way than the bundle. docs/audit.md tells what each check shows and does not show.")]
+    who decided what, notes of quality and runs, signatures, one page to read, and `check.py`, \
+    which checks all of it with git, blake3 and pyarrow. Give the digest that is printed to \
+    whoever checks it by another way than the bundle. docs/audit.md tells what each check shows.")]
 pub(crate) struct AuditArgs {
     /// What is told: REV for all of its history, OLD..NEW for what NEW has and OLD has not
     #[arg(value_name = "RANGE")]
@@ -30,7 +30,7 @@ pub(crate) struct AuditArgs {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Prove that this annotation is in the last commit
-    #[arg(long, num_args = 2, value_names = ["ITEM", "ANNOTATION"], action = clap::ArgAction::Append)]
+    #[arg(long, num_args = 2, value_names = ["ITEM", "ANNOTATION"], action = ArgAction::Append)]
     prove: Vec<String>,
     /// Whose SSH keys are known, as `ssh-keygen` has it; else git's `gpg.ssh.allowedSignersFile`
     #[arg(long, value_name = "FILE")]

@@ -49,7 +49,7 @@ const ONLY_WHOLE_ROWS: [&str; 11] = [
     gloss import export.json -m \"first round\"\n  \
     gloss import answers.csv --map item=question --map annotator=worker --gold gold.csv\n  \
     gloss import edited.parquet --update --base v1 -m \"fix boxes\"\n  \
-    gloss import batch.csv --signed-by batch.csv.sig --allowed-signers vendors.txt -m \"batch 7\"\n  \
+    gloss import batch.csv --signed-by batch.csv.sig -m \"seventh batch\"\n  \
     gloss import changed.parquet --remove-keys gone.parquet -m \"second round\"\n\n\
     What an import means is decided by ids: rows that are there already are compared, and only \
     what differs is staged. Importing a file twice changes nothing.")]
@@ -228,15 +228,7 @@ fn intake(
 ) -> Result<Option<Made>> {
     let store = snapshot.store();
     let mut options = args.reading.options(context)?;
-    let inputs: Vec<(Input, &'static dyn Importer)> = args
-        .files
-        .iter()
-        .map(|file| {
-            let input = Input::new(context.path(file));
-            let importer = importer(&input, args.format.as_deref())?;
-            Ok((input, importer))
-        })
-        .collect::<Result<_>>()?;
+    let inputs = inputs(context, args)?;
     let intake_options = IntakeOptions {
         in_order,
         ..intake_options(args, inputs.first().map(|(_, importer)| *importer))
@@ -319,6 +311,16 @@ fn intake(
         people,
         notes,
     }))
+}
+
+/// The files, with who reads each.
+fn inputs(context: &Context, args: &ImportArgs) -> Result<Vec<(Input, &'static dyn Importer)>> {
+    let read = args.files.iter().map(|file| {
+        let input = Input::new(context.path(file));
+        let importer = importer(&input, args.format.as_deref())?;
+        Ok((input, importer))
+    });
+    read.collect()
 }
 
 /// The column that holds a table's answers, by whose name the field is called.

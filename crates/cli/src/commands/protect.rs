@@ -17,9 +17,9 @@ use crate::error::{CliError, Result};
     gloss protect main --off\n  gloss protect\n\n\
     Commits, merges and pushes that move the branch are refused where `gloss check` would fail \
     with these gates. Of this copy of the store alone: others have gates of their own. A pull that \
-    only moves the branch forward is not asked for gates. With --signed every commit that the branch \
-    takes, by a pull too, must have a good signature of somebody whom git's configuration knows \
-    (gpg.ssh.allowedSignersFile, or the keyring of gpg).")]
+    only moves the branch forward is not asked for gates. With --signed every commit that the \
+    branch takes, by a pull too, must have a good signature of somebody whom git's configuration \
+    knows (gpg.ssh.allowedSignersFile, or the keyring of gpg).")]
 pub(crate) struct ProtectArgs {
     /// The branch; without one, protected branches are listed
     branch: Option<String>,

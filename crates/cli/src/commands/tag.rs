@@ -12,7 +12,7 @@ use crate::signing::SignArgs;
 /// List, make or delete tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gloss tag v1\n  gloss tag -a -m \"release to training\" v1 main~2\n  \
+    after_help = "Examples:\n  gloss tag v1\n  gloss tag -a -m \"for training\" v1 main~2\n  \
     gloss tag -s -m \"release to training\" v1"
 )]
 pub(crate) struct TagArgs {

@@ -21,8 +21,8 @@ use crate::render::{number, plain};
     gloss verify --remote=origin --repair\n  \
     gloss verify --signatures --allowed-signers signers.txt --require\n\n\
     Every object is hashed again and every invariant of schemas/format-v1.md is checked. Exits \
-    with 0 where all is well, with 3 where something is damaged; with --signatures with 1 where a signature is bad, or one is missing that --require \
-    asks for.")]
+    with 0 where all is well, with 3 where something is damaged; with --signatures with 1 where a \
+    signature is bad, or one is missing that --require asks for.")]
 pub(crate) struct VerifyArgs {
     /// Read and check everything that a remote has instead
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]

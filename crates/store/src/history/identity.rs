@@ -34,8 +34,8 @@ pub fn identities(dir: &Path, git_dir: &Path) -> Result<(Identity, Identity)> {
     Ok((read(repo.author())?, read(repo.committer())?))
 }
 
-/// What git's configuration says of signatures: that of the repository around `dir`, of the user and
-/// of the system. Programs and paths are taken only from files that belong to the user.
+/// What git's configuration says of signatures: that of the repository around `dir`, of the user
+/// and of the system. Programs and paths are taken only from files that belong to the user.
 ///
 /// # Errors
 /// Where the configuration cannot be read, or names a format that git does not have.

@@ -36,8 +36,8 @@ pub struct SignatureLine {
 }
 
 impl Store {
-    /// Checks every commit, every annotated tag, and every delivered file whose signature is kept: of
-    /// the commits that the second has and the first has not, or of all.
+    /// Checks every commit, every annotated tag, and every delivered file whose signature is kept:
+    /// of the commits that the second has and the first has not, or of all.
     ///
     /// # Errors
     /// Where the history cannot be read, a program cannot be run, or `each` fails.
