@@ -36,6 +36,8 @@ from ssh_signature import check_ssh_hash
 # Above so many live rows, keys that a commit added are not looked for among all rows before it.
 ROWS_SCANNED_MAX = 2_000_000
 META_NAMES_MAX = 10_000
+# What annotators.jsonl counts live rows by.
+TOLD = ("annotator_id", "origin", "policy", "status")
 
 
 class History:
@@ -206,66 +208,89 @@ class Bundle:
         seed = bytes.fromhex(facts[b"glossator.seed"].decode())
         return pa, seed, fields, parquet
 
-    def rows(self, table, digest):
-        """Each row of a segment: key, canonical cells by column, `_changed`."""
+    def rows(self, table, digest, wanted=None):
+        """Each row of a segment: key, canonical cells by number, `_changed`, values by name."""
         pa, _, fields, parquet = self.batches(table, digest)
-        for batch in parquet.iter_batches(batch_size=4096):
-            names = batch.schema.names
+        if wanted is not None:
+            names = {name for name, _, _ in fields[:KEY_COLUMNS[table]]} | set(wanted)
+            fields = [field for field in fields if field[0] in names]
+        read = [name for name, _, _ in fields]
+        read += ["_changed"] if "_changed" in parquet.schema_arrow.names else []
+        for batch in parquet.iter_batches(batch_size=4096, columns=read):
             columns = []
             for name, kind, number in fields:
-                column = batch.column(names.index(name))
+                column = batch.column(batch.schema.names.index(name))
                 if pa.types.is_timestamp(column.type):
                     unit = (column.type.unit, column.type.tz)
                     check(unit == ("us", "UTC"), f"{digest}: a time of another unit")
                     column = column.cast(pa.int64())
-                columns.append((name, kind, number, column.to_pylist()))
+                if column.null_count < len(column):
+                    columns.append((name, kind, varint(number), number, column.to_pylist()))
             changed = [None] * batch.num_rows
-            if "_changed" in names:
-                changed = batch.column(names.index("_changed")).to_pylist()
+            if "_changed" in read:
+                changed = batch.column(batch.schema.names.index("_changed")).to_pylist()
             for row in range(batch.num_rows):
                 cells, values = {}, {}
-                for name, kind, number, column in columns:
-                    if column[row] is not None:
-                        cells[number] = varint(number) + cell_bytes(pa, kind, column[row])
-                        values[name] = column[row]
-                key = tuple(column[row] for _, _, _, column in columns[:KEY_COLUMNS[table]])
+                for name, kind, prefix, number, column in columns:
+                    value = column[row]
+                    if value is not None:
+                        values[name] = value
+                        if wanted is None:
+                            cells[number] = prefix + cell_bytes(pa, kind, value)
+                key = tuple(column[row] for *_, column in columns[:KEY_COLUMNS[table]])
                 yield key, cells, changed[row], values
 
-    def segment(self, table, line):
-        """Checks a segment once, and keeps the digests of its rows in a file."""
+    def visit(self, table, line):
+        """As `rows`, of a segment that is checked on the way if it was not; the digests of its
+        rows are then in a file."""
         digest = line["segment"]
-        path = self.work / f"{digest}.rows"
         if digest in self.segments:
             check(self.segments[digest] == line, f"segment {digest} is named in two ways")
-            return path
+            yield from self.rows(table, digest)
+            return
         check(line["schema"] == 1, f"segment {digest} has the schema {line['schema']}")
         _, seed, _, parquet = self.batches(table, digest)
-        check(len(self.object(digest)) == line["bytes"], f"segment {digest} has another length")
+        length = (self.dir / "objects" / digest[:2] / digest).stat().st_size
+        check(length == line["bytes"], f"segment {digest} has another length")
         check(parquet.metadata.num_rows == line["rows"], f"segment {digest}: other rows")
         salts = blake3(b"glossator row salt v1", key=seed).digest(length=16 * line["rows"])
         leaves, last = [], None
-        with open(path, "wb") as file:
-            for number, (key, cells, _, _) in enumerate(self.rows(table, digest)):
-                order = [part.encode() for part in key]
+        with open(self.work / f"{digest}.rows", "wb") as file:
+            for number, row in enumerate(self.rows(table, digest)):
+                order = [part.encode() for part in row[0]]
                 check(last is None or last < order, f"segment {digest}: rows out of order")
-                last = order
-                row = padded_digest(b"".join(cells[n] for n in sorted(cells)))
-                leaves.append(leaf_of(salts[16 * number:16 * number + 16], row))
-                file.write(key_digest(key) + row)
+                last, found = order, row_digest(row[1])
+                leaves.append(leaf_of(salts[16 * number:16 * number + 16], found))
+                file.write(key_digest(row[0]) + found)
+                yield row
         root = root_of(leaves).hex()
         check(root == line["root"], f"segment {digest} has another row root")
         self.segments[digest] = line
-        return path
 
-    def entries(self, table, line, wanted=None, dead=frozenset()):
-        """(key digest, row digest) of rows of a segment: the wanted ones, or all but the dead."""
+    def segment(self, table, line):
+        """The file with the digests of a segment's rows, once the segment is checked."""
+        if self.segments.get(line["segment"]) != line:
+            for _ in self.visit(table, line):
+                pass
+        return self.work / f"{line['segment']}.rows"
+
+    def entries(self, table, line, dead=frozenset()):
+        """(key digest, row digest) of all rows of a segment but the dead."""
+        number = 0
         with open(self.segment(table, line), "rb") as file:
-            numbers = sorted(wanted) if wanted is not None else range(line["rows"])
-            for number in numbers:
-                if number not in dead:
-                    file.seek(64 * number)
-                    entry = file.read(64)
-                    yield entry[:32], entry[32:]
+            while block := file.read(64 * 4096):
+                for at in range(0, len(block), 64):
+                    if number not in dead:
+                        yield block[at:at + 32], block[at + 32:at + 64]
+                    number += 1
+
+    def chosen(self, table, line, numbers):
+        """The same of some rows."""
+        with open(self.segment(table, line), "rb") as file:
+            for number in sorted(numbers):
+                file.seek(64 * number)
+                entry = file.read(64)
+                yield entry[:32], entry[32:]
 
     # Commits.
 
@@ -356,55 +381,68 @@ class Bundle:
             check(max(numbers) < line["rows"], f"{table}: it removes a row that is not there")
             dead = before[1][segment]
             check(dead.isdisjoint(numbers), f"{table}: it removes a row that was dead")
-            old.update(self.entries(table, line, wanted=numbers))
-        fresh = {}
-        for line in done["added"]:
-            self.segment(table, line)
-            for key, cells, _, values in self.rows(table, line["segment"]):
-                check(key not in fresh, f"{table}: it adds a row twice")
-                fresh[key] = (cells, values)
-        changed = removed = 0
-        seen = set()
-        for line in done["before"]:
-            self.segment(table, line)
-            for key, cells, columns, values in self.rows(table, line["segment"]):
-                digest = key_digest(key)
-                check(digest in old and key not in seen, f"{table}: an old row was not there")
-                seen.add(key)
-                if columns is None:
-                    check(key not in fresh, f"{table}: a removed row is added")
-                    removed += 1
-                    if table == "annotations":
-                        count_row(names, values, "removed")
-                else:
-                    check(key in fresh, f"{table}: a changed row has no new content")
-                    changed += 1
-                    numbers = {int(number) for number in columns.split(",")}
-                    whole = {n: c for n, c in fresh[key][0].items() if n not in numbers}
-                    cells = whole | {n: c for n, c in cells.items() if n in numbers}
-                    if table == "annotations":
-                        count_row(names, fresh[key][1], "changed")
-                row = padded_digest(b"".join(cells[n] for n in sorted(cells)))
-                check(old[digest] == row, f"{table}: an old row was another one")
-        check(len(seen) == len(old), f"{table}: it removes rows and does not keep them")
-        added = [key for key in fresh if key not in seen]
-        if table == "annotations":
-            for key in added:
-                count_row(names, fresh[key][1], "added")
-        self.new_keys(table, before, {key_digest(key) for key in added})
-        counts = {"added": len(added), "changed": changed, "removed": removed}
+            old.update(self.chosen(table, line, numbers))
+        added, changed, fresh = self.added(table, done["added"], old, before, names)
+        removed = self.before(table, done["before"], old, fresh, names)
+        counts = {"added": added, "changed": changed, "removed": removed}
         check(done["counts"] in (None, counts), f"{table}: its counts are not those of its rows")
         live = sum(line["rows"] - len(after[1][line["segment"]]) for line in after[0])
         check(done.get("rows", live) == live, f"{table}: it says that other rows are live")
         return self.same_rows(table, before, after, done["added"], gone)
 
-    def new_keys(self, table, before, added):
-        """Keys that are said to be new were not there."""
-        if not added or sum(line["rows"] for line in before[0]) > ROWS_SCANNED_MAX:
-            return
-        for line in before[0]:
-            for key, _ in self.entries(table, line, dead=before[1][line["segment"]]):
-                check(key not in added, f"{table}: a row that it adds was there")
+    def added(self, table, lines, old, before, names):
+        """Counts new rows and new content, and keeps that content by the digest of its key."""
+        fresh, new, added, last = {}, set(), 0, None
+        rows_before = sum(line["rows"] for line in before[0])
+        for line in lines:
+            for key, cells, _, values in self.visit(table, line):
+                order, digest = [part.encode() for part in key], key_digest(key)
+                check(last is None or last < order, f"{table}: added rows out of order")
+                last = order
+                if digest in old:
+                    fresh[digest] = (cells, values)
+                    continue
+                added += 1
+                if 0 < rows_before <= ROWS_SCANNED_MAX:
+                    new.add(digest)
+                if table == "annotations":
+                    count_row(names, values, "added")
+        for line in before[0] if new else ():
+            dead = before[1][line["segment"]]
+            check(self.absent(table, line, dead, new), f"{table}: a row that it adds was there")
+        return added, len(fresh), fresh
+
+    def absent(self, table, line, dead, keys):
+        """Whether none of the keys is that of a live row of a segment."""
+        with open(self.segment(table, line), "rb") as file:
+            while block := file.read(64 * 65536):
+                if not keys.isdisjoint(block[at:at + 32] for at in range(0, len(block), 64)):
+                    live = self.entries(table, line, dead=dead)
+                    return all(key not in keys for key, _ in live)
+        return True
+
+    def before(self, table, lines, old, fresh, names):
+        """Old values are those of the rows that were there. Gives how many rows are gone."""
+        removed, seen = 0, set()
+        for line in lines:
+            for key, cells, columns, values in self.visit(table, line):
+                digest = key_digest(key)
+                check(digest in old and digest not in seen, f"{table}: an old row was not there")
+                seen.add(digest)
+                if columns is None:
+                    check(digest not in fresh, f"{table}: a removed row is added")
+                    removed += 1
+                else:
+                    check(digest in fresh, f"{table}: a changed row has no new content")
+                    numbers = {int(number) for number in columns.split(",")}
+                    whole = {n: c for n, c in fresh[digest][0].items() if n not in numbers}
+                    cells = whole | {n: c for n, c in cells.items() if n in numbers}
+                if table == "annotations":
+                    now = values if columns is None else fresh[digest][1]
+                    count_row(names, now, "removed" if columns is None else "changed")
+                check(old[digest] == row_digest(cells), f"{table}: an old row was another one")
+        check(len(seen) == len(old), f"{table}: it removes rows and does not keep them")
+        return removed
 
     def same_rows(self, table, before, after, added, gone):
         """The rows after are those before without the removed ones and with the added ones."""
@@ -432,8 +470,7 @@ class Bundle:
                 check(last != key, f"{table}: the key {key} is live twice")
                 last, total = key, total + 1
                 if table == "annotations":
-                    told = ("annotator_id", "origin", "policy", "status")
-                    people[tuple(values.get(name) for name in told)] += 1
+                    people[tuple(values.get(name) for name in TOLD)] += 1
                 if table == "reviews":
                     reviews.append(values)
         stated = Counter()
@@ -449,7 +486,10 @@ class Bundle:
         return f"{total} live rows, each key once; {len(reviews)} reviews", True
 
     def live(self, table, line, dead):
-        for number, (key, _, _, values) in enumerate(self.rows(table, line["segment"])):
+        wanted = {"annotations": TOLD, "reviews": None}.get(table, ())
+        self.segment(table, line)
+        rows = self.rows(table, line["segment"], wanted)
+        for number, (key, _, _, values) in enumerate(rows):
             if number not in dead:
                 yield tuple(part.encode() for part in key), values
 
@@ -605,6 +645,10 @@ class Bundle:
 
 def key_digest(key):
     return blake3(b"".join(varint(len(part.encode())) + part.encode() for part in key)).digest()
+
+
+def row_digest(cells):
+    return padded_digest(b"".join(cells[number] for number in sorted(cells)))
 
 
 def shown(name, value):
