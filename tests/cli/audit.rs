@@ -139,6 +139,34 @@ fn a_bundle_is_checked_without_glossator() {
 }
 
 #[test]
+fn delivered_files_are_checked_for_each_kind_of_key() {
+    let Some(s) = signing() else { return };
+    for (name, kind) in [
+        ("p256", &["ecdsa", "-b", "256"]),
+        ("p384", &["ecdsa", "-b", "384"]),
+        ("rsa", &["rsa", "-b", "2048"]),
+    ] {
+        key(&s, name, kind);
+        let public = s.read(&format!("{name}.pub"));
+        s.write("signers", s.read("signers") + &format!("{name}@vendor.example {public}"));
+        let file = format!("{name}.csv");
+        s.write(&file, format!("item,annotator,label\n{name},ann,x\n"));
+        deliver(&s, name, "gloss-batch", &file);
+        s.ok(&format!("import {file} --signed-by {file}.sig -m {name} -S"));
+    }
+    s.ok("audit -o bundle");
+    let Some(ran) = checked(&s, &["bundle"]) else { return };
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("signatures: 6 good\n"), "{}", ran.out);
+    // One vendor's word for another's.
+    let text = s.read("bundle/signatures.jsonl").replacen("p384@", "p256@", 1);
+    s.write("bundle/signatures.jsonl", text);
+    listed_anew(&s.path("bundle"));
+    let ran = checked(&s, &["bundle"]).unwrap();
+    assert!(ran.out.contains("the key is not of p256@vendor.example"), "{}", ran.out);
+}
+
+#[test]
 fn people_are_in_it_only_by_request() {
     let Some(s) = store() else { return };
     let people = s.read(".gloss/private/people");

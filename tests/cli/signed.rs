@@ -226,6 +226,34 @@ fn who_loses_a_race_signs_again() {
     s.ok("verify");
 }
 
+/// While somebody is asked to sign, nobody else waits: here who is asked commits something else in
+/// the meantime, and has to sign once more.
+#[test]
+fn the_lock_is_not_held_while_somebody_signs() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first");
+    s.write("other.csv", "item,annotator,label\na,ann,x\n");
+    s.write("own.csv", "item,annotator,label\nb,ann,x\n");
+    let gloss = env!("CARGO_BIN_EXE_gloss");
+    s.write(
+        "signs",
+        format!(
+            "#!/bin/sh\necho asked >> asked\n[ -e other ] || {{ touch other; \
+             '{gloss}' import other.csv -m other --no-sign >&2; }}\nexec ssh-keygen \"$@\"\n"
+        ),
+    );
+    let mut mode = s.program("chmod");
+    assert!(mode.args(["+x", "signs"]).status().unwrap().success());
+    let signs = s.path("signs").display().to_string();
+    s.write(".gitconfig", s.read(".gitconfig") + &format!("\tprogram = {signs}\n"));
+    s.ok("import own.csv -m own -S --source own");
+    assert_eq!(s.read("asked"), "asked\nasked\n");
+    let titles = s.git("log --format=%s main");
+    assert_eq!(titles, "own\nother\nfirst\n");
+    assert_eq!(s.try_git("verify-commit main").code, 0);
+    s.ok("verify");
+}
+
 #[test]
 fn signatures_travel() {
     let Some(s) = signing() else { return };

@@ -176,7 +176,8 @@ impl From<StoreError> for CliError {
             }
             E::NotSigned { why, .. } => made
                 .detail(why.clone())
-                .hint("sign with `-S`; `gloss verify --signatures` tells of every commit")
+                .hint("sign with `-S`, or always with `git config --global commit.gpgSign true`")
+                .hint("`gloss verify --signatures` tells of every commit")
                 .hint("git's `gpg.ssh.allowedSignersFile` names the file of known SSH keys"),
             E::Signing(_) => made
                 .hint(

@@ -211,3 +211,76 @@ impl<'a> Fields<'a> {
         Some(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &[u8] = b"item,annotator,label\nx,v1,cat\n";
+    /// By `sha512sum`.
+    const HASH: &str = "de94de7a68a0e087c64f714d98f91f6822c38eed0121fbcaaed1e9cba48833cc\
+        a2f0e82948aa7130e3bf3113c2d87f01f4db121e0a5e165dcec99036444423a4";
+    /// Made by OpenSSH 9.2, `ssh-keygen -Y sign -n gloss-batch`; the fingerprint by `-l`.
+    const ED25519: (&str, &str) = (
+        "-----BEGIN SSH SIGNATURE-----\n\
+        U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg0poUQ7gHZ2Ur3xtmueLBA2wrMf\n\
+        I7YGsgO5ur1YZkOHEAAAALZ2xvc3MtYmF0Y2gAAAAAAAAABnNoYTUxMgAAAFMAAAALc3No\n\
+        LWVkMjU1MTkAAABAhniIJUDgyVKLUbL3Sm3J+3DJ/IWuESG2gf792riyXZfkS7pjM7eUMj\n\
+        n97BnmIv3gy+bMLPQ6f2VVpNFA+OEZAQ==\n\
+        -----END SSH SIGNATURE-----\n",
+        "SHA256:pBwfCBIMnPUQSDLx/CG8jb5P1qFPBDb5L25+F/RFx9o",
+    );
+    /// Of a security key, put together by `PROTOCOL.u2f` with OpenSSL; `ssh-keygen -Y
+    /// check-novalidate` says that it is good.
+    const SK_ED25519: (&str, &str) = (
+        "-----BEGIN SSH SIGNATURE-----\n\
+        U1NIU0lHAAAAAQAAAEoAAAAac2stc3NoLWVkMjU1MTlAb3BlbnNzaC5jb20AAAAg3Z6v/m\n\
+        kubSimh/+5wmzxuIQhTVBCp+fHRj7oEO3B0EIAAAAEc3NoOgAAAAtnbG9zcy1iYXRjaAAA\n\
+        AAAAAAAGc2hhNTEyAAAAZwAAABpzay1zc2gtZWQyNTUxOUBvcGVuc3NoLmNvbQAAAEDWcb\n\
+        QAlXTrWKfV+miWos5b6PcXw+qp8739ePwB5mOB23QnU2fjGCaXmVk84fu0TkkBZVc8S4PB\n\
+        WQHKxaeo/G0DAQAAAAU=\n\
+        -----END SSH SIGNATURE-----\n",
+        "SHA256:fdVPpBTK0JEJzOaK4jLBxGCeThI4Gd2ck7Gj2GcnflU",
+    );
+
+    fn hash() -> Vec<u8> {
+        (0..64).map(|i| u8::from_str_radix(&HASH[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn signatures_of_ssh_keygen_hold_for_the_hash_of_their_file() {
+        for (armour, fingerprint) in [ED25519, SK_ED25519] {
+            let signature = SshSignature::parse(armour.as_bytes()).unwrap();
+            assert_eq!(signature.fingerprint(), fingerprint);
+            assert_eq!(signature.hash_of(&mut &FILE[..]).unwrap(), Some(hash()));
+            assert_eq!(signature.holds("gloss-batch", &hash()), Ok(()));
+            assert!(signature.holds("git", &hash()).unwrap_err().contains("`gloss-batch`"));
+            assert!(signature.holds("gloss-batch", &hash()[..32]).is_err());
+            let mut other = hash();
+            other[63] ^= 1;
+            assert!(signature.holds("gloss-batch", &other).is_err());
+        }
+    }
+
+    #[test]
+    fn a_signature_with_another_byte_or_cut_short_does_not_hold() {
+        for (armour, fingerprint) in [ED25519, SK_ED25519] {
+            let inner = armour.trim().strip_prefix(BEGIN).unwrap().strip_suffix(END).unwrap();
+            let inner: String = inner.split_whitespace().collect();
+            let bytes = STANDARD.decode(inner).unwrap();
+            for at in 0..bytes.len() {
+                assert_eq!(SshSignature::of_bytes(&bytes[..at]), None, "cut at {at}");
+                let mut other = bytes.clone();
+                other[at] ^= 1;
+                let holds = SshSignature::of_bytes(&other)
+                    .is_some_and(|other| other.holds("gloss-batch", &hash()).is_ok());
+                assert!(!holds, "byte {at} of that of {fingerprint}");
+            }
+        }
+        for bad in ["", BEGIN, "-----BEGIN SSH SIGNATURE-----\n%\n-----END SSH SIGNATURE-----"] {
+            assert!(SshSignature::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(SshSignature::parse(&vec![b'A'; ARMOUR_BYTES_MAX + 1]).is_err());
+        assert!(SshSignature::parse(&[0xff; 16]).is_err());
+    }
+}
