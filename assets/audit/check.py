@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks an audit bundle of Glossator, or one proof, without Glossator.
 
-    python3 check.py [BUNDLE] [--digest HEX]
+    python3 check.py [BUNDLE] [--digest HEX] [--signers FILE]
     python3 check.py --proof proof.json
 
 Needs git and the Python packages blake3 and pyarrow; uses ssh-keygen where it is there. Written from
@@ -107,8 +107,9 @@ class History:
 class Bundle:
     """The directory, and what has been checked of it."""
 
-    def __init__(self, directory, work):
+    def __init__(self, directory, work, signers=None):
         self.dir, self.work = directory.resolve(), work
+        self.signers = (signers or directory / "allowed_signers").resolve()
         self.segments = {}
         self.states = {}
         self.failed = False
@@ -538,7 +539,7 @@ class Bundle:
         return f"{told}, all as in the history", True
 
     def signatures(self, history, listed):
-        signers = self.dir / "allowed_signers"
+        signers = self.signers
         keygen = shutil.which("ssh-keygen")
         counts, not_checked, seen = Counter(), 0, set()
         tags = {}
@@ -672,6 +673,7 @@ def main():
     parser = argparse.ArgumentParser(description="Checks an audit bundle, or one proof.")
     parser.add_argument("bundle", nargs="?", default=Path(__file__).resolve().parent, type=Path)
     parser.add_argument("--digest", help="the digest of MANIFEST that was stated elsewhere")
+    parser.add_argument("--signers", type=Path, help="whose keys are known, by your own word")
     parser.add_argument("--proof", type=Path, help="check this proof alone")
     given = parser.parse_args()
     if given.proof:
@@ -686,7 +688,7 @@ def main():
             print(f"  {name}: {json.dumps(text, ensure_ascii=False)}")
         return
     with tempfile.TemporaryDirectory() as work:
-        bundle = Bundle(given.bundle, Path(work))
+        bundle = Bundle(given.bundle, Path(work), given.signers)
         bundle.all(given.digest)
     print("the bundle FAILED" if bundle.failed else "every check passed")
     sys.exit(1 if bundle.failed else 0)

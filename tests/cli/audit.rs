@@ -127,6 +127,16 @@ fn a_bundle_is_checked_without_glossator() {
         assert_eq!(std::fs::read(bundle.join(name)).unwrap(), own);
     }
     s.git(&format!("bundle verify {}", bundle.join("history.bundle").display()));
+    let mut clone = s.program("git");
+    let ran = Ran::new(clone.args(["clone", "-q", "bundle/history.bundle", "c"]).output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(s.read("c/change.json"), s.git("show main:change.json"));
+    // By an auditor's own word on who is known.
+    assert_eq!(checked(&s, &["bundle", "--signers", "signers"]).unwrap().code, 0);
+    s.write("strangers", s.read("signers").replace("ada@", "bob@"));
+    let ran = checked(&s, &["bundle", "--signers", "strangers"]).unwrap();
+    let begin = "FAILED  signatures: signatures.jsonl: commit ";
+    assert!(ran.code == 1 && ran.out.contains(begin), "{}", ran.out);
     // Only what the later commits did.
     fits("audit", &s.json("audit v1~2..main -o part"));
     let ran = checked(&s, &["part"]).unwrap();

@@ -178,6 +178,35 @@ fn bad_and_unknown_signatures_name_the_commit_and_the_key() {
 }
 
 #[test]
+fn keys_that_are_revoked_or_meant_for_something_else_are_bad_for_git_too() {
+    let Some(s) = signing() else { return };
+    s.ok("import texts.json -m first -S");
+    let config = s.read(".gitconfig");
+    let agree = |result: &str, code: i32| {
+        let (_, lines) = found(&s, "verify --signatures");
+        assert_eq!(lines[0]["result"], result, "{}", lines[0]);
+        assert_eq!(s.try_git("verify-commit main").code, code);
+    };
+    agree("good", 0);
+    s.write("revoked", s.read("key.pub"));
+    let revoked = s.path("revoked").display().to_string();
+    s.write(".gitconfig", format!("{config}\trevocationFile = {revoked}\n"));
+    agree("bad", 1);
+    s.write(".gitconfig", &config);
+    let public = s.read("key.pub");
+    for (namespaces, result, code) in [("file", "bad", 1), ("git,file", "good", 0)] {
+        s.write("signers", format!("ada@example.org namespaces=\"{namespaces}\" {public}"));
+        agree(result, code);
+    }
+    // A path from the home directory, as git reads it.
+    s.write(".gitconfig", config.replace(&s.path("").display().to_string(), "~/"));
+    agree("good", 0);
+    s.write("corrected.json", corrected());
+    s.ok("import corrected.json -m second -S");
+    agree("good", 0);
+}
+
+#[test]
 fn nothing_is_committed_where_it_cannot_be_signed() {
     let Some(s) = signing() else { return };
     s.write(".gitconfig", "[gpg]\n\tformat = ssh\n");

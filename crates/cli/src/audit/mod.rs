@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use self::files::Files;
-use self::records::{Decided, decided};
+use self::records::{Decided, decided, reviewed};
 use crate::error::Result;
 
 const CHECKS: [(&str, &str); 4] = [
@@ -53,6 +53,8 @@ struct Told<'a> {
     signatures: &'a [SignatureLine],
     /// Live annotations at the tip by who decided.
     decided: BTreeMap<Decided, u64>,
+    /// Reviews at the tip by reviewer and decision.
+    reviewed: BTreeMap<(String, String), u64>,
 }
 
 /// How far it is, where somebody watches.
@@ -140,7 +142,12 @@ impl Audit<'_> {
         progress.begin("objects", commits.len());
         let objects = self.objects(&mut files, &commits, &progress)?;
         progress.begin("records", 0);
-        let told = Told { commits: &commits, signatures: &signatures, decided: decided(self)? };
+        let told = Told {
+            commits: &commits,
+            signatures: &signatures,
+            decided: decided(self)?,
+            reviewed: reviewed(self)?,
+        };
         records::write(self, &mut files, &told)?;
         for (number, proof) in self.proofs.iter().enumerate() {
             files.write(&format!("proofs/{}.json", number + 1), |out| {

@@ -16,6 +16,7 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max
     padding:0 1em;color:#222}table{border-collapse:collapse;width:100%;margin:1em 0}\
     th,td{text-align:left;vertical-align:top;padding:.3em .7em;border-bottom:1px solid #ddd;\
     overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums}\
+    th,td:first-child code{white-space:nowrap}\
     code,pre{font:13px/1.45 ui-monospace,monospace}pre{background:#f6f6f6;padding:1em;\
     overflow-x:auto;white-space:pre-wrap}.good{color:#176c2c}.bad{color:#a40e26;font-weight:600}";
 
@@ -42,6 +43,7 @@ pub(super) fn write(audit: &Audit<'_>, out: &mut dyn Write, told: &Told<'_>) -> 
     )?;
     history(audit, out, told)?;
     people(out, told)?;
+    reviews(out, told)?;
     others(out, told)?;
     policies(audit, out)?;
     notes(audit, out)?;
@@ -90,6 +92,14 @@ fn people(out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
         let mut cells: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
         cells.push(number(*rows));
         cells_of(out, &cells)?;
+    }
+    Ok(writeln!(out, "</table>")?)
+}
+
+fn reviews(out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
+    head(out, "Reviews", &["Reviewer", "Decision", "Reviews"])?;
+    for ((reviewer, decision), count) in &told.reviewed {
+        cells_of(out, &[escaped(reviewer), escaped(decision), number(*count)])?;
     }
     Ok(writeln!(out, "</table>")?)
 }

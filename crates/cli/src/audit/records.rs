@@ -6,7 +6,7 @@ use std::io::Write;
 use glossator_formats::JsonRows;
 use glossator_store::change::{ChangeRecord, Meta};
 use glossator_store::notes::Notes;
-use glossator_store::schema::{ANNOTATIONS, Annotations, REVIEWS};
+use glossator_store::schema::{ANNOTATIONS, Annotations, REVIEWS, Reviews};
 use glossator_store::{Error as StoreError, Store};
 use serde::Serialize;
 
@@ -98,6 +98,21 @@ pub(super) fn decided(audit: &Audit<'_>) -> Result<BTreeMap<Decided, u64>> {
                 policy: row.policy.map(str::to_owned),
                 status: row.status.to_owned(),
             };
+            *found.entry(key).or_default() += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// Reviews at the tip by reviewer and decision.
+pub(super) fn reviewed(audit: &Audit<'_>) -> Result<BTreeMap<(String, String), u64>> {
+    let snapshot = audit.store.snapshot(Some(audit.tip), &[])?;
+    let columns: Vec<usize> = (0..REVIEWS.columns.len()).collect();
+    let mut found = BTreeMap::new();
+    for batch in snapshot.table(&REVIEWS)?.scan()? {
+        let batch = batch?.project(&columns)?;
+        for row in Reviews::new(&batch).iter() {
+            let key = (row.reviewer_id.to_owned(), row.decision.to_owned());
             *found.entry(key).or_default() += 1;
         }
     }

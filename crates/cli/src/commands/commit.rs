@@ -11,7 +11,8 @@ use crate::signing::SignArgs;
 
 /// Commit what is staged
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gloss commit -m \"second round, vendor B\"")]
+#[command(after_help = "Examples:\n  gloss commit -m \"second round, vendor B\"\n  \
+    gloss commit -S -m \"signed with git's user.signingKey\"")]
 pub(crate) struct CommitArgs {
     /// The message
     #[arg(short, long, value_name = "MSG")]

@@ -61,7 +61,7 @@ impl History {
     }
 
     fn bundled_refs(&self, tip: CommitId) -> Result<Vec<(String, ObjectId)>> {
-        let mut refs = vec![(TIP_REF.to_owned(), tip.0)];
+        let mut refs = vec![("HEAD".to_owned(), tip.0), (TIP_REF.to_owned(), tip.0)];
         for (name, id) in self.own_refs()? {
             if self.is_ancestor(self.peel(id)?, tip)? {
                 refs.push((name, id));
