@@ -328,6 +328,14 @@ fn a_protected_branch_takes_only_signed_commits() {
     // A merge commit that is signed, of a branch that is not.
     let error = s.fails(1, "merge side --no-ff -S");
     assert!(error.contains("is not signed"), "{error}");
+    // Nor by making it anew.
+    s.ok("branch kept main");
+    s.ok("switch side");
+    s.ok("branch -D main");
+    assert!(s.fails(1, "branch main side").contains("is not signed"));
+    assert!(s.fails(1, "switch -c main").contains("is not signed"));
+    s.ok("branch main kept");
+    s.ok("switch main");
     s.ok("protect main --off");
     s.ok("merge side --no-ff -S");
     assert_eq!(s.try_git("verify-commit main").code, 0);

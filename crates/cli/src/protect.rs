@@ -45,6 +45,16 @@ pub(crate) fn hold_signatures(
     Ok(())
 }
 
+/// Refuses to make a protected branch anew where it could not move to: that would get around it.
+pub(crate) fn hold_new(
+    store: &Store,
+    branch: &str,
+    commit: CommitId,
+) -> glossator_store::Result<()> {
+    // The commits before are older than any rule.
+    hold_commit(store, branch, store.history.first_parent(commit)?, commit)
+}
+
 /// Refuses to move a protected branch to a commit whose labels do not pass.
 pub(crate) fn hold_commit(
     store: &Store,
