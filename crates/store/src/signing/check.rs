@@ -162,7 +162,7 @@ impl Checker {
         }
         let dir = scratch_dir()?;
         let path = dir.path().join("signature");
-        Disk::default().put(&path, armour)?;
+        Disk::default().write_cache(&path, armour)?;
         Ok(match self.principals(&path, seconds)?.into_iter().next() {
             Some(signer) => {
                 Checked { signer: Some(signer), ..Checked::new(Verdict::Good, key, None) }
@@ -185,7 +185,7 @@ impl Checker {
         let key = Some(signature.fingerprint());
         let dir = scratch_dir()?;
         let path = dir.path().join("signature");
-        Disk::default().put(&path, armour)?;
+        Disk::default().write_cache(&path, armour)?;
         let (mut refused, principals) = (None, self.principals(&path, seconds)?);
         for principal in &principals {
             let mut verify = self.ssh("verify", seconds);
@@ -250,7 +250,7 @@ impl Checker {
     ) -> Result<Checked> {
         let dir = scratch_dir()?;
         let path = dir.path().join("signature");
-        Disk::default().put(&path, signature)?;
+        Disk::default().write_cache(&path, signature)?;
         let x509 = format == SignatureFormat::X509;
         let mut gpg = Command::new(if x509 { &self.config.gpgsm } else { &self.config.gpg });
         gpg.args((!x509).then_some("--keyid-format=long"));

@@ -78,7 +78,7 @@ impl Signer {
             Key::SshAgent(public) => {
                 let dir = scratch_dir()?;
                 let path = dir.path().join("key.pub");
-                Disk::default().put(&path, format!("{public}\n").as_bytes())?;
+                Disk::default().write_cache(&path, format!("{public}\n").as_bytes())?;
                 self.sign_ssh(payload, path, true)
             }
         }
@@ -87,7 +87,7 @@ impl Signer {
     fn sign_ssh(&self, payload: &[u8], key: PathBuf, agent: bool) -> Result<String> {
         let (disk, dir) = (Disk::default(), scratch_dir()?);
         let buffer = dir.path().join("payload");
-        disk.put(&buffer, payload)?;
+        disk.write_cache(&buffer, payload)?;
         let mut ssh = Command::new(&self.program);
         ssh.args(["-Y", "sign", "-n", GIT_NAMESPACE, "-f"]).arg(key);
         ssh.args(agent.then_some("-U")).arg(&buffer);
