@@ -298,6 +298,27 @@ fn what_is_told_must_be_what_the_history_says() {
     }
 }
 
+#[test]
+fn a_damaged_store_gives_no_bundle() {
+    let s = Session::new();
+    s.write("rows.csv", "item,annotator,label\na,ann,x\nb,ann,x\n");
+    s.ok("import rows.csv -m first");
+    let row = &s.json("ls")[0];
+    let (item, id) = (row["item_id"].as_str().unwrap(), row["annotation_id"].as_str().unwrap());
+    let line = s.git("show main:tables/annotations.jsonl");
+    let line: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let segment = line["segment"].as_str().unwrap();
+    let path = s.path(&format!(".gloss/objects/{}/{segment}", &segment[..2]));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for line in ["audit -o bundle".to_owned(), format!("prove {item} '{id}' -o proof.json")] {
+        let error = s.fails(3, &line);
+        assert!(error.contains(segment), "{line}: {error}");
+    }
+    assert!(!s.path("bundle/MANIFEST").exists() && !s.path("proof.json").exists());
+}
+
 /// The names that a commit counts may be erased; all else is checked as before.
 #[test]
 fn erased_names_are_told() {

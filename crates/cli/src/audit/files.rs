@@ -44,12 +44,12 @@ impl Files {
         Ok(Self { dir: dir.to_owned(), disk, listed: Vec::new() })
     }
 
-    /// Writes a file; its path is below the directory, with `/`.
+    /// Writes a file; its path is below the directory, with `/`. Gives the digest of its bytes.
     pub(super) fn write(
         &mut self,
         path: &str,
         fill: impl FnOnce(&mut dyn Write) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Digest> {
         let place = self.dir.join(path);
         let dir = place.parent().unwrap_or(&self.dir);
         let (file, hasher) = (self.disk.temp(dir)?, blake3::Hasher::new());
@@ -57,8 +57,9 @@ impl Files {
         fill(&mut out)?;
         let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.publish(&place)?;
-        self.listed.push((path.to_owned(), out.hasher.finalize().into(), out.len));
-        Ok(())
+        let digest = Digest::from(out.hasher.finalize());
+        self.listed.push((path.to_owned(), digest, out.len));
+        Ok(digest)
     }
 
     /// Ends the bundle.

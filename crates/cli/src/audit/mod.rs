@@ -16,7 +16,7 @@ use std::path::Path;
 use glossator_store::change::ChangeRecord;
 use glossator_store::schema::TABLES;
 use glossator_store::signing::{Checker, SignatureLine, Subject};
-use glossator_store::{CommitId, Digest, Proof, Store};
+use glossator_store::{CommitId, Digest, Error as StoreError, Proof, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -215,10 +215,14 @@ impl Audit<'_> {
                     continue;
                 }
                 let name = digest.to_string();
-                files.write(&format!("objects/{}/{name}", &name[..2]), |out| {
+                let written = files.write(&format!("objects/{}/{name}", &name[..2]), |out| {
                     let mut object = self.store.objects().open(&digest)?;
                     Ok(std::io::copy(&mut object, out).map(drop)?)
                 })?;
+                if written != digest {
+                    let what = "its bytes do not hash to its name".to_owned();
+                    return Err(StoreError::Damaged { object: name, what }.into());
+                }
                 copied.insert(digest);
             }
         }
