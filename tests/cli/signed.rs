@@ -220,6 +220,8 @@ fn nothing_is_committed_where_it_cannot_be_signed() {
     let error = s.fails(4, "import texts.json -m first -S=key");
     assert!(error.contains("/nowhere/sign"), "{error}");
     assert_ne!(s.try_git("rev-parse --verify main").code, 0);
+    // What is only staged is signed by nobody.
+    assert!(s.fails(2, "import texts.json -S").contains("without `-m` none is made"));
     // By the configuration alone, and not where that is overruled.
     signs_with(&s, "key");
     s.write(".gitconfig", s.read(".gitconfig") + "[commit]\n\tgpgSign = true\n");

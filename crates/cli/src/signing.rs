@@ -7,6 +7,8 @@ use glossator_store::Store;
 use glossator_store::history::{Identity, signing_config};
 use glossator_store::signing::{Checker, Signer, SigningConfig};
 
+use crate::error::{CliError, Result};
+
 /// Whether a commit is signed, and with which key.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Signing")]
@@ -30,6 +32,20 @@ impl SignArgs {
     /// What is asked for, by other options.
     pub(crate) fn new(sign: Option<String>, no_sign: bool) -> Self {
         Self { sign, no_sign }
+    }
+
+    /// Refuses to sign where nothing is committed.
+    ///
+    /// # Errors
+    /// Where that is asked for without a message.
+    pub(crate) fn only_with(&self, message: Option<&str>) -> Result<()> {
+        match (&self.sign, message) {
+            (Some(_), None) => {
+                Err(CliError::input("`-S` signs a commit, and without `-m` none is made")
+                    .hint("give the message with `-m`, or sign later: `gloss commit -S -m …`"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Who signs: nobody where it is not asked for.

@@ -114,6 +114,7 @@ pub(super) struct Report {
 }
 
 pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
+    args.signing.only_with(args.message.as_deref())?;
     context.signing = args.signing.clone();
     let store = context.store()?;
     let batches = signed::check(context, &store, args)?;

@@ -33,6 +33,7 @@ pub(crate) struct RmArgs {
 }
 
 pub(crate) fn run(context: &mut Context, args: &RmArgs) -> Result<u8> {
+    args.signing.only_with(args.message.as_deref())?;
     context.signing = args.signing.clone();
     let mut filters = args.filters.clone();
     for condition in &args.conditions {

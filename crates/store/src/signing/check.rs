@@ -86,7 +86,7 @@ impl Checker {
     /// [`Error::BadFile`] where there is no such file.
     pub fn new(config: &SigningConfig, allowed: Option<PathBuf>) -> Result<Self> {
         let allowed = allowed.or_else(|| config.allowed_signers.clone());
-        if let Some(path) = allowed.as_ref().filter(|path| !path.is_file()) {
+        if let Some(path) = allowed.as_ref().filter(|path| !path.exists() || path.is_dir()) {
             let what = "there is no such file of allowed signers".to_owned();
             return Err(Error::BadFile { path: path.clone(), what });
         }
