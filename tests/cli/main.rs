@@ -8,6 +8,7 @@
 )]
 
 mod again;
+mod audit;
 mod bad;
 mod compat;
 mod convert;
@@ -33,4 +34,5 @@ mod runs;
 mod samples;
 mod saved;
 mod session;
+mod signed;
 mod views;

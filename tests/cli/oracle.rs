@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::session::Session;
 
 /// A Python that has what the oracle needs; made once, or the reason why it cannot be had.
-fn python() -> Result<&'static Path, String> {
+pub(crate) fn python() -> Result<&'static Path, String> {
     static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let made = PYTHON.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle-python");

@@ -9,6 +9,7 @@ use glossator_store::{CommitId, CommitOptions, Snapshot, Stage, Store};
 
 use crate::error::{CliError, Result};
 use crate::render::plain;
+use crate::signing::SignArgs;
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     pub json: bool,
     /// Who commits where git does not say: for the demo only.
     pub fallback: Option<Identity>,
+    /// Whether commits are signed.
+    pub signing: SignArgs,
     out: BufWriter<Stdout>,
 }
 
@@ -28,6 +31,7 @@ impl Context {
             directory: directory.unwrap_or_else(|| PathBuf::from(".")),
             json,
             fallback: None,
+            signing: SignArgs::default(),
             out: BufWriter::with_capacity(1 << 16, io::stdout()),
         }
     }
@@ -120,6 +124,7 @@ impl Context {
             return Err(CliError::input("the message is empty").hint("give one with `-m`"));
         }
         let (author, committer) = self.identities(store)?;
+        let signer = self.signing.signer(store, &committer, |config| config.commits)?;
         let around = store.root().parent().unwrap_or(store.root());
         Ok(CommitOptions {
             branch,
@@ -129,6 +134,7 @@ impl Context {
             code_commit: code_commit(around),
             action,
             stage: None,
+            signer,
             guards: crate::policies::GUARDS,
         })
     }

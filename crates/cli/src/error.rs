@@ -136,7 +136,9 @@ impl From<StoreError> for CliError {
             | E::StageKept { .. }
             | E::NotLent { .. } => Kind::Outside,
             E::Damaged { .. } | E::Git { .. } => Kind::Damaged,
-            E::Conflict { .. } | E::RefMoved { .. } | E::Refused { .. } => Kind::Check,
+            E::Conflict { .. } | E::RefMoved { .. } | E::Refused { .. } | E::NotSigned { .. } => {
+                Kind::Check
+            }
             _ => Kind::Input,
         };
         let made = Self::of(kind, &error);
@@ -172,6 +174,17 @@ impl From<StoreError> for CliError {
                 made.hint("commit to another branch: `gloss switch -c NAME`")
                     .hint(format!("or change the gates: `gloss protect {branch} --help`"))
             }
+            E::NotSigned { why, .. } => made
+                .detail(why.clone())
+                .hint("sign with `-S`, or always with `git config --global commit.gpgSign true`")
+                .hint("`gloss verify --signatures` tells of every commit")
+                .hint("git's `gpg.ssh.allowedSignersFile` names the file of known SSH keys"),
+            E::Signing(_) => made
+                .hint(
+                    "for an SSH key: `git config --global gpg.format ssh` and \
+                     `git config --global user.signingKey ~/.ssh/id_ed25519.pub`",
+                )
+                .hint("or leave the signature out with `--no-sign`"),
             E::RefLocked(path) => made.hint(format!(
                 "wait for the other program; if none runs, remove `{}`",
                 path.display()

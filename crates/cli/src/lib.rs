@@ -4,6 +4,7 @@
 
 mod answers;
 mod args;
+mod audit;
 mod commands;
 mod context;
 mod error;
@@ -16,6 +17,7 @@ mod policies;
 mod protect;
 mod render;
 mod rights;
+mod signing;
 mod staging;
 mod tasks;
 mod view;

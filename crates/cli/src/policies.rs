@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
-use crate::protect::hold_gates;
+use crate::protect::{hold_gates, hold_signature};
 
 /// The file of a policy that says what is asked.
 pub(crate) const POLICY_FILE: &str = "policy.toml";
@@ -137,7 +137,7 @@ pub(crate) fn known<'p>(
 }
 
 /// What every commit has to pass.
-pub(crate) const GUARDS: &[Guard<'static>] = &[&refuse_unknown, &hold_gates];
+pub(crate) const GUARDS: &[Guard<'static>] = &[&refuse_unknown, &hold_gates, &hold_signature];
 
 /// Refuses labels that a strict policy does not know.
 fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {

@@ -1,4 +1,4 @@
-//! Gates of protected branches: asked when a branch is about to move.
+//! Gates and signatures of protected branches: asked when a branch is about to move.
 
 use glossator_store::transaction::Moving;
 use glossator_store::{CommitId, Error, Snapshot, Store};
@@ -6,6 +6,7 @@ use glossator_store::{CommitId, Error, Snapshot, Store};
 use crate::commands::check::failures;
 use crate::measure::{HARDEST, MeasureArgs, measured};
 use crate::policies::unknown;
+use crate::signing::checker;
 
 /// Refuses a commit with which the labels of a protected branch would not pass.
 pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
@@ -18,12 +19,50 @@ pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store:
     hold(branch, &gates, &store.snapshot(Some(moving.new), &[])?)
 }
 
-/// Refuses to move a protected branch to a commit whose labels do not pass.
-pub(crate) fn hold_commit(
+/// Refuses a commit that is not signed on a branch that takes only signed ones.
+pub(crate) fn hold_signature(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
+    let branch = moving.name.strip_prefix("refs/heads/").unwrap_or(moving.name);
+    hold_signatures(store, branch, moving.head, moving.new)
+}
+
+/// Refuses to move a branch that takes only signed commits to one where any that it has not yet is
+/// not signed.
+pub(crate) fn hold_signatures(
+    store: &Store,
+    branch: &str,
+    old: Option<CommitId>,
+    new: CommitId,
+) -> glossator_store::Result<()> {
+    if !store.protected()?.signed.contains(branch) {
+        return Ok(());
+    }
+    let checker = checker(store, None)?;
+    for commit in store.history.commits_since(old, new)? {
+        if let Some(why) = store.signature_fault(&checker, commit?)? {
+            return Err(Error::NotSigned { branch: branch.to_owned(), why });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to make a protected branch anew where it could not move to: that would get around it.
+pub(crate) fn hold_new(
     store: &Store,
     branch: &str,
     commit: CommitId,
 ) -> glossator_store::Result<()> {
+    // The commits before are older than any rule.
+    hold_commit(store, branch, store.history.first_parent(commit)?, commit)
+}
+
+/// Refuses to move a protected branch to a commit whose labels do not pass.
+pub(crate) fn hold_commit(
+    store: &Store,
+    branch: &str,
+    old: Option<CommitId>,
+    commit: CommitId,
+) -> glossator_store::Result<()> {
+    hold_signatures(store, branch, old, commit)?;
     let gates = gates_of(store, branch)?;
     if gates.is_empty() {
         return Ok(());

@@ -282,7 +282,7 @@ impl World {
         let Some(target) = version.commit else { return };
         let known = if tag { &mut self.tags } else { &mut self.branches };
         let full: RefName = name.parse().unwrap();
-        match self.store.make_ref(tag, &full, target, &identity(), tag.then_some("a tag")) {
+        match self.store.make_ref(tag, &full, target, &identity(), tag.then_some("a tag".into())) {
             Ok(()) => assert!(known.insert(name.to_owned(), version).is_none()),
             Err(Error::RefExists(_)) => assert!(known.contains_key(name)),
             Err(error) => panic!("{error}"),

@@ -11,7 +11,7 @@ mod tree;
 use arrow::array::RecordBatch;
 
 pub use many::{RowDigests, leaves, padded_digest};
-pub use tree::{RootBuilder, Salts, leaf};
+pub use tree::{RootBuilder, Salts, audit_path, leaf};
 
 use crate::error::{Error, Result};
 use crate::id::Digest;

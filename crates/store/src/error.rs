@@ -176,6 +176,17 @@ pub enum Error {
         /// What is not reached, in words.
         why: Vec<String>,
     },
+    /// A branch takes only signed commits.
+    #[error("`{branch}` takes only commits with a good signature")]
+    NotSigned {
+        /// The branch.
+        branch: String,
+        /// Which commit has none, and why.
+        why: String,
+    },
+    /// What signs did not sign.
+    #[error("cannot sign: {0}")]
+    Signing(String),
     /// The stage does not fit what was asked.
     #[error("{0}")]
     Stage(String),

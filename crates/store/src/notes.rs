@@ -118,6 +118,7 @@ impl Store {
             author: who.clone(),
             committer: who.clone(),
             message: notes.title(commit),
+            signer: None,
         })?;
         let why = notes.why(commit);
         let change = RefMove {
@@ -193,6 +194,7 @@ impl Store {
             author: who.clone(),
             committer: who.clone(),
             message: "Notes of both sides\n".to_owned(),
+            signer: None,
         })
     }
 

@@ -121,6 +121,15 @@ impl Store {
         Ok(people)
     }
 
+    /// What is known of people, a line each, as it lies on the disk.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn people_file(&self) -> Result<Vec<u8>> {
+        let found = self.disk().read_optional(&self.root().join("private/people"))?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// The key and the people of the store as bytes for another copy of it.
     pub(crate) fn people_bundle(&self) -> Result<Vec<u8>> {
         let people = self.people()?;

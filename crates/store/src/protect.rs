@@ -2,7 +2,7 @@
 //!
 //! What a gate is, the command line knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ use crate::store::Store;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protected {
+    /// Branches that take only signed commits.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub signed: BTreeSet<String>,
     /// By the branch's name.
     #[serde(default)]
     pub branches: BTreeMap<String, Vec<String>>,

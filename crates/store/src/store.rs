@@ -281,7 +281,10 @@ impl Store {
 
     /// Every object that a commit needs: its tables', its change's, and the counts, or what stands
     /// for them.
-    pub(crate) fn objects_of(&self, commit: CommitId) -> Result<Vec<Digest>> {
+    ///
+    /// # Errors
+    /// Where its files cannot be read.
+    pub fn objects_of(&self, commit: CommitId) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         for table in TABLES {
             let state = self.table_state(commit, table)?;

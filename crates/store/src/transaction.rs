@@ -11,17 +11,23 @@ use crate::change::{ChangeRecord, ChangeWriter, Fold, Meta, compare, read_change
 use crate::compaction::{Extent, Rewrite};
 use crate::delta::{Counts, DeltaBatch, DeltaStream};
 use crate::error::{Error, Result, RowConflict};
-use crate::history::{Expected, History, Identity, NewCommit, PublishLock, RefMove, RefName};
+use crate::history::{
+    Annotation, Expected, History, Identity, NewCommit, PublishLock, RefMove, RefName,
+};
 use crate::id::CommitId;
 use crate::limits::FOLD_ROWS_MAX;
 use crate::reviews;
 use crate::schema::{ANNOTATIONS, REVIEWS, TABLES, Table};
+use crate::signing::Signer;
 use crate::snapshot::TableSnapshot;
 use crate::store::{CHANGE_FILE, FACTS_FILE, Layer, Snapshot, Store, render_facts, table_path};
 use crate::verify::copies_fault;
 
 /// The trailer that names the tables of which segments were written anew.
 pub(crate) const CHECKPOINT_TRAILER: &str = "Gloss-Checkpoint";
+
+/// How often a commit that is signed is made again because somebody else was faster.
+const SIGNED_TRIES: u32 = 16;
 
 /// Changes that are being made against a snapshot.
 #[derive(Debug)]
@@ -200,6 +206,8 @@ pub struct CommitOptions<'o> {
     pub action: &'o str,
     /// The id of the stage that is committed.
     pub stage: Option<&'o str>,
+    /// Who signs it.
+    pub signer: Option<Signer>,
     /// Checks that run right before the ref moves.
     pub guards: &'o [Guard<'o>],
 }
@@ -241,23 +249,43 @@ impl Store {
             Err(Error::Damaged { .. }) => Vec::new(),
             done => done?,
         };
-        let made = Made::of(&made);
-        let done = match self.publish(&name, head, &made, &rewrites, options, None) {
-            // Lost the race. From here on the lock is held, so the next try cannot lose again.
-            Err(Error::RefMoved { .. }) => {
-                let mut lock = self.history.lock(&self.lock_path())?;
-                let head = self.history.ref_target(&name)?.map(CommitId);
-                let made = self.rebase(base, layers, head)?;
-                if made.is_empty() {
-                    return Ok(None);
-                }
-                let made = Made::of(&made);
-                self.publish(&name, head, &made, &rewrites, options, Some(&mut lock))
-            }
-            done => done,
-        }?;
+        let done = self.race(&name, (head, made), &rewrites, options, &|head| {
+            let made = self.rebase(base, layers, head)?;
+            Ok((!made.is_empty()).then_some(made))
+        })?;
         self.fold_packs();
         Ok(done)
+    }
+
+    /// Publishes what was made on a head. Who loses makes it again on the new head; none where
+    /// nothing is left to do.
+    fn race(
+        &self,
+        name: &str,
+        (mut head, mut made): (Option<CommitId>, Layer),
+        rewrites: &[Rewrite],
+        options: &CommitOptions<'_>,
+        again: &dyn Fn(Option<CommitId>) -> Result<Option<Layer>>,
+    ) -> Result<Option<CommitId>> {
+        let mut lock = None;
+        for tries in 1.. {
+            let of_made = Made::of(&made);
+            match self.publish(name, head, &of_made, rewrites, options, lock.as_mut()) {
+                Err(Error::RefMoved { .. }) if lock.is_none() && tries < SIGNED_TRIES => {}
+                done => return done,
+            }
+            // With the lock held the next try cannot lose. But who signs may be asked for a
+            // passphrase, for which nobody else should wait.
+            if options.signer.is_none() {
+                lock = Some(self.history.lock(&self.lock_path())?);
+            }
+            head = self.history.ref_target(name)?.map(CommitId);
+            match again(head)? {
+                Some(layer) => made = layer,
+                None => break,
+            }
+        }
+        Ok(None)
     }
 
     /// Commits a layer that was made on `head`, with further files of the tree, as a merge of
@@ -306,15 +334,8 @@ impl Store {
         let (name, head) = self.target(options)?;
         let rewrites = self.rewrites(head, Extent::All)?;
         let nothing = Layer::default();
-        let nothing = Made::of(&nothing);
-        let done = match self.publish(&name, head, &nothing, &rewrites, options, None) {
-            Err(Error::RefMoved { .. }) => {
-                let mut lock = self.history.lock(&self.lock_path())?;
-                let head = self.history.ref_target(&name)?.map(CommitId);
-                self.publish(&name, head, &nothing, &rewrites, options, Some(&mut lock))
-            }
-            done => done,
-        }?;
+        let again = |_: Option<CommitId>| Ok(Some(Layer::default()));
+        let done = self.race(&name, (head, nothing), &rewrites, options, &again)?;
         self.fold_packs();
         Ok(done)
     }
@@ -392,6 +413,7 @@ impl Store {
             author: options.author.clone(),
             committer: options.committer.clone(),
             message: message(options, &record, &tree.rewritten),
+            signer: options.signer.as_ref(),
         })?;
         let title = options.message.lines().next().unwrap_or_default();
         let why = format!("{}: {title}", options.action);
@@ -480,7 +502,7 @@ impl Store {
         name: &RefName,
         target: CommitId,
         who: &Identity,
-        annotation: Option<&str>,
+        annotation: Option<Annotation<'_>>,
     ) -> Result<()> {
         let full = format!("refs/{}/{name}", if tag { "tags" } else { "heads" });
         // From here on gc cannot take what the commit needs; before, it may have.
@@ -494,7 +516,7 @@ impl Store {
             return Err(Error::RefExists(name.to_string()));
         }
         let new = match annotation {
-            Some(message) => self.history.write_tag(name, target, who, message)?,
+            Some(annotation) => self.history.write_tag(name, target, who, annotation)?,
             None => target.0,
         };
         let mut lock = self.history.lock(&self.lock_path())?;

@@ -357,6 +357,7 @@ fn a_segment_that_stands_for_another_with_other_rows_is_found() {
             author: who(),
             committer: who(),
             message: "Forged\n".to_owned(),
+            signer: None,
         })
         .unwrap();
     std::fs::write(bench.path("git").join(REDACTIONS_REF), format!("{commit}\n")).unwrap();

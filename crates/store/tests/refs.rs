@@ -30,7 +30,7 @@ fn refs_that_git_packed_are_read_moved_and_deleted() {
     let first = test.import(&[choice("item", "id", "a")]).unwrap().unwrap();
     let who = identity();
     test.store.make_ref(false, &name("side"), first, &who, None).unwrap();
-    test.store.make_ref(true, &name("v1"), first, &who, Some("first")).unwrap();
+    test.store.make_ref(true, &name("v1"), first, &who, Some("first".into())).unwrap();
     let dir = test.store.history.dir().to_owned();
     git(&dir, &["fsck", "--strict"]);
     git(&dir, &["gc", "--quiet"]);

@@ -123,6 +123,7 @@ pub fn options() -> CommitOptions<'static> {
         code_commit: None,
         action: "commit",
         stage: None,
+        signer: None,
         guards: &[],
     }
 }

@@ -401,6 +401,7 @@ fn options<'o>(branch: Option<RefName>, message: &'o str) -> CommitOptions<'o> {
         code_commit: None,
         action: "commit",
         stage: None,
+        signer: None,
         guards: &[],
     }
 }
@@ -575,7 +576,7 @@ fn branch(disk: &Disk, dir: &Path) -> Result<()> {
 fn tag(disk: &Disk, dir: &Path) -> Result<()> {
     let store = open(disk, dir)?;
     let main = store.history.resolve("main")?;
-    store.make_ref(true, &"v2".parse()?, main, &identity(), Some("the second"))
+    store.make_ref(true, &"v2".parse()?, main, &identity(), Some("the second".into()))
 }
 
 fn delete(disk: &Disk, dir: &Path, name: &str) -> Result<()> {

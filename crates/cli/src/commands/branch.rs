@@ -8,6 +8,7 @@ use glossator_store::{CommitId, Store};
 
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
+use crate::protect::hold_new;
 use crate::render::plain;
 
 /// List, make or delete branches
@@ -66,6 +67,7 @@ pub(crate) fn run(context: &mut Context, args: &BranchArgs) -> Result<u8> {
         ("deleted", commit)
     } else {
         let commit = resolve(&store, args.revision.as_deref())?;
+        hold_new(&store, name.as_str(), commit)?;
         store.make_ref(false, &name, commit, &who, None)?;
         ("made", commit)
     };

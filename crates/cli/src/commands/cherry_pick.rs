@@ -7,6 +7,7 @@ use super::merge::RuleArg;
 use crate::context::{Context, head, resolve};
 use crate::error::Result;
 use crate::merging::{Show, abort, attempt, check_idle, go_on};
+use crate::signing::SignArgs;
 
 /// Make the change of one commit again, on the branch you are on
 #[derive(Debug, Args)]
@@ -31,9 +32,12 @@ pub(crate) struct CherryPickArgs {
     /// Forget what is under way
     #[arg(long, conflicts_with_all = ["revision", "dry_run"])]
     abort: bool,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 pub(crate) fn run(context: &mut Context, args: &CherryPickArgs) -> Result<u8> {
+    context.signing = args.signing.clone();
     let rules: Vec<_> = args.rules.iter().map(|rule| (*rule).into()).collect();
     if args.abort {
         return abort(context);

@@ -7,17 +7,22 @@ use clap::Args;
 use crate::context::Context;
 use crate::error::Result;
 use crate::render::counts;
+use crate::signing::SignArgs;
 
 /// Commit what is staged
 #[derive(Debug, Args)]
-#[command(after_help = "Example: gloss commit -m \"second round, vendor B\"")]
+#[command(after_help = "Examples:\n  gloss commit -m \"second round, vendor B\"\n  \
+    gloss commit -S -m \"signed with git's user.signingKey\"")]
 pub(crate) struct CommitArgs {
     /// The message
     #[arg(short, long, value_name = "MSG")]
     message: String,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 pub(crate) fn run(context: &mut Context, args: &CommitArgs) -> Result<u8> {
+    context.signing = args.signing.clone();
     let store = context.store()?;
     // Before the commit: what fails after it must not look as if there were none.
     let branch = store.branch()?;

@@ -4,11 +4,12 @@ use std::io::Write;
 
 use clap::Args;
 use glossator_store::CommitOptions;
-use glossator_store::history::code_commit;
 
 use crate::context::{Context, head};
 use crate::error::Result;
+use crate::protect::hold_signature;
 use crate::render::number;
+use crate::signing::SignArgs;
 
 /// Write small and half-dead segments anew, so that reading is fast
 #[derive(Debug, Args)]
@@ -19,6 +20,8 @@ pub(crate) struct CompactArgs {
     /// Only show the plan
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 const MESSAGE: &str = "Compact the segments";
@@ -45,17 +48,10 @@ pub(crate) fn run(context: &mut Context, args: &CompactArgs) -> Result<u8> {
     let made = if args.dry_run || plan.is_empty() {
         None
     } else {
-        let (author, committer) = context.identities(&store)?;
-        store.compact(&CommitOptions {
-            branch: None,
-            message: MESSAGE,
-            author,
-            committer,
-            code_commit: code_commit(store.root().parent().unwrap_or(store.root())),
-            action: "compact",
-            stage: None,
-            guards: &[],
-        })?
+        context.signing = args.signing.clone();
+        let options = context.commit_options(&store, None, MESSAGE, "compact")?;
+        // Labels stay what they are: gates are not asked.
+        store.compact(&CommitOptions { guards: &[&hold_signature], ..options })?
     };
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made, "tables": plan }))?;

@@ -3,6 +3,7 @@
 mod keys;
 mod reading;
 mod repeats;
+mod signed;
 mod sink;
 
 use std::io::Write;
@@ -21,12 +22,15 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::policies;
 use crate::render::{counts, number, plain};
+use crate::signing::SignArgs;
 use crate::staging::{Outcome, Staging};
 pub(crate) use reading::Reading;
+use signed::Batch;
 use sink::StoreSink;
 
 /// Options that say how whole rows are read: an edit by key would ignore them.
-const ONLY_WHOLE_ROWS: [&str; 10] = [
+const ONLY_WHOLE_ROWS: [&str; 11] = [
+    "signed_by",
     "gold",
     "append",
     "prune",
@@ -45,6 +49,7 @@ const ONLY_WHOLE_ROWS: [&str; 10] = [
     gloss import export.json -m \"first round\"\n  \
     gloss import answers.csv --map item=question --map annotator=worker --gold gold.csv\n  \
     gloss import edited.parquet --update --base v1 -m \"fix boxes\"\n  \
+    gloss import batch.csv --signed-by batch.csv.sig -m \"seventh batch\"\n  \
     gloss import changed.parquet --remove-keys gone.parquet -m \"second round\"\n\n\
     What an import means is decided by ids: rows that are there already are compared, and only \
     what differs is staged. Importing a file twice changes nothing.")]
@@ -78,9 +83,18 @@ pub(crate) struct ImportArgs {
     /// The commit that the edited rows were exported from: later changes are not overwritten
     #[arg(long, value_name = "REV", requires = "edit")]
     base: Option<String>,
+    /// The signature of whoever delivered the file, made with `ssh-keygen -Y sign -n gloss-batch`;
+    /// one for each file. It is kept with the commit
+    #[arg(long, value_name = "SIGNATURE")]
+    signed_by: Vec<PathBuf>,
+    /// Whose keys are known, as `ssh-keygen` has it; else git's `gpg.ssh.allowedSignersFile`
+    #[arg(long, value_name = "FILE", requires = "signed_by")]
+    allowed_signers: Option<PathBuf>,
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 /// What an import made, as `--json` prints it.
@@ -92,12 +106,18 @@ pub(super) struct Report {
     pub(super) warnings: std::collections::BTreeMap<String, u64>,
     pub(super) losses: std::collections::BTreeMap<String, u64>,
     pub(super) quarantined: u64,
+    /// Who signed the files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed: Vec<signed::Told>,
     commit: Option<String>,
     staged: bool,
 }
 
 pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
+    args.signing.only_with(args.message.as_deref())?;
+    context.signing = args.signing.clone();
     let store = context.store()?;
+    let batches = signed::check(context, &store, args)?;
     let staging = Staging::begin(&store, args.message.as_deref())?;
     let branch = staging.branch().clone();
     let mut made = {
@@ -105,9 +125,10 @@ pub(crate) fn run(context: &mut Context, args: &ImportArgs) -> Result<u8> {
         if args.update || args.remove {
             keys::edit(context, args, &snapshot)?
         } else {
-            read(context, args, &snapshot)?
+            read_signed(context, args, &snapshot, &batches)?
         }
     };
+    made.report.signed = batches.iter().map(|batch| batch.told.clone()).collect();
     for note in &made.notes {
         context.note(note)?;
     }
@@ -145,6 +166,9 @@ fn finish(context: &mut Context, report: &Report, text: &str) -> Result<u8> {
         return Ok(0);
     }
     let out = context.out();
+    for signed in &report.signed {
+        writeln!(out, "{}", plain(&signed.text()))?;
+    }
     for source in &report.sources {
         writeln!(out, "source {}", plain(source))?;
     }
@@ -177,11 +201,20 @@ impl ImportArgs {
 
 /// Reads the files into a change.
 pub(super) fn read(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>) -> Result<Made> {
+    read_signed(context, args, snapshot, &[])
+}
+
+fn read_signed(
+    context: &Context,
+    args: &ImportArgs,
+    snapshot: &Snapshot<'_>,
+    batches: &[Batch],
+) -> Result<Made> {
     // Gold rows and removals are of the same keys as the files' own rows.
     let in_order = args.reading.gold.is_none() && args.remove_keys.is_none();
-    match intake(context, args, snapshot, in_order)? {
+    match intake(context, args, snapshot, batches, in_order)? {
         Some(made) => Ok(made),
-        None => Ok(intake(context, args, snapshot, false)?.ok_or(StoreError::OutOfOrder)?),
+        None => Ok(intake(context, args, snapshot, batches, false)?.ok_or(StoreError::OutOfOrder)?),
     }
 }
 
@@ -191,19 +224,12 @@ fn intake(
     context: &Context,
     args: &ImportArgs,
     snapshot: &Snapshot<'_>,
+    batches: &[Batch],
     in_order: bool,
 ) -> Result<Option<Made>> {
     let store = snapshot.store();
     let mut options = args.reading.options(context)?;
-    let inputs: Vec<(Input, &'static dyn Importer)> = args
-        .files
-        .iter()
-        .map(|file| {
-            let input = Input::new(context.path(file));
-            let importer = importer(&input, args.format.as_deref())?;
-            Ok((input, importer))
-        })
-        .collect::<Result<_>>()?;
+    let inputs = inputs(context, args)?;
     let intake_options = IntakeOptions {
         in_order,
         ..intake_options(args, inputs.first().map(|(_, importer)| *importer))
@@ -220,7 +246,7 @@ fn intake(
     if let (true, Some(source)) = (args.prune, &args.reading.source) {
         sink.complete(source);
     }
-    for (input, importer) in &inputs {
+    for (at, (input, importer)) in inputs.iter().enumerate() {
         if is_table(*importer) && options.source.is_none() {
             options.source = only_table_source(snapshot)?;
         }
@@ -236,7 +262,7 @@ fn intake(
             ))
             .hint("name the source whose rows shall go: `--source NAME --prune`"));
         }
-        notes.extend(record(&mut sink, input, *importer, &report)?);
+        notes.extend(record(&mut sink, input, *importer, &report, batches.get(at))?);
         field = field.or_else(|| answer_column(&report.mapping));
         sources.push(report.source);
     }
@@ -251,7 +277,7 @@ fn intake(
             options.map.push(("field".to_owned(), vec![format!("={field}")]));
         }
         let report = importer.import(&input, &options, &mut sink)?;
-        notes.extend(record(&mut sink, &input, importer, &report)?);
+        notes.extend(record(&mut sink, &input, importer, &report, None)?);
     }
     if let Some(file) = &args.remove_keys {
         read_partial(&Input::new(context.path(file)), None, &mut |_, rows, _| sink.remove(&rows))?;
@@ -278,6 +304,7 @@ fn intake(
             warnings: told.warnings,
             losses: told.losses,
             quarantined: told.quarantined,
+            signed: Vec::new(),
             commit: None,
             staged: false,
         },
@@ -285,6 +312,16 @@ fn intake(
         people,
         notes,
     }))
+}
+
+/// The files, with who reads each.
+fn inputs(context: &Context, args: &ImportArgs) -> Result<Vec<(Input, &'static dyn Importer)>> {
+    let read = args.files.iter().map(|file| {
+        let input = Input::new(context.path(file));
+        let importer = importer(&input, args.format.as_deref())?;
+        Ok((input, importer))
+    });
+    read.collect()
 }
 
 /// The column that holds a table's answers, by whose name the field is called.
@@ -360,6 +397,7 @@ fn record(
     input: &Input,
     importer: &dyn Importer,
     report: &ImportReport,
+    batch: Option<&Batch>,
 ) -> Result<Option<String>> {
     let pairs: Vec<String> =
         report.mapping.iter().map(|(ours, theirs)| format!("{ours}={theirs}")).collect();
@@ -369,13 +407,19 @@ fn record(
     let mut hasher = blake3::Hasher::new();
     let mut file = input.open_raw()?;
     hasher.update_reader(&mut file)?;
+    let digest = Digest::from(hasher.finalize());
+    if batch.is_some_and(|batch| batch.digest != digest) {
+        return Err(CliError::input(format!("`{}` changed while it was read", input.name()))
+            .hint("import it again when nobody writes to it"));
+    }
     let name = input.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     sink.file(SourceFile {
         name,
-        digest: Digest::from(hasher.finalize()),
+        digest,
         format: importer.name().to_owned(),
         source: report.source.clone(),
         records: report.records,
+        signature: batch.map(|batch| batch.signature.clone()),
     });
     Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
 }

@@ -13,6 +13,7 @@ use crate::error::{CliError, Result};
 use crate::merging::{Report, Show, abort, attempt, check_idle, go_on};
 use crate::protect::hold_commit;
 use crate::render::plain;
+use crate::signing::SignArgs;
 
 /// Merge another branch into the one you are on
 #[derive(Debug, Args)]
@@ -50,6 +51,8 @@ pub(crate) struct MergeArgs {
     /// Forget the merge that is under way
     #[arg(long, conflicts_with_all = ["revision", "dry_run", "strict"])]
     abort: bool,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 /// A rule as it is typed.
@@ -83,6 +86,7 @@ impl From<RuleArg> for Rule {
 }
 
 pub(crate) fn run(context: &mut Context, args: &MergeArgs) -> Result<u8> {
+    context.signing = args.signing.clone();
     let rules: Vec<Rule> = args.rules.iter().map(|rule| Rule::from(*rule)).collect();
     if args.abort {
         return abort(context);
@@ -149,7 +153,7 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
         let dry_run = request.show != Show::Nothing;
         let moves = report.result == "fast-forward";
         if moves && !dry_run {
-            hold_commit(store, branch.as_str(), theirs)?;
+            hold_commit(store, branch.as_str(), ours, theirs)?;
             let (_, who) = context.identities(store)?;
             let why = format!("merge {}: fast-forward", request.name);
             store.fast_forward(&branch, ours, theirs, &who, &why)?;

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod annotator;
+mod audit;
 mod bisect;
 mod branch;
 pub(crate) mod check;
@@ -31,6 +32,7 @@ mod merge;
 mod pin;
 mod policy;
 mod protect;
+mod prove;
 mod pull;
 mod push;
 pub(crate) mod quality;
@@ -46,6 +48,7 @@ mod run;
 mod sample;
 mod saved;
 mod show;
+mod signatures;
 mod status;
 mod switch;
 mod tag;
@@ -79,6 +82,8 @@ pub(crate) enum Command {
     Policy(policy::PolicyArgs),
     Relabel(relabel::RelabelArgs),
     History(history::HistoryArgs),
+    Prove(prove::ProveArgs),
+    Audit(audit::AuditArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
@@ -134,6 +139,8 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Policy(args) => policy::run(context, args),
         Command::Relabel(args) => relabel::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Prove(args) => prove::run(context, args),
+        Command::Audit(args) => audit::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),

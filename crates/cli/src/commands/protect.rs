@@ -4,26 +4,33 @@ use std::io::Write;
 
 use clap::Args;
 use glossator_store::history::RefName;
+use glossator_store::protect::Protected;
 
 use super::check::known_gate;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Let a branch move only where its labels pass gates
+/// Let a branch move only where its labels pass gates, or by signed commits
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss protect main --gate alpha=0.8 --gate items=100\n  \
+    gloss protect main --signed\n  \
     gloss protect main --off\n  gloss protect\n\n\
     Commits, merges and pushes that move the branch are refused where `gloss check` would fail \
     with these gates. Of this copy of the store alone: others have gates of their own. A pull that \
-    only moves the branch forward is not asked.")]
+    only moves the branch forward is not asked for gates. With --signed every commit that the \
+    branch takes, by a pull too, must have a good signature of somebody whom git's configuration \
+    knows (gpg.ssh.allowedSignersFile, or the keyring of gpg).")]
 pub(crate) struct ProtectArgs {
     /// The branch; without one, protected branches are listed
     branch: Option<String>,
     /// What must be reached, as in `gloss check`
     #[arg(long, value_name = "[FIELD:]MEASURE=NUMBER", requires = "branch")]
     gate: Vec<String>,
+    /// Take only commits with a good signature
+    #[arg(long, requires = "branch")]
+    signed: bool,
     /// Protect it no more
-    #[arg(long, requires = "branch", conflicts_with = "gate")]
+    #[arg(long, requires = "branch", conflicts_with_all = ["gate", "signed"])]
     off: bool,
 }
 
@@ -33,28 +40,37 @@ pub(crate) fn run(context: &mut Context, args: &ProtectArgs) -> Result<u8> {
     let mut protected = store.protected()?;
     if let Some(branch) = &args.branch {
         let branch: RefName = branch.parse()?;
-        if args.gate.is_empty() && !args.off {
-            return Err(CliError::input("say what must be reached, or `--off`")
+        if args.gate.is_empty() && !args.signed && !args.off {
+            return Err(CliError::input("say what must be reached, `--signed`, or `--off`")
                 .hint(format!("for instance `gloss protect {branch} --gate alpha=0.8`")));
         }
         for gate in &args.gate {
             known_gate(gate)?;
         }
-        match args.off {
-            true => drop(protected.branches.remove(branch.as_str())),
-            false => drop(protected.branches.insert(branch.to_string(), args.gate.clone())),
+        protected.branches.remove(branch.as_str());
+        protected.signed.remove(branch.as_str());
+        if !args.gate.is_empty() {
+            protected.branches.insert(branch.to_string(), args.gate.clone());
+        }
+        if args.signed {
+            protected.signed.insert(branch.to_string());
         }
         store.protect(&protected)?;
     }
     if context.json {
-        context.json_line(&serde_json::json!({ "branches": protected.branches }))?;
+        let Protected { signed, branches } = protected;
+        context.json_line(&serde_json::json!({ "branches": branches, "signed": signed }))?;
         return Ok(0);
     }
-    if protected.branches.is_empty() {
+    let mut rules = protected.branches;
+    for branch in protected.signed {
+        rules.entry(branch).or_default().push("signed".to_owned());
+    }
+    if rules.is_empty() {
         writeln!(context.out(), "no branch is protected")?;
     }
-    for (branch, gates) in &protected.branches {
-        writeln!(context.out(), "{branch}  {}", gates.join(", "))?;
+    for (branch, rules) in &rules {
+        writeln!(context.out(), "{branch}  {}", rules.join(", "))?;
     }
     Ok(0)
 }

@@ -14,6 +14,8 @@ use crate::error::Result;
 use crate::merging::Show;
 use crate::network::{Bar, entry_of, open, who};
 use crate::pin::Lock;
+use crate::protect::hold_signatures;
+use crate::signing::SignArgs;
 
 /// Fetch, and merge the remote's branch into the one you are on
 #[derive(Debug, Args)]
@@ -36,9 +38,12 @@ pub(crate) struct PullArgs {
     /// Where both have commits, decide conflicts by this rule; the first that says something
     #[arg(long = "strategy", value_name = "RULE")]
     rules: Vec<RuleArg>,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
+    context.signing = args.signing.clone();
     let store = context.store()?;
     let (name, entry) = entry_of(&store, args.remote.as_deref())?;
     let remote = open(context, &entry.url)?;
@@ -55,7 +60,9 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
     }
     let pulled = {
         let bar = Bar::new(context);
-        remote.pull(&store, &name, &who, &bar)
+        remote.pull_if(&store, &name, &who, &bar, &|branch, old, new| {
+            hold_signatures(&store, branch, old, new)
+        })
     };
     let report = match pulled {
         // It was fetched; both sides have commits of their own.

@@ -61,7 +61,11 @@ pub(crate) fn run(context: &mut Context, args: &PushArgs) -> Result<u8> {
         if let Some((_, tip)) =
             store.history.refs(false)?.into_iter().find(|(name, _)| name == branch.as_str())
         {
-            hold_commit(&store, branch.as_str(), tip)?;
+            let theirs = store.history.remote_branches(&name)?;
+            let there = theirs.into_iter().find(|(name, _)| name == branch.as_str());
+            // Of a branch that is new there the commits before its tip are older than any rule.
+            let old = there.map(|(_, old)| old).or(store.history.first_parent(tip)?);
+            hold_commit(&store, branch.as_str(), old, tip)?;
         }
     }
     let (_, who) = context.identities(&store)?;

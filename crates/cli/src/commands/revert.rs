@@ -11,6 +11,7 @@ use glossator_store::{Stage, Transaction};
 use crate::context::{Context, head, resolve};
 use crate::error::Result;
 use crate::render::counts;
+use crate::signing::SignArgs;
 
 /// Undo a commit by a new one
 #[derive(Debug, Args)]
@@ -24,9 +25,12 @@ pub(crate) struct RevertArgs {
     /// The message
     #[arg(short, long, value_name = "MSG")]
     message: Option<String>,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
+    context.signing = args.signing.clone();
     let store = context.store()?;
     let _writing = store.writing()?;
     let commit = resolve(&store, Some(&args.revision))?;

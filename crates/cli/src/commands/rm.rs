@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
 use crate::render::counts;
+use crate::signing::SignArgs;
 use crate::staging::{Outcome, Staging};
 
 /// Remove the annotations that fit, and stage that
@@ -27,9 +28,13 @@ pub(crate) struct RmArgs {
     message: Option<String>,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    signing: SignArgs,
 }
 
 pub(crate) fn run(context: &mut Context, args: &RmArgs) -> Result<u8> {
+    args.signing.only_with(args.message.as_deref())?;
+    context.signing = args.signing.clone();
     let mut filters = args.filters.clone();
     for condition in &args.conditions {
         filters.add(condition)?;

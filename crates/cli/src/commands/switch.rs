@@ -7,6 +7,7 @@ use glossator_store::history::RefName;
 
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
+use crate::protect::hold_new;
 
 /// Go to another branch
 #[derive(Debug, Args)]
@@ -35,6 +36,7 @@ pub(crate) fn run(context: &mut Context, args: &SwitchArgs) -> Result<u8> {
     let (_, who) = context.identities(&store)?;
     if args.create {
         let commit = resolve(&store, args.revision.as_deref())?;
+        hold_new(&store, name.as_str(), commit)?;
         store.make_ref(false, &name, commit, &who, None)?;
     } else if !store.history.refs(false)?.iter().any(|(branch, _)| branch == name.as_str()) {
         return Err(CliError::input(format!("there is no branch `{name}`"))

@@ -3,15 +3,17 @@
 use std::io::Write;
 
 use clap::Args;
-use glossator_store::history::RefName;
+use glossator_store::history::{Annotation, RefName};
 
 use crate::context::{Context, resolve};
 use crate::error::Result;
+use crate::signing::SignArgs;
 
 /// List, make or delete tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gloss tag v1\n  gloss tag -a -m \"release to training\" v1 main~2"
+    after_help = "Examples:\n  gloss tag v1\n  gloss tag -a -m \"for training\" v1 main~2\n  \
+    gloss tag -s -m \"release to training\" v1"
 )]
 pub(crate) struct TagArgs {
     /// The tag to make
@@ -25,6 +27,15 @@ pub(crate) struct TagArgs {
     /// Why; makes an annotated tag
     #[arg(short, long, value_name = "MSG")]
     message: Option<String>,
+    /// Sign the tag with git's `user.signingKey`
+    #[arg(short, long, requires = "message")]
+    sign: bool,
+    /// Sign the tag with this key
+    #[arg(short = 'u', long, value_name = "KEY", requires = "message")]
+    local_user: Option<String>,
+    /// Do not sign, whatever `tag.gpgSign` says
+    #[arg(long, conflicts_with_all = ["sign", "local_user"])]
+    no_sign: bool,
     /// Delete the tag
     #[arg(short, long, requires = "name", conflicts_with_all = ["revision", "message"])]
     delete: bool,
@@ -50,7 +61,15 @@ pub(crate) fn run(context: &mut Context, args: &TagArgs) -> Result<u8> {
         ("deleted", commit)
     } else {
         let commit = resolve(&store, args.revision.as_deref())?;
-        store.make_ref(true, &name, commit, &who, args.message.as_deref())?;
+        let key = args.local_user.clone().or(args.sign.then(String::new));
+        let signing = SignArgs::new(key, args.no_sign);
+        let signer = match &args.message {
+            Some(_) => signing.signer(&store, &who, |config| config.tags)?,
+            None => None,
+        };
+        let signer = signer.as_ref();
+        let annotation = args.message.as_deref().map(|message| Annotation { message, signer });
+        store.make_ref(true, &name, commit, &who, annotation)?;
         ("tagged", commit)
     };
     if context.json {

@@ -1,6 +1,7 @@
 //! `gloss verify`
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use glossator_store::verify::VerifyProgress;
@@ -8,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use glossator_store::Store;
 
+use super::signatures;
 use crate::context::Context;
 use crate::error::Result;
 use crate::network::{Bar, entry_of, open};
@@ -16,9 +18,11 @@ use crate::render::{number, plain};
 /// Check every object, commit and invariant of the store
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss verify --json\n  gloss verify --remote\n  \
-    gloss verify --remote=origin --repair\n\n\
+    gloss verify --remote=origin --repair\n  \
+    gloss verify --signatures --allowed-signers signers.txt --require\n\n\
     Every object is hashed again and every invariant of schemas/format-v1.md is checked. Exits \
-    with 0 where all is well, with 3 where something is damaged.")]
+    with 0 where all is well, with 3 where something is damaged; with --signatures with 1 where a \
+    signature is bad, or one is missing that --require asks for.")]
 pub(crate) struct VerifyArgs {
     /// Read and check everything that a remote has instead
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
@@ -26,6 +30,15 @@ pub(crate) struct VerifyArgs {
     /// Upload from this store what is damaged or missing there
     #[arg(long, requires = "remote")]
     repair: bool,
+    /// Check the signatures of commits, tags and delivered files instead
+    #[arg(long, conflicts_with = "remote")]
+    pub(super) signatures: bool,
+    /// Whose SSH keys are known, as `ssh-keygen` has it; else git's `gpg.ssh.allowedSignersFile`
+    #[arg(long, value_name = "FILE", requires = "signatures")]
+    pub(super) allowed_signers: Option<PathBuf>,
+    /// Fail where a commit or an annotated tag has no good signature
+    #[arg(long, requires = "signatures")]
+    pub(super) require: bool,
 }
 
 /// The exit code of a damaged store.
@@ -35,6 +48,9 @@ pub(crate) fn run(context: &mut Context, args: &VerifyArgs) -> Result<u8> {
     let store = context.store()?;
     if let Some(name) = &args.remote {
         return audit(context, &store, name.as_deref(), args.repair);
+    }
+    if args.signatures {
+        return signatures::run(context, &store, args);
     }
     let bar = if context.interactive() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");

@@ -114,7 +114,11 @@ pub(crate) fn write(
                     let records = number(file.records);
                     let (name, source) = (plain(&file.name), plain(&file.source));
                     let format = &file.format;
-                    writeln!(out, "    from {name} ({format}, {records} records, {source})")?;
+                    let signed = if file.signature.is_some() { ", signed" } else { "" };
+                    writeln!(
+                        out,
+                        "    from {name} ({format}, {records} records, {source}{signed})"
+                    )?;
                 }
                 if let Some(merge) = &meta.merge {
                     decisions(out, merge)?;

@@ -113,6 +113,22 @@ impl RootBuilder {
     }
 }
 
+/// The nodes beside the way from a leaf to the root, the lowest first: RFC 6962, section 2.1.1.
+pub fn audit_path(leaves: &[Digest], index: usize) -> Vec<Digest> {
+    let (mut leaves, mut index, mut path) = (leaves, index, Vec::new());
+    while leaves.len() > 1 {
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        let beside;
+        (leaves, beside) = if index < left.len() { (left, right) } else { (right, left) };
+        index -= if index < left.len() { 0 } else { left.len() };
+        let mut root = RootBuilder::default();
+        root.extend(beside.to_vec());
+        path.push(root.finish());
+    }
+    path.reverse();
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::many::node_key;
@@ -140,6 +156,23 @@ mod tests {
             leaves[..count].iter().for_each(|leaf| builder.push(*leaf));
             assert_eq!(builder.finish(), by_definition(&leaves[..count]), "{count} leaves");
         }
+    }
+
+    /// RFC 6962, section 2.1.3: the paths of the example of seven leaves, by the letters of its
+    /// figure.
+    #[test]
+    fn a_path_is_that_of_the_example_of_rfc_6962() {
+        let d: Vec<Digest> = (0..7_u8).map(|i| Digest::of(&[i])).collect();
+        let node = |l: Digest, r: Digest| -> Digest {
+            blake3::keyed_hash(&node_key(), &[l.0, r.0].concat()).into()
+        };
+        let (g, h, i, j) = (node(d[0], d[1]), node(d[2], d[3]), node(d[4], d[5]), d[6]);
+        let (k, l) = (node(g, h), node(i, j));
+        assert_eq!(audit_path(&d, 0), [d[1], h, l]);
+        assert_eq!(audit_path(&d, 3), [d[2], g, l]);
+        assert_eq!(audit_path(&d, 4), [d[5], j, k]);
+        assert_eq!(audit_path(&d, 6), [i, k]);
+        assert_eq!(audit_path(&d[..1], 0), []);
     }
 
     #[test]

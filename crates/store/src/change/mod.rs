@@ -28,6 +28,7 @@ use crate::limits::{META_BYTES_MAX, META_NAMES_MAX};
 use crate::merging::MergeRecord;
 use crate::removal::RemovalRef;
 use crate::segment::SegmentRef;
+use crate::signing::BatchSignature;
 
 /// What one commit did to one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +87,9 @@ pub struct SourceFile {
     pub source: String,
     /// How many records it held.
     pub records: u64,
+    /// Who delivered it signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<BatchSignature>,
 }
 
 /// The `meta` object of a commit: what may name people, labels and files.

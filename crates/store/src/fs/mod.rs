@@ -500,6 +500,11 @@ pub fn output_file(path: &Path) -> Result<OutputFile> {
     Ok(OutputFile::Whole(Disk::default().temp(dir)?, path))
 }
 
+/// Makes a temporary directory that vanishes with what is in it.
+pub(crate) fn scratch_dir() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().at("make a directory in", std::env::temp_dir())
+}
+
 /// Makes a temporary directory that stays.
 pub fn kept_temp_dir(prefix: &str) -> Result<PathBuf> {
     let made = tempfile::Builder::new().prefix(prefix).tempdir();

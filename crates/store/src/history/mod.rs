@@ -3,12 +3,14 @@
 //! gix encodes, reads, walks and parses revisions; every byte that reaches the disk is written by
 //! [`crate::fs`]: one pack a commit, refs, reflogs.
 
+mod bundle;
 mod delta;
 mod exchange;
 mod identity;
 mod notes;
 mod pack;
 mod refs;
+mod signed;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +18,10 @@ use std::path::{Path, PathBuf};
 use gix::bstr::{BString, ByteSlice};
 use gix::objs::tree::EntryKind;
 
-pub use identity::{code_commit, identities};
+pub use identity::{code_commit, identities, signing_config};
 pub use refs::{Expected, Head, RefName};
 pub(crate) use refs::{PublishLock, RefMove};
+pub use signed::{Signed, TagObject};
 pub use walk::{Commit, Identity};
 pub(crate) use walk::{GitFault, Root};
 
@@ -26,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::fs::Disk;
 use crate::id::CommitId;
 use crate::limits::GIT_OBJECT_BYTES_MAX;
+use crate::signing::Signer;
 
 /// The bare repository `.gloss/git`.
 pub struct History {
@@ -70,6 +74,23 @@ pub struct NewCommit<'a> {
     pub committer: Identity,
     /// The message, trailers included.
     pub message: String,
+    /// Who signs it.
+    pub signer: Option<&'a Signer>,
+}
+
+/// What an annotated tag says.
+#[derive(Debug, Clone, Copy)]
+pub struct Annotation<'a> {
+    /// Why it was made.
+    pub message: &'a str,
+    /// Who signs it.
+    pub signer: Option<&'a Signer>,
+}
+
+impl<'a> From<&'a str> for Annotation<'a> {
+    fn from(message: &'a str) -> Self {
+        Self { message, signer: None }
+    }
 }
 
 impl History {
@@ -122,7 +143,7 @@ impl History {
             }
         }
         let tree = editor.write().map_err(encode)?.detach();
-        let commit = gix::objs::Commit {
+        let mut commit = gix::objs::Commit {
             tree,
             parents: new.parents.iter().map(|p| p.0).collect(),
             author: new.author.signature(),
@@ -131,6 +152,10 @@ impl History {
             message: BString::from(new.message.as_str()),
             extra_headers: Vec::new(),
         };
+        if let Some(signer) = new.signer {
+            let signature = signer.sign(&encoded(&commit)?)?;
+            commit.extra_headers.push(("gpgsig".into(), signature.into()));
+        }
         let id = repo.write_object(&commit).map_err(encode)?.detach();
         self.write_pack(drain(repo))?;
         Ok(CommitId(id))
@@ -142,20 +167,24 @@ impl History {
         name: &RefName,
         target: CommitId,
         tagger: &Identity,
-        message: &str,
+        annotation: Annotation<'_>,
     ) -> Result<gix::ObjectId> {
-        let repo = self.repo.clone().with_object_memory();
         let tag = gix::objs::Tag {
             target: target.0,
             target_kind: gix::objs::Kind::Commit,
             name: name.as_str().into(),
             tagger: Some(tagger.signature()),
-            message: format!("{}\n", message.trim_end()).into(),
+            message: format!("{}\n", annotation.message.trim_end()).into(),
             signature: None,
         };
-        let id =
-            repo.write_object(&tag).map_err(|e| Error::git("cannot encode a tag", e))?.detach();
-        self.write_pack(drain(repo))?;
+        let mut data = encoded(&tag)?;
+        if let Some(signer) = annotation.signer {
+            data.extend_from_slice(signer.sign(&data)?.as_bytes());
+        }
+        let kind = gix::objs::Kind::Tag;
+        let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, &data)
+            .map_err(|e| Error::git("cannot encode a tag", e.to_string()))?;
+        self.write_pack(vec![NewObject { id, kind, data }])?;
         Ok(id)
     }
 
@@ -209,6 +238,14 @@ impl History {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// The bytes of a git object.
+fn encoded(object: &dyn gix::objs::WriteTo) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encode = |e: std::io::Error| Error::git("cannot encode an object", e);
+    object.write_to(&mut bytes).map_err(encode)?;
+    Ok(bytes)
 }
 
 /// Takes the objects out of a repository that writes to memory.

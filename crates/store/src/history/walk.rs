@@ -122,15 +122,7 @@ impl History {
 
     /// The commit and its ancestors, newest first.
     pub fn walk(&self, tip: CommitId) -> Result<impl Iterator<Item = Result<CommitId>> + '_> {
-        let read = move |e: gix::Error| Error::git(format!("cannot walk from {tip}"), e);
-        let order = gix::revision::walk::Sorting::ByCommitTime(
-            gix::traverse::commit::simple::CommitTimeOrder::NewestFirst,
-        );
-        let walk = self.repo.rev_walk([tip.0]).sorting(order).all().map_err(read)?;
-        Ok(walk.map(move |info| match info {
-            Ok(info) => Ok(CommitId(info.id)),
-            Err(e) => Err(Error::git(format!("cannot walk from {tip}"), e.to_string())),
-        }))
+        self.newest_first(vec![tip.0], Vec::new())
     }
 
     /// The first parent of a commit.

@@ -204,6 +204,7 @@ impl Store {
             author: who.clone(),
             committer: who.clone(),
             message: format!("Redaction {}\n", record.id),
+            signer: None,
         })?;
         let (name, expected) = (REDACTIONS_REF, Expected::commit(tip));
         let change = RefMove { name, expected, new: Some(new.0), who, why: "redact" };

@@ -20,6 +20,9 @@ pub struct PullReport {
     pub new: Option<CommitId>,
 }
 
+/// Whether a branch may move from a commit to another one.
+pub type Allow<'a> = &'a dyn Fn(&str, Option<CommitId>, CommitId) -> crate::Result<()>;
+
 impl Remote {
     /// Fetches, and moves the branch of `HEAD` forward to the remote's.
     ///
@@ -32,6 +35,21 @@ impl Remote {
         name: &str,
         who: &Identity,
         progress: &dyn Progress,
+    ) -> Result<PullReport> {
+        self.pull_if(store, name, who, progress, &|_, _, _| Ok(()))
+    }
+
+    /// As [`Remote::pull`]; `allow` may refuse what the branch would move to.
+    ///
+    /// # Errors
+    /// What `allow` says: it was fetched, and the branch is as it was.
+    pub fn pull_if(
+        &self,
+        store: &Store,
+        name: &str,
+        who: &Identity,
+        progress: &dyn Progress,
+        allow: Allow<'_>,
     ) -> Result<PullReport> {
         let branch = store.branch()?;
         let fetched = self.fetch(store, name, who, progress)?;
@@ -53,6 +71,7 @@ impl Remote {
                 return Err(Error::Diverged { branch: branch.to_string(), ahead, behind });
             }
         }
+        allow(branch.as_str(), old, theirs)?;
         let why = format!("pull {name}: fast-forward");
         let change = RefMove {
             name: &own,

@@ -134,7 +134,7 @@ fn tags_travel(remote: &Remote) {
     let tag = |store: &glossator_store::Store, name: &str, message: Option<&str>| {
         let name = name.parse().unwrap();
         let head = store.history.head().unwrap().commit.unwrap();
-        store.make_ref(true, &name, head, &identity(), message).unwrap();
+        store.make_ref(true, &name, head, &identity(), message.map(Into::into)).unwrap();
     };
     tag(&here.store, "plain", None);
     tag(&here.store, "told", Some("why"));

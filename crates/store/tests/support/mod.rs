@@ -51,6 +51,7 @@ fn options() -> CommitOptions<'static> {
         code_commit: None,
         action: "commit",
         stage: None,
+        signer: None,
         guards: &[],
     }
 }
@@ -208,6 +209,7 @@ impl Bench {
                 author: who(),
                 committer: who(),
                 message: message.to_owned(),
+                signer: None,
             })
             .unwrap();
         fs::write(self.path("git/refs/heads/main"), format!("{commit}\n")).unwrap();

@@ -53,6 +53,7 @@ fn commits_of_many_clocks_stand_in_their_order() {
             code_commit: None,
             action: "commit",
             stage: None,
+            signer: None,
             guards: &[],
         };
         made.push(store.commit(base, &layers, &options).unwrap().unwrap());

@@ -50,6 +50,7 @@ pub(super) fn edit(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
             warnings,
             losses: Default::default(),
             quarantined: 0,
+            signed: Vec::new(),
             commit: None,
             staged: false,
         },
