@@ -9,6 +9,7 @@
 
 mod again;
 mod bad;
+mod blame;
 mod compat;
 mod convert;
 mod drift;
@@ -17,6 +18,7 @@ mod ends;
 mod everyday;
 mod files;
 mod formats;
+mod history;
 mod json;
 mod merge;
 mod oracle;
@@ -31,4 +33,5 @@ mod runs;
 mod samples;
 mod saved;
 mod session;
+mod standards;
 mod views;

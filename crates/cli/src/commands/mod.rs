@@ -2,6 +2,7 @@
 
 mod annotator;
 mod bisect;
+mod blame;
 mod branch;
 pub(crate) mod check;
 mod checkout;
@@ -24,6 +25,7 @@ mod history;
 mod import;
 mod init;
 mod items;
+mod lineage;
 mod log;
 mod ls;
 mod man;
@@ -34,6 +36,7 @@ mod protect;
 mod pull;
 mod push;
 pub(crate) mod quality;
+mod recall;
 mod relabel;
 mod remote;
 mod resolve;
@@ -47,6 +50,7 @@ mod show;
 mod status;
 mod switch;
 mod tag;
+mod trace;
 mod verify;
 
 use clap::Subcommand;
@@ -76,7 +80,11 @@ pub(crate) enum Command {
     Protect(protect::ProtectArgs),
     Policy(policy::PolicyArgs),
     Relabel(relabel::RelabelArgs),
+    Blame(blame::BlameArgs),
     History(history::HistoryArgs),
+    Recall(recall::RecallArgs),
+    Trace(trace::TraceArgs),
+    Lineage(lineage::LineageArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
@@ -129,7 +137,11 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Protect(args) => protect::run(context, args),
         Command::Policy(args) => policy::run(context, args),
         Command::Relabel(args) => relabel::run(context, args),
+        Command::Blame(args) => blame::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Recall(args) => recall::run(context, args),
+        Command::Trace(args) => trace::run(context, args),
+        Command::Lineage(args) => lineage::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),
