@@ -344,3 +344,46 @@ fn clocks_that_run_backwards_and_circles_of_parents_end() {
     let blamed = s.json("blame i");
     assert!(blamed.iter().all(|line| line["commit"] == s.commit("main")));
 }
+
+/// Every version of the answers of an item as PROV, read by its libraries.
+#[test]
+fn an_item_is_told_version_by_version_in_prov() {
+    let (s, _shared) = lived();
+    for (format, name) in [("prov-json", "item.json"), ("prov-turtle", "item.ttl")] {
+        s.ok(&format!("lineage --format {format} --item {ITEM} -o {name}"));
+        let Some(read) = crate::oracle::standard(format, &s.path(name)) else { return };
+        assert_eq!(read["agents"], json!(["5", "6", "Ada", "m1", "zed"]), "{format}");
+        let versions: Vec<[String; 2]> = serde_json::from_value(read["derived"].clone()).unwrap();
+        let short = |name: &str| name.rsplit_once('-').map(|(name, _)| name.to_owned());
+        let mut derived: Vec<[Option<String>; 2]> = versions
+            .iter()
+            .filter(|[new, _]| new.starts_with("annotation-"))
+            .map(|[new, old]| [short(new), short(old)])
+            .collect();
+        derived.sort();
+        // By hand: the answer of the prediction, then of itself twice (changed, then accepted);
+        // a rejection is a version, too; zed's second of the first.
+        let item = "annotation-label-studio%3A3%2F11-";
+        let of = |id: &str| Some(format!("{item}{id}"));
+        let (answer, zed) = (of("annotation%2F21%2Fa%2Fq"), of("table%2Fzed%2Fchoice%2Flabel"));
+        assert!(derived.contains(&[answer.clone(), of("prediction%2F9%2Fa%2Fq")]), "{derived:?}");
+        assert!(
+            derived.contains(&[answer.clone(), answer]) && derived.contains(&[zed.clone(), zed])
+        );
+        assert!(read["files"].as_array().unwrap().contains(&json!("again.csv")));
+        if format == "prov-json" {
+            let wanted = json!([
+                ["changed", "Maybe"],
+                ["corrected", "No"],
+                ["labelled", "Yes"],
+                ["predicted", "Yes"],
+                ["relabelled", "No"]
+            ]);
+            assert_eq!(read["versions"], wanted);
+        }
+    }
+    assert!(s.fails(2, "lineage --format prov-json --item othr").contains("did you mean"));
+    for format in ["openlineage", "croissant -o x.json"] {
+        s.fails(2, &format!("lineage --item other --format {format}"));
+    }
+}

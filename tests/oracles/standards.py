@@ -28,6 +28,10 @@ def prov_json(path):
         "derived": sorted(derived),
         "files": sorted(str(one.label) for one in of(ProvEntity)
                         if any("File" in str(t) for t in one.get_asserted_types())),
+        "versions": sorted(
+            [str(next(iter(one.get_attribute("gloss:deed")))),
+             str(next(iter(one.get_attribute("gloss:label"))))]
+            for one in of(ProvEntity) if one.get_attribute("gloss:label")),
     }
 
 

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use glossator_lineage::life::{Life, life};
 use glossator_lineage::records::records;
 use glossator_lineage::standards::{Told, openlineage, prov};
 use glossator_store::fs::output_file;
@@ -21,6 +22,7 @@ use crate::render::{number, plain};
 #[command(
     after_help = "Examples:\n  gloss lineage --format prov-turtle v1..main -o history.ttl\n  \
     gloss lineage --format openlineage --to http://localhost:5000/api/v1/lineage\n  \
+    gloss lineage --format prov-json --item img_01.jpg\n  \
     gloss lineage --format croissant v1 -o labels.json\n\n\
     prov-json and prov-turtle are W3C PROV, openlineage is run events, one a line. A revision \
     means it and everything before it, A..B what B has and A has not; pins, exports and runs of \
@@ -35,6 +37,9 @@ pub(crate) struct LineageArgs {
     /// A revision, or A..B
     #[arg(value_name = "RANGE")]
     range: Option<String>,
+    /// Every version of an item's annotations, and the commits that touched it alone; PROV
+    #[arg(long, value_name = "ID")]
+    item: Option<String>,
     /// Where to write; standard output where not given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -60,11 +65,19 @@ pub(crate) fn run(context: &mut Context, args: &LineageArgs) -> Result<u8> {
     if args.format == Format::Croissant {
         return croissant(context, &store, args);
     }
-    let commits = range(&store, args.range.as_deref())?;
+    let mut commits = range(&store, args.range.as_deref())?;
+    let item = match &args.item {
+        None => None,
+        Some(_) if args.format == Format::Openlineage => {
+            return Err(CliError::input("openlineage tells of commits, not of one item")
+                .hint("ask for it in PROV: `--format prov-json`"));
+        }
+        Some(item) => Some((item.clone(), of_item(&store, item, &mut commits)?)),
+    };
     let known: HashSet<CommitId> = commits.iter().copied().collect();
     let (mut records, _) = records(&store, None)?;
     records.retain(|noted| known.contains(&noted.commit));
-    let told = Told { store: &store, commits, records };
+    let told = Told { store: &store, commits, records, item };
     let write = |out: &mut dyn Write| match args.format {
         Format::ProvJson => prov::write_json(&told, out),
         Format::ProvTurtle => prov::write_turtle(&told, out),
@@ -106,6 +119,20 @@ pub(crate) fn run(context: &mut Context, args: &LineageArgs) -> Result<u8> {
     Ok(0)
 }
 
+/// The life of an item, and of some commits those that touched it.
+fn of_item(store: &Store, item: &str, commits: &mut Vec<CommitId>) -> Result<Life> {
+    let Some(tip) = commits.last().copied() else {
+        return Err(CliError::input("there is no commit in the range"));
+    };
+    let told = life(store, tip, item)?;
+    if told.deeds.is_empty() {
+        return Err(crate::nearest::no_item(&store.snapshot(Some(tip), &[])?, item)?);
+    }
+    let touched: HashSet<&CommitId> = told.commits.iter().collect();
+    commits.retain(|commit| touched.contains(commit));
+    Ok(told)
+}
+
 /// The commits of `A..B`, or of a revision and everything before it, the oldest first.
 fn range(store: &Store, text: Option<&str>) -> Result<Vec<CommitId>> {
     let (from, to) = match text.and_then(|text| text.split_once("..")) {
@@ -124,6 +151,10 @@ fn range(store: &Store, text: Option<&str>) -> Result<Vec<CommitId>> {
 }
 
 fn croissant(context: &mut Context, store: &Store, args: &LineageArgs) -> Result<u8> {
+    if args.item.is_some() {
+        return Err(CliError::input("croissant describes all labels, not those of one item")
+            .hint("ask for it in PROV: `--format prov-json`"));
+    }
     if args.range.as_deref().is_some_and(|range| range.contains("..")) {
         return Err(CliError::input("croissant describes the labels at one commit, not a range")
             .hint("name a revision: `gloss lineage --format croissant v1 -o labels.json`"));

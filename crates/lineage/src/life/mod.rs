@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use arrow::array::RecordBatch;
 use glossator_store::delta::DeltaBatch;
 use glossator_store::merging::{MergeKind, MergeRecord};
-use glossator_store::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, Table};
+use glossator_store::schema::{ANNOTATIONS, ColumnView, ITEMS, REVIEWS, SUBMISSIONS, Table};
 use glossator_store::{CommitId, Result, Store};
 
 use crate::history::came_along;
@@ -104,6 +104,13 @@ impl Life {
     /// The annotation after it.
     pub fn after(&self, deed: &Deed) -> Option<(&RecordBatch, usize)> {
         deed.new.map(|(batch, row)| (&self.batches[batch], row))
+    }
+
+    /// The label after a deed, as it is stored.
+    pub fn label(&self, deed: &Deed) -> Option<String> {
+        let (batch, row) = self.after(deed)?;
+        let column = batch.column(ANNOTATIONS.column("label")?);
+        ColumnView::new(column)?.text(row).map(str::to_owned)
     }
 
     /// Leaves what is about an annotation, about what it was made of, and about the item.

@@ -19,6 +19,7 @@ use glossator_store::merging::MergeKind;
 use glossator_store::schema::ANNOTATIONS;
 use glossator_store::{CommitId, Result, Store};
 
+use crate::life::Life;
 use crate::records::Noted;
 
 /// Which part of a history is told.
@@ -30,6 +31,8 @@ pub struct Told<'s> {
     pub commits: Vec<CommitId>,
     /// What was made of them.
     pub records: Vec<Noted>,
+    /// An item whose annotations are told version by version, in PROV.
+    pub item: Option<(String, Life)>,
 }
 
 /// What one commit says of itself.

@@ -69,6 +69,9 @@ fn member(statement: &Statement, count: u64) -> (String, Json) {
             ("activity", gloss(activity)),
             ("time", time.clone()),
         ]),
+        Statement::GeneratedBy { entity, activity } => {
+            relation(&[("entity", gloss(entity)), ("activity", gloss(activity))])
+        }
         Statement::Used { activity, entity } => {
             relation(&[("activity", gloss(activity)), ("entity", gloss(entity))])
         }
@@ -93,7 +96,7 @@ fn members(attributes: &[Attribute]) -> Map<String, Json> {
             Value::Count(count) => {
                 json!({"$": count.to_string(), "type": "xsd:nonNegativeInteger"})
             }
-            Value::Type(name) => json!({"$": gloss(name), "type": "prov:QUALIFIED_NAME"}),
+            Value::Type(name) => json!({"$": name, "type": "prov:QUALIFIED_NAME"}),
         };
         match members.get_mut(*name) {
             None => drop(members.insert((*name).to_owned(), value)),
@@ -138,7 +141,7 @@ fn triples(namespace: &str, statement: &Statement, out: &mut String) {
                 Value::Text(text) if *name == "prov:label" => ("rdfs:label", literal(text)),
                 Value::Text(text) => (*name, literal(text)),
                 Value::Count(count) => (*name, format!("\"{count}\"^^xsd:nonNegativeInteger")),
-                Value::Type(name) => ("a", format!("gloss:{name}")),
+                Value::Type(name) => ("a", (*name).to_owned()),
             };
             line(&subject, predicate, &object);
         }
@@ -154,6 +157,9 @@ fn triples(namespace: &str, statement: &Statement, out: &mut String) {
         Statement::Generated { entity, activity, time } => {
             line(&iri(entity), "prov:wasGeneratedBy", &iri(activity));
             line(&iri(entity), "prov:generatedAtTime", &date(time));
+        }
+        Statement::GeneratedBy { entity, activity } => {
+            line(&iri(entity), "prov:wasGeneratedBy", &iri(activity));
         }
         Statement::Used { activity, entity } => line(&iri(activity), "prov:used", &iri(entity)),
         Statement::Associated { activity, agent } => {
