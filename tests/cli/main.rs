@@ -20,6 +20,7 @@ mod files;
 mod formats;
 mod history;
 mod json;
+mod ledger;
 mod merge;
 mod oracle;
 mod outside;

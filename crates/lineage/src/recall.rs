@@ -18,11 +18,13 @@ use glossator_store::limits::LOOK_UP_ROWS;
 use glossator_store::merging::MergeKind;
 use glossator_store::origins::Origins;
 use glossator_store::schema::{ANNOTATIONS, ColumnView, Columns};
-use glossator_store::snapshot::short;
+use glossator_store::snapshot::{Located, TableSnapshot, short};
 use glossator_store::{CommitId, Digest, Result, Snapshot, Store};
 
 /// Rows that are looked up together.
 const CHUNK_ROWS: usize = 16_384;
+/// Rows that are read together to be told apart by their origins.
+const FETCH_ROWS: usize = 1_024;
 /// Snapshots that stay open from chunk to chunk.
 const SNAPSHOTS_OPEN_MAX: usize = 16;
 
@@ -196,7 +198,8 @@ fn namespaces(store: &Store, commit: CommitId, suspect: Suspect<'_>) -> Result<V
     Ok(files.into_iter().map(|file| file.source).collect())
 }
 
-/// The rows that a commit made of what is recalled: the columns of annotations, as they were made.
+/// The rows that a commit made of what is recalled: the columns of annotations as they were made,
+/// and `_origin`.
 ///
 /// # Errors
 /// Where the change cannot be read.
@@ -213,7 +216,7 @@ pub fn rows_of<'a>(
     let merged = store.history.commit(commit)?.parents.len() > 1;
     let segments: HashSet<String> =
         change.added.iter().map(|line| line.segment.to_string()).collect();
-    let own: Vec<usize> = (0..ANNOTATIONS.columns.len()).collect();
+    let own: Vec<usize> = (0..=ANNOTATIONS.columns.len()).collect();
     let fitting = move |delta: Result<DeltaBatch>| -> Result<RecordBatch> {
         let delta = delta?;
         // Rows of a batch that no change is of are none of this commit's.
@@ -238,7 +241,8 @@ pub fn rows_of<'a>(
 /// How many rows of what is recalled each of some commits holds live.
 ///
 /// A row counts where it is as a commit that touched it made it, wherever that commit is: also
-/// where it was picked.
+/// where it was picked. Of a commit and of a file it must be that very version: one that was changed
+/// and changed back is of whoever changed it back.
 ///
 /// # Errors
 /// Where a snapshot or a change cannot be read.
@@ -270,7 +274,8 @@ pub fn live(
     if looked_up.is_empty() {
         return Ok(found);
     }
-    let mut lookup = Lookup::new(store, looked_up);
+    let by_origin = matches!(suspect, Suspect::Source(_) | Suspect::Commit(_));
+    let mut lookup = Lookup::new(store, looked_up, by_origin);
     for touch in touches {
         for batch in rows_of(store, touch.commit, suspect)? {
             lookup.add(&batch?)?;
@@ -326,27 +331,41 @@ struct Lookup<'s> {
     live: Vec<u64>,
     open: Vec<Option<Snapshot<'s>>>,
     /// Versions of rows that were counted: a merge tells of those of the other side again.
-    seen: HashSet<[u8; 16]>,
-    chunk: Vec<(String, String, [u8; 16])>,
+    seen: HashSet<([u8; 16], [u8; 16])>,
+    chunk: Vec<Version>,
+    /// Whether a row must be of the very segment that held the version first.
+    by_origin: bool,
+}
+
+/// A version of a row, as it was made.
+struct Version {
+    item: String,
+    key: String,
+    digest: [u8; 16],
+    origin: String,
 }
 
 impl<'s> Lookup<'s> {
-    fn new(store: &'s Store, commits: Vec<CommitId>) -> Self {
+    fn new(store: &'s Store, commits: Vec<CommitId>, by_origin: bool) -> Self {
         let none = || commits.iter().map(|_| None).collect();
         let (live, open) = (vec![0; commits.len()], none());
-        Self { store, live, open, commits, seen: HashSet::new(), chunk: Vec::new() }
+        Self { store, live, open, commits, seen: HashSet::new(), chunk: Vec::new(), by_origin }
     }
 
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = Rows::new(&ANNOTATIONS, batch)?;
         let (items, keys) =
             (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        let origins = batch.columns().get(ANNOTATIONS.columns.len());
+        let origins = origins.and_then(|column| ColumnView::new(column));
         let mut scratch = Vec::new();
         for row in 0..rows.len() {
             let digest = short(&rows.digest(row, &mut scratch));
-            if self.seen.insert(digest) {
+            let origin = origins.as_ref().filter(|_| self.by_origin).and_then(|o| o.text(row));
+            let origin = origin.unwrap_or_default().to_owned();
+            if self.seen.insert((digest, short(&Digest::of(origin.as_bytes())))) {
                 let (item, key) = (items.value(row).to_owned(), keys.value(row).to_owned());
-                self.chunk.push((item, key, digest));
+                self.chunk.push(Version { item, key, digest, origin });
             }
             if self.chunk.len() == CHUNK_ROWS {
                 self.ask()?;
@@ -363,10 +382,15 @@ impl<'s> Lookup<'s> {
                 None => self.store.snapshot(Some(*commit), &[])?,
             };
             let table = snapshot.table(&ANNOTATIONS)?;
-            let keys = self.chunk.iter().map(|(item, key, _)| (item.as_str(), key.as_str()));
-            for (found, (_, _, digest)) in table.locate(keys)?.iter().zip(&self.chunk) {
-                self.live[at] += u64::from(found.is_some_and(|found| found.digest == *digest));
-            }
+            let keys = self.chunk.iter().map(|one| (one.item.as_str(), one.key.as_str()));
+            let located = table.locate(keys)?;
+            let same = located.iter().zip(&self.chunk).filter_map(|(found, one)| {
+                Some(((*found)?, one)).filter(|(found, one)| found.digest == one.digest)
+            });
+            self.live[at] += match self.by_origin {
+                false => same.count() as u64,
+                true => of_origin(table, &same.collect::<Vec<_>>())?,
+            };
             if at < SNAPSHOTS_OPEN_MAX {
                 self.open[at] = Some(snapshot);
             }
@@ -374,6 +398,21 @@ impl<'s> Lookup<'s> {
         self.chunk.clear();
         Ok(())
     }
+}
+
+/// How many rows are still those that their segments first held.
+fn of_origin(table: &TableSnapshot, rows: &[(Located, &Version)]) -> Result<u64> {
+    let mut live = 0;
+    for part in rows.chunks(FETCH_ROWS) {
+        let located: Vec<Located> = part.iter().map(|(at, _)| *at).collect();
+        let batch = table.fetch(&located)?;
+        let origins = ColumnView::new(batch.column(ANNOTATIONS.columns.len()));
+        let origin = |row: usize| origins.as_ref().and_then(|view| view.text(row));
+        let same =
+            part.iter().enumerate().filter(|(row, (_, one))| origin(*row) == Some(&one.origin));
+        live += same.count() as u64;
+    }
+    Ok(live)
 }
 
 /// Counts the live rows of a commit by the segment that first held them.
