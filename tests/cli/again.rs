@@ -518,7 +518,7 @@ fn a_changed_label_keeps_its_id() {
     let moved: Vec<&Value> = rows.iter().filter(|row| row["op"] == "moved").collect();
     assert_eq!(moved.len(), 1);
     let history = s.json(&format!(
-        "history {} {}",
+        "history --rows {} {}",
         moved[0]["item_id"].as_str().unwrap(),
         moved[0]["annotation_id"].as_str().unwrap()
     ));

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::json::fits;
-use crate::oracle::python;
+use crate::oracle::reader;
 use crate::samples::ours;
 use crate::session::{Ran, Session};
 use crate::signed::{deliver, key, signing};
@@ -50,7 +50,7 @@ fn script(name: &str) -> PathBuf {
 
 /// What the script of the repository says, in the Python that tests make; none where there is none.
 fn checked(s: &Session, words: &[&str]) -> Option<Ran> {
-    let python = match python() {
+    let python = match reader() {
         Ok(python) => python,
         Err(reason) => {
             assert!(std::env::var_os("CI").is_none(), "the check must run here: {reason}");
@@ -117,7 +117,7 @@ fn a_bundle_is_checked_without_glossator() {
     assert!(ran.out.contains("1 unsigned"), "{}", ran.out);
     assert_eq!(checked(&s, &["bundle", "--digest", &"0".repeat(64)]).unwrap().code, 1);
     // The script that is in the bundle leaves nothing in it.
-    let mut own = s.program(python().unwrap());
+    let mut own = s.program(reader().unwrap());
     let ran = Ran::new(own.arg(bundle.join("check.py")).output().unwrap());
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert_eq!(checked(&s, &["bundle"]).unwrap().code, 0);

@@ -265,9 +265,9 @@ fn corrections_in_the_history() {
     assert_snapshot!(s.run(&[
         "log",
         "show",
-        "history label-studio:1/1 annotation/1/choice/sentiment",
-        "history label-studio:1/1 annotation/1/sp0ORG/ner",
-        "history label-studio:1/1 annotation/1/sp0LOC/ner",
+        "history --rows label-studio:1/1 annotation/1/choice/sentiment",
+        "history --rows label-studio:1/1 annotation/1/sp0ORG/ner",
+        "history --rows label-studio:1/1 annotation/1/sp0LOC/ner",
         "history nobody",
     ]), @r#"
     $ gloss log
@@ -313,7 +313,7 @@ fn corrections_in_the_history() {
       - annotation/1/number/quality  number quality 1  by 1
       ~ annotation/1/sp0ORG/ner  moved (IoU 0.80): geometry [34, 39] → [34, 38]; text Paris → Pari
       + annotation/2/number/quality  number quality 4  by 2
-    $ gloss history label-studio:1/1 annotation/1/choice/sentiment
+    $ gloss history --rows label-studio:1/1 annotation/1/choice/sentiment
     <1> 2023-11-14T22:13:20+00:00 Ada: corrected
     item label-studio:1/1
       ~ annotation/1/choice/sentiment  changed: label positive → neutral
@@ -321,7 +321,7 @@ fn corrections_in_the_history() {
     <2> 2023-11-14T22:13:20+00:00 Ada: texts
     item label-studio:1/1
       + annotation/1/choice/sentiment  choice sentiment positive  by 1
-    $ gloss history label-studio:1/1 annotation/1/sp0ORG/ner
+    $ gloss history --rows label-studio:1/1 annotation/1/sp0ORG/ner
     <1> 2023-11-14T22:13:20+00:00 Ada: corrected
     item label-studio:1/1
       ~ annotation/1/sp0ORG/ner  moved (IoU 0.80): geometry [34, 39] → [34, 38]; text Paris → Pari
@@ -329,13 +329,13 @@ fn corrections_in_the_history() {
     <2> 2023-11-14T22:13:20+00:00 Ada: texts
     item label-studio:1/1
       + annotation/1/sp0ORG/ner  span ner ORG [34, 39] codepoint "Paris"  by 1
-    $ gloss history label-studio:1/1 annotation/1/sp0LOC/ner
+    $ gloss history --rows label-studio:1/1 annotation/1/sp0LOC/ner
     ! error: no commit touched annotation `annotation/1/sp0LOC/ner` of item `label-studio:1/1`
-    ! hint: `gloss items` and `gloss ls` show the ids
+    ! hint: `gloss history label-studio:1/1` shows those it had
     [2]
     $ gloss history nobody
-    ! error: no commit touched item `nobody`
-    ! hint: `gloss items` and `gloss ls` show the ids
+    ! error: there is no item `nobody`
+    ! hint: `gloss items` lists the ids
     [2]
     "#);
 }
@@ -803,8 +803,8 @@ fn a_direct_commit_leaves_the_stage_alone() {
 fn history_tells_who_and_when() {
     let s = Session::with_corrections();
     s.ok("rm --where item=label-studio:1/1 --where annotator=1 -m 'not ours'");
-    assert_snapshot!(s.run(&["history label-studio:1/1"]), @r#"
-    $ gloss history label-studio:1/1
+    assert_snapshot!(s.run(&["history --rows label-studio:1/1"]), @r#"
+    $ gloss history --rows label-studio:1/1
     <1> 2023-11-14T22:13:20+00:00 Ada: not ours
     item label-studio:1/1
       - annotation/1/choice/sentiment  choice sentiment neutral  by 1
@@ -833,8 +833,9 @@ fn history_tells_who_and_when() {
       + annotation/3/sp0ORG/ner  span ner ORG [16, 25] codepoint "Acme Corp"  by 3
       + annotation/3/sp0PER/ner  span ner PER [0, 12] codepoint "Ada Lovelace"  by 3
     "#);
-    assert_snapshot!(s.run(&["history label-studio:1/1 --at main~2 annotation/2/sp0LOC/ner"]), @r#"
-    $ gloss history label-studio:1/1 --at main~2 annotation/2/sp0LOC/ner
+    let line = "history --rows label-studio:1/1 --at main~2 annotation/2/sp0LOC/ner";
+    assert_snapshot!(s.run(&[line]), @r#"
+    $ gloss history --rows label-studio:1/1 --at main~2 annotation/2/sp0LOC/ner
     <3> 2023-11-14T22:13:20+00:00 Ada: texts
     item label-studio:1/1
       + annotation/2/sp0LOC/ner  span ner LOC [34, 39] codepoint "Paris"  by 2

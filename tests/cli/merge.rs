@@ -76,7 +76,7 @@ fn disjoint_changes_merge_and_every_command_reads_the_merge() {
     assert_eq!(s.json("diff main~1 main --table annotations").len(), 2);
     assert_eq!(s.json("diff side main --table annotations").len(), 1);
     // Each change is told once, by the commit that made it.
-    let history = s.json("history b");
+    let history = s.json("history b --rows");
     let told: Vec<&str> = history.iter().map(|event| event["message"].as_str().unwrap()).collect();
     assert_eq!(told, ["theirs", "first"]);
     s.ok("verify");

@@ -2,28 +2,52 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use serde_json::{Map, Value};
 
 use crate::session::Session;
 
-/// A Python that has what the oracle needs; made once, or the reason why it cannot be had.
-pub(crate) fn python() -> Result<&'static Path, String> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let made = PYTHON.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle-python");
-        let python = dir.join("bin/python");
-        let ready = "import blake3, pyarrow";
-        if run(Command::new(&python).args(["-c", ready])).is_err() {
-            run(Command::new("python3").arg("-m").arg("venv").arg(&dir))?;
-            run(Command::new(&python)
-                .args(["-m", "pip", "install", "--quiet", "--requirement"])
-                .arg(oracles().join("requirements.txt")))?;
+/// A Python that has what an oracle needs; made once, or the reason why it cannot be had.
+fn python(name: &str, imports: &str, requirements: &str) -> Result<PathBuf, String> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().map_err(|e| e.to_string())?;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let python = dir.join("bin/python");
+    if run(Command::new(&python).args(["-c", &format!("import {imports}")])).is_err() {
+        run(Command::new("python3").arg("-m").arg("venv").arg(&dir))?;
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(oracles().join(requirements)))?;
+    }
+    Ok(python)
+}
+
+/// One that has what readers of the format need.
+pub(crate) fn reader() -> Result<PathBuf, String> {
+    python("oracle-python", "blake3, pyarrow", "requirements.txt")
+}
+
+/// The same; `None`, and a word about it, where it cannot be had. With `CI` set it must be.
+fn python_or_skipped(name: &str, imports: &str, requirements: &str) -> Option<PathBuf> {
+    match python(name, imports, requirements) {
+        Ok(python) => Some(python),
+        Err(reason) => {
+            assert!(std::env::var_os("CI").is_none(), "the oracle must run here: {reason}");
+            println!("skipped, the oracle needs Python with {imports}: {reason}");
+            None
         }
-        Ok(python)
-    });
-    made.as_deref().map_err(Clone::clone)
+    }
+}
+
+/// What the library of a standard reads in a file of ours; `None` where it cannot be run.
+pub(crate) fn standard(kind: &str, file: &Path) -> Option<Value> {
+    let imports = "mlcroissant, openlineage.client, prov, rdflib";
+    let requirements = "requirements-standards.txt";
+    let python = python_or_skipped("standards-python", imports, requirements)?;
+    let script = oracles().join("standards.py");
+    let read = run(Command::new(python).arg(script).arg(kind).arg(file)).unwrap();
+    Some(serde_json::from_slice(&read).unwrap())
 }
 
 fn run(command: &mut Command) -> Result<Vec<u8>, String> {
@@ -40,14 +64,7 @@ fn oracles() -> PathBuf {
 
 /// What the oracle says of a store at a commit, a row a line; `None` where it cannot be run.
 fn oracle(store: &Path, commit: &str) -> Option<Vec<Map<String, Value>>> {
-    let python = match python() {
-        Ok(python) => python,
-        Err(reason) => {
-            assert!(std::env::var_os("CI").is_none(), "the oracle must run here: {reason}");
-            println!("skipped, the oracle needs Python with pyarrow and blake3: {reason}");
-            return None;
-        }
-    };
+    let python = python_or_skipped("oracle-python", "blake3, pyarrow", "requirements.txt")?;
     let reader = oracles().join("read_store.py");
     let read = run(Command::new(python).arg(reader).arg(store).arg(commit)).unwrap();
     let lines = String::from_utf8(read).unwrap();

@@ -108,3 +108,32 @@ fn a_report_of_nothing_is_a_page() {
     let Some(ran) = opened(&s, "report.html") else { return };
     draws(&ran, &[]);
 }
+
+/// The life of an item whose every name tries to end what it stands in.
+#[test]
+fn a_life_is_a_page_whatever_names_say() {
+    let s = Session::new();
+    let mut text = String::new();
+    for name in crate::standards::HOSTILE {
+        let row = json!({"item_id": crate::standards::HOSTILE[4], "annotation_id": name,
+                         "annotator_id": name, "origin": "human", "field": "label",
+                         "kind": "choice", "label": name, "status": "submitted", "policy": name});
+        text.push_str(&format!("{row}\n"));
+    }
+    s.write("rows.jsonl", text);
+    let message = crate::standards::HOSTILE[5];
+    let mut import = s.command("import rows.jsonl -m");
+    assert!(import.arg(message).status().unwrap().success());
+    let item = crate::standards::HOSTILE[4];
+    let mut history = s.command("history --json --html life.html");
+    let ran = Ran::new(history.arg(item).output().unwrap());
+    let events: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), crate::standards::HOSTILE.len());
+    assert_eq!(figures(&s, "life.html"), json!({"life": {"item": item, "events": events}}));
+    let Some(ran) = opened(&s, "life.html") else { return };
+    draws(&ran, &[]);
+    assert!(!ran.out.contains("<img") && !ran.out.contains("<script>alert"), "{}", ran.out);
+    let names = ran.out.matches("<li>").count();
+    assert_eq!(names, events.len());
+}

@@ -15,10 +15,11 @@ fn pinned() -> (Session, Session) {
     (here, shared)
 }
 
-/// The lines that stock git shows.
+/// The lines of runs that stock git shows; pins stand between them.
 fn noted(s: &Session, revision: &str) -> Vec<Value> {
     let shown = s.git(&format!("notes --ref=gloss-runs show {revision}"));
-    shown.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    let line = |line: &str| -> Value { serde_json::from_str(line).expect("a line of JSON") };
+    shown.lines().map(line).filter(|record| record.get("made").is_none()).collect()
 }
 
 #[test]
@@ -76,7 +77,8 @@ fn a_note_that_git_changed_is_kept_and_goes_on() {
     s.git(&format!("-c core.commentChar=! notes --ref=gloss-runs append -m 'by hand' {commit}"));
     s.ok("run record --name second");
     let shown = s.git(&format!("notes --ref=gloss-runs show {commit}"));
-    let lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+    assert!(lines.remove(0).starts_with(r#"{"made":"pin""#), "{shown}");
     assert_eq!(lines.len(), 3, "{shown}");
     assert!(lines[0].contains("\"first\"") && lines[2].contains("\"second\""), "{shown}");
     assert_eq!(lines[1], "by hand");
@@ -157,7 +159,7 @@ fn what_cannot_be_recorded_is_not() {
     }
     let error = other.fails(2, "run record --name x");
     assert!(error.contains("of another store"), "{error}");
-    assert_ne!(s.try_git("rev-parse --verify refs/notes/gloss-runs").code, 0);
+    assert_eq!(s.ok("runs"), "");
 }
 
 /// The names of all runs, in their order by name.
@@ -239,4 +241,56 @@ fn files(dir: &std::path::Path, into: &mut Vec<std::path::PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() { files(&path, into) } else { into.push(path) }
     }
+}
+
+/// A pin leaves a record by itself, an export where it is asked for; both travel with the runs.
+#[test]
+fn pins_and_exports_are_noted_and_travel() {
+    let (here, shared) = pinned();
+    here.ok("pin v1 --format csv --view labels --label positive");
+    here.ok("export --format jsonl -o plain.jsonl --label positive");
+    here.ok("export --format jsonl -o named.jsonl --label positive --record handover");
+    here.ok("run record --name baseline");
+    let records = here.json("runs --all");
+    fits("records", &records);
+    let made = |record: &Value| record["made"].as_str().unwrap_or("run").to_owned();
+    let mut kinds: Vec<String> = records.iter().map(made).collect();
+    kinds.sort();
+    // The same pin twice is one record, and an export without a name none.
+    assert_eq!(kinds, ["export", "pin", "run"]);
+    let lock: toml::Value = toml::from_str(&here.read("gloss.lock")).unwrap();
+    for record in &records {
+        assert_eq!(record["commit"], here.commit("v1"));
+        match made(record).as_str() {
+            "pin" => assert_eq!(record["rows"], json!(lock["digest"]["rows"].as_str())),
+            "export" => {
+                let bytes = std::fs::read(here.path("named.jsonl")).unwrap();
+                assert_eq!(record["output"], blake3::hash(&bytes).to_hex().as_str());
+                assert_eq!(
+                    (&record["name"], &record["filtered"]),
+                    (&json!("handover"), &json!(true))
+                );
+            }
+            _ => {}
+        }
+    }
+    // What filters say may name people and items: it does not enter git.
+    assert!(!here.git("notes --ref=gloss-runs show v1").contains("positive"));
+    assert_eq!(here.json("runs").len(), 1);
+    here.ok("push");
+    let there = Session::empty();
+    there.ok(&format!("clone {} .", Place::directory(&shared).url));
+    assert_eq!(there.json("runs --all"), records);
+    for line in ["export --format csv --record x", "export --format csv -o a.csv --record ''"] {
+        here.fails(2, line);
+    }
+    // Who has no name in git can pin all the same.
+    let mut nobody = here.command("pin v1 --format tsv");
+    for name in ["AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"] {
+        nobody.env_remove(format!("GIT_{name}"));
+    }
+    let ran = Ran::new(nobody.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("not noted"), "{}", ran.err);
+    assert_eq!(here.json("runs --all").len(), 3);
 }

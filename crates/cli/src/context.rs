@@ -151,7 +151,7 @@ pub(crate) fn head(store: &Store) -> Result<CommitId> {
 pub(crate) fn resolve(store: &Store, revision: Option<&str>) -> Result<CommitId> {
     match revision {
         None | Some("HEAD" | "@") => head(store),
-        Some(revision) => Ok(store.history.resolve(revision)?),
+        Some(revision) => crate::nearest::resolve(store, revision),
     }
 }
 

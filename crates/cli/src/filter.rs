@@ -139,6 +139,26 @@ impl Filters {
         table: &'static Table,
         mapping: Option<&'a Mapping>,
     ) -> Result<BatchStream<'a>> {
+        self.read_columns(snapshot, table, mapping, table.columns.len())
+    }
+
+    /// The same, and `_origin` behind the table's own columns.
+    pub(crate) fn read_with_origin<'a>(
+        &'a self,
+        snapshot: &'a Snapshot<'_>,
+        table: &'static Table,
+        mapping: &'a Mapping,
+    ) -> Result<BatchStream<'a>> {
+        self.read_columns(snapshot, table, Some(mapping), table.columns.len() + 1)
+    }
+
+    fn read_columns<'a>(
+        &'a self,
+        snapshot: &'a Snapshot<'_>,
+        table: &'static Table,
+        mapping: Option<&'a Mapping>,
+        count: usize,
+    ) -> Result<BatchStream<'a>> {
         let mapping = mapping.filter(|mapping| table == &ANNOTATIONS && !mapping.is_empty());
         let rows = snapshot.table(table)?;
         let by_item = !self.item.is_empty() && table.columns[0].name == "item_id";
@@ -154,7 +174,7 @@ impl Filters {
         } else {
             rows.scan()?
         };
-        let columns: Vec<usize> = (0..table.columns.len()).collect();
+        let columns: Vec<usize> = (0..count).collect();
         Ok(Box::new(batches.map(move |batch| {
             let mut batch = batch?.project(&columns)?;
             if let Some(mapping) = mapping {

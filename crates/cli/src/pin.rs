@@ -219,9 +219,9 @@ pub(crate) fn write(
         _ => None,
     };
     let options = ExportOptions { without_people: true, source };
-    let mut hashing = Hashing { out, hasher: blake3::Hasher::new(), bytes: 0 };
+    let mut hashing = Hashing::new(out);
     exporter.export(&view, &options, &mut hashing)?;
-    let (output, bytes) = (Digest::from(hashing.hasher.finalize()), hashing.bytes);
+    let (output, bytes) = (hashing.digest(), hashing.bytes);
     let (rows, annotations) = digest_rows(&view)?;
     Ok(LockDigest { annotations, rows, output, bytes })
 }
@@ -252,10 +252,21 @@ fn digest_rows(view: &SnapshotView<'_>) -> Result<(Digest, u64)> {
 }
 
 /// Hashes what it writes.
-struct Hashing<'w> {
+pub(crate) struct Hashing<'w> {
     out: &'w mut (dyn Write + Send),
     hasher: blake3::Hasher,
     bytes: u64,
+}
+
+impl<'w> Hashing<'w> {
+    pub(crate) fn new(out: &'w mut (dyn Write + Send)) -> Self {
+        Self { out, hasher: blake3::Hasher::new(), bytes: 0 }
+    }
+
+    /// The digest of what was written so far.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::from(self.hasher.finalize())
+    }
 }
 
 impl Write for Hashing<'_> {

@@ -47,7 +47,7 @@ pub fn history<'s>(
 }
 
 /// Leaves out the rows that are as the commit has them, and that nobody had to decide.
-fn came_along(
+pub(crate) fn came_along(
     store: &Store,
     commit: CommitId,
     decided: Vec<Decision>,

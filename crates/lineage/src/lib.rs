@@ -8,14 +8,20 @@
 //! # Limitations
 //! - Nothing here prints or knows a file format.
 
+mod blame;
 mod diff;
 mod history;
+pub mod life;
 pub mod merge;
 pub mod policy;
+pub mod recall;
+pub mod records;
 pub mod rights;
 mod rows;
+pub mod standards;
 mod stat;
 
+pub use blame::{Blame, Blamer};
 pub use diff::{between, between_columns};
 pub use history::{Event, history};
 pub use rows::{CellChange, Operation, RowDiff, row_diffs};

@@ -74,7 +74,7 @@ impl Aliases {
     }
 
     /// Whom an id names, across sources.
-    pub(crate) fn person<'a>(&'a self, id: &'a str) -> &'a str {
+    pub fn person<'a>(&'a self, id: &'a str) -> &'a str {
         self.0.get(id).map_or(id, String::as_str)
     }
 

@@ -68,6 +68,17 @@ impl<'de> Deserialize<'de> for Digest {
 pub struct CommitId(pub(crate) gix::ObjectId);
 
 impl CommitId {
+    /// Bytes of an id.
+    pub(crate) const BYTES: usize = 20;
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        gix::ObjectId::try_from(bytes).ok().map(Self)
+    }
+
     /// The first ten hex digits, for people.
     pub fn short(&self) -> String {
         self.0.to_hex_with_len(10).to_string()

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod merging;
 pub mod notes;
 pub mod objects;
+pub mod origins;
 pub mod people;
 pub mod policy_files;
 pub mod proof;

@@ -52,6 +52,8 @@ pub const FOLD_ROWS_MAX: u64 = 1 << 20;
 pub const LOOK_UP_ROWS: u64 = 16;
 /// Commits since the base of a stage that are asked whether they were made of it.
 pub const STAGE_COMMITS_MAX: usize = 1_000;
+/// Commits that are walked for each time, before what is known of all is kept in a file.
+pub const COMMITS_UNCACHED_MAX: usize = 64;
 /// Bytes of a meta object's JSON at most: as many names as are counted, each of an id's length.
 pub const META_BYTES_MAX: usize = 64 << 20;
 /// Distinct annotators or labels that a commit's record counts one by one.

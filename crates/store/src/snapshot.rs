@@ -377,7 +377,7 @@ impl TableSnapshot {
     }
 
     /// The same, of some columns; the others are null.
-    pub(crate) fn scan_columns(&self, read: Columns) -> Result<BatchStream<'static>> {
+    pub fn scan_columns(&self, read: Columns) -> Result<BatchStream<'static>> {
         let streams = (0..self.state.segments.len())
             .map(|segment| Ok(Box::new(self.live(segment, read)?) as SelectedStream<'static>))
             .collect::<Result<Vec<_>>>()?;

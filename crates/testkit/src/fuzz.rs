@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("table_file", table_file),
     ("change", change),
     ("meta", meta),
+    ("commits", |bytes| with_file("cache/index/commits", bytes, commits)),
     ("config", |bytes| with_file("config.toml", bytes, |_| {})),
     ("stage", |bytes| with_file("stage/shared.json", bytes, stage)),
     ("people", |bytes| with_file("private/people", bytes, people)),
@@ -248,6 +249,14 @@ fn people(store: &Store) {
         let id = people.identify(id, email, Some("{}"));
         let _ = people.facts(&id);
     }
+}
+
+/// Whatever the file says, the commits that are there are known, and say themselves what they added.
+fn commits(store: &Store) {
+    let head = store.history.head().expect("a head").commit.expect("a commit");
+    let origins = store.origins(&[head]).expect("a walk");
+    assert!(origins.reached(head).contains(&head));
+    assert!(origins.order(&[head]).ends_with(&[head]));
 }
 
 fn refs(store: &Store) {

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use glossator_formats::{ExportOptions, Exporter, exporters};
+use glossator_lineage::records::Made;
 use glossator_quality::{LeftOut, Method};
 use glossator_store::fs::output_file;
+use glossator_store::{Digest, Snapshot};
 
 use crate::context::{Context, snapshot};
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
+use crate::pin::{Hashing, LockView};
 use crate::policies::AsOf;
+use crate::records::{NewRecord, check_name, note};
 use crate::render::{number, plain};
 use crate::rights::{UseArgs, refuse};
 use crate::view::{SnapshotView, ViewName, only_source};
@@ -38,12 +42,38 @@ pub(crate) struct ExportArgs {
     /// Leave names and e-mail addresses of annotators out
     #[arg(long)]
     without_people: bool,
+    /// Note on the commit that it was exported, under this name: `gloss recall` finds it
+    #[arg(long, value_name = "NAME", requires = "output")]
+    record: Option<String>,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
     as_of: AsOf,
     #[command(flatten)]
     wanted: UseArgs,
+}
+
+/// Notes on the commit that it was exported, where that is asked for.
+fn record(
+    context: &Context,
+    args: &ExportArgs,
+    snapshot: &Snapshot<'_>,
+    output: Digest,
+) -> Result<()> {
+    let (Some(name), Some(commit)) = (args.record.as_deref(), snapshot.commit) else {
+        return Ok(());
+    };
+    let view = LockView::new(args.view == ViewName::Labels, &args.format, &args.filters)?;
+    let new = NewRecord {
+        made: Made::Export,
+        name: Some(name),
+        metrics: None,
+        view: &view,
+        // A second pass over the rows for a digest that nobody asked for would double the cost.
+        rows: None,
+        output,
+    };
+    note(context, snapshot.store(), commit, new).map(drop)
 }
 
 /// The exporter of a format.
@@ -73,6 +103,9 @@ pub(super) fn left_out(left_out: &LeftOut) -> String {
 
 pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
     let exporter = exporter(&args.format)?;
+    if let Some(name) = &args.record {
+        check_name("the name of an export", name)?;
+    }
     let store = context.store()?;
     let snapshot = snapshot(&store, args.at.as_deref())?;
     refuse(&snapshot, &args.filters, &args.wanted)?;
@@ -98,8 +131,11 @@ pub(crate) fn run(context: &mut Context, args: &ExportArgs) -> Result<u8> {
         Some(path) => {
             let path = context.path(path);
             let mut file = output_file(&path)?;
-            let losses = exporter.export(&view, &options, &mut file)?;
+            let mut hashing = Hashing::new(&mut file);
+            let losses = exporter.export(&view, &options, &mut hashing)?;
+            let output = hashing.digest();
             file.persist()?;
+            record(context, args, &snapshot, output)?;
             losses
         }
         None => exporter.export(&view, &options, context.out())?,

@@ -3,6 +3,7 @@
 mod annotator;
 mod audit;
 mod bisect;
+mod blame;
 mod branch;
 pub(crate) mod check;
 mod checkout;
@@ -25,6 +26,7 @@ mod history;
 mod import;
 mod init;
 mod items;
+mod lineage;
 mod log;
 mod ls;
 mod man;
@@ -36,6 +38,7 @@ mod prove;
 mod pull;
 mod push;
 pub(crate) mod quality;
+mod recall;
 mod redact;
 mod relabel;
 mod remote;
@@ -52,6 +55,7 @@ mod signatures;
 mod status;
 mod switch;
 mod tag;
+mod trace;
 mod verify;
 
 use clap::Subcommand;
@@ -81,9 +85,13 @@ pub(crate) enum Command {
     Protect(protect::ProtectArgs),
     Policy(policy::PolicyArgs),
     Relabel(relabel::RelabelArgs),
+    Blame(blame::BlameArgs),
     History(history::HistoryArgs),
     Prove(prove::ProveArgs),
     Audit(audit::AuditArgs),
+    Recall(recall::RecallArgs),
+    Trace(trace::TraceArgs),
+    Lineage(lineage::LineageArgs),
     Ls(ls::LsArgs),
     Items(items::ItemsArgs),
     Rm(rm::RmArgs),
@@ -138,9 +146,13 @@ pub(crate) fn run(context: &mut Context, command: &Command) -> Result<u8> {
         Command::Protect(args) => protect::run(context, args),
         Command::Policy(args) => policy::run(context, args),
         Command::Relabel(args) => relabel::run(context, args),
+        Command::Blame(args) => blame::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Prove(args) => prove::run(context, args),
         Command::Audit(args) => audit::run(context, args),
+        Command::Recall(args) => recall::run(context, args),
+        Command::Trace(args) => trace::run(context, args),
+        Command::Lineage(args) => lineage::run(context, args),
         Command::Ls(args) => ls::run(context, args),
         Command::Items(args) => items::run(context, args),
         Command::Rm(args) => rm::run(context, args),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use glossator_lineage::records::Made;
 use glossator_store::CommitId;
 use glossator_store::Store;
 use glossator_store::fs::output_file;
@@ -14,6 +15,7 @@ use crate::error::{CliError, Result};
 use crate::filter::Filters;
 use crate::network::entry_of;
 use crate::pin::{Lock, LockView, write};
+use crate::records::{NewRecord, note};
 use crate::render::{number, plain};
 use crate::view::ViewName;
 
@@ -23,7 +25,8 @@ use crate::view::ViewName;
     gloss pin --check\n\n\
     The lock file goes into the git of the code: `gloss checkout gloss.lock -o data/` then gives \
     the same rows on every machine, or fails. The commit must have been pushed. People are left \
-    out.")]
+    out. The commit is noted as pinned: `gloss runs --all` lists it, and the next push takes the \
+    note along.")]
 pub(crate) struct PinArgs {
     /// The commit
     #[arg(value_name = "REV")]
@@ -65,6 +68,21 @@ pub(crate) fn run(context: &mut Context, args: &PinArgs) -> Result<u8> {
     let mut file = output_file(&path)?;
     file.write_all(lock.render()?.as_bytes())?;
     file.persist()?;
+    // A lock file in another repository cannot be found from here: what is noted can.
+    let new = NewRecord {
+        made: Made::Pin,
+        name: None,
+        metrics: None,
+        view: &lock.view,
+        rows: Some(lock.digest.rows),
+        output: lock.digest.output,
+    };
+    match context.identities(&store) {
+        Ok(_) => drop(note(context, &store, commit, new)?),
+        Err(_) => {
+            context.note("the pin is not noted on the commit: git does not say who you are")?
+        }
+    }
     if context.json {
         context.json_line(&serde_json::json!({"file": path, "lock": lock}))?;
         return Ok(0);

@@ -4,19 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use glossator_store::history::code_commit;
-use glossator_store::notes::Notes;
-use glossator_store::{CommitId, Digest, random_name};
-use serde::{Deserialize, Serialize};
+use glossator_lineage::records::{Made, Noted, records};
 use serde_json::{Map, Number, Value};
 
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
 use crate::pin::Lock;
+use crate::records::{NewRecord, check_name, note};
 use crate::render::{number, plain};
-
-/// Characters of the name of a run, of a metric and of its value at most.
-const NAME_CHARS_MAX: usize = 200;
 
 /// Record that a training run used a pinned commit
 #[derive(Debug, Args)]
@@ -53,39 +48,14 @@ struct RecordArgs {
 
 /// List the runs that used a commit
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gloss runs\n  gloss runs v1 --json")]
+#[command(after_help = "Examples:\n  gloss runs\n  gloss runs v1 --json\n  gloss runs --all")]
 pub(crate) struct RunsArgs {
     /// The commit; all, where none is given
     #[arg(value_name = "REV")]
     revision: Option<String>,
-}
-
-/// A line of a note. Filters of the view stay out: they may name items and people, and what is in
-/// git cannot be erased.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    /// Tells two records apart that say the same.
-    id: String,
-    name: String,
-    /// RFC 3339, UTC.
-    at: String,
-    metrics: Map<String, Value>,
-    /// The view's rows, `rows` or `labels`.
-    view: String,
-    /// The writer, `jsonl@1`.
-    writer: String,
-    rows: Digest,
-    output: Digest,
-    /// The commit of the code around the store.
-    code_commit: Option<String>,
-}
-
-/// A record with its commit, as `--json` prints it.
-#[derive(Debug, Serialize)]
-struct Noted {
-    commit: CommitId,
-    #[serde(flatten)]
-    record: Record,
+    /// Pins and recorded exports as well
+    #[arg(long)]
+    all: bool,
 }
 
 pub(crate) fn run(context: &mut Context, args: &RunArgs) -> Result<u8> {
@@ -100,24 +70,16 @@ pub(crate) fn run(context: &mut Context, args: &RunArgs) -> Result<u8> {
         return Err(CliError::input(format!("the pinned commit {} is not here", lock.commit))
             .hint("get it with `gloss fetch`"));
     }
-    check_name("the name", &args.name)?;
-    let (_, who) = context.identities(&store)?;
-    let at = jiff::Timestamp::from_second(who.seconds)
-        .map_err(|e| CliError::input(format!("the date of the committer: {e}")))?;
-    let around = store.root().parent().unwrap_or(store.root());
-    let record = Record {
-        id: random_name()?,
-        name: args.name.clone(),
-        at: at.to_string(),
-        metrics: metrics(&args.metric)?,
-        view: lock.view.rows.clone(),
-        writer: lock.view.writer.clone(),
-        rows: lock.digest.rows,
+    check_name("the name of a run", &args.name)?;
+    let new = NewRecord {
+        made: Made::Run,
+        name: Some(&args.name),
+        metrics: Some(metrics(&args.metric)?),
+        view: &lock.view,
+        rows: Some(lock.digest.rows),
         output: lock.digest.output,
-        code_commit: code_commit(around),
     };
-    store.append_note(Notes::Runs, lock.commit, &serde_json::to_string(&record)?, &who)?;
-    let noted = Noted { commit: lock.commit, record };
+    let noted = note(context, &store, lock.commit, new)?;
     if context.json {
         context.json_line(&noted)?;
     } else {
@@ -125,17 +87,6 @@ pub(crate) fn run(context: &mut Context, args: &RunArgs) -> Result<u8> {
         writeln!(context.out(), "recorded {name} on {commit}")?;
     }
     Ok(0)
-}
-
-fn check_name(what: &str, name: &str) -> Result<()> {
-    let chars = name.chars().count();
-    if name.trim().is_empty() || chars > NAME_CHARS_MAX || name.contains(char::is_control) {
-        return Err(CliError::input(format!(
-            "{what} of a run has 1 to {NAME_CHARS_MAX} characters in one line"
-        ))
-        .hint("for example `--name baseline --metric f1=0.83`"));
-    }
-    Ok(())
 }
 
 /// `f1=0.83`: a number where it reads as one of JSON, else a text.
@@ -146,8 +97,8 @@ fn metrics(texts: &[String]) -> Result<Map<String, Value>> {
             CliError::input(format!("`{text}` is not of the form NAME=VALUE"))
                 .hint("for example `--metric f1=0.83`")
         })?;
-        check_name("a metric", name)?;
-        check_name("a value", value)?;
+        check_name("a metric of a run", name)?;
+        check_name("a value of a run", value)?;
         let value = match serde_json::from_str::<Number>(value) {
             Ok(number) => Value::Number(number),
             Err(_) => Value::String(value.to_owned()),
@@ -163,25 +114,20 @@ fn metrics(texts: &[String]) -> Result<Map<String, Value>> {
 pub(crate) fn list(context: &mut Context, args: &RunsArgs) -> Result<u8> {
     let store = context.store()?;
     let of = args.revision.as_deref().map(|rev| resolve(&store, Some(rev))).transpose()?;
-    let (mut runs, mut others) = (Vec::new(), 0u64);
-    for (commit, line) in store.notes(Notes::Runs, of)? {
-        match serde_json::from_str(&line) {
-            Ok(record) => runs.push(Noted { commit, record }),
-            Err(_) => others += 1,
-        }
+    let (mut found, others) = records(&store, of)?;
+    if !args.all {
+        found.retain(|noted| noted.record.made == Made::Run);
     }
-    // The newest last, as a log of what happened; equal times in one order everywhere.
-    runs.sort_by(|a, b| (&a.record.at, &a.record.id).cmp(&(&b.record.at, &b.record.id)));
-    runs.dedup_by(|a, b| (&a.record.id, a.commit) == (&b.record.id, b.commit));
-    for noted in &runs {
+    for noted in &found {
         if context.json {
             context.json_line(noted)?;
             continue;
         }
         let Noted { commit, record } = noted;
-        let mut line =
-            format!("{}  {}  {}", commit.short(), plain(&record.at), plain(&record.name));
-        for (name, value) in &record.metrics {
+        let what = if args.all { format!("{:6}  ", record.made.word()) } else { String::new() };
+        let (short, at, title) = (commit.short(), plain(&record.at), noted.title());
+        let mut line = format!("{short}  {at}  {what}{}", plain(&title));
+        for (name, value) in record.metrics.iter().flatten() {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             line.push_str(&format!("  {}={}", plain(name), plain(&text)));
         }

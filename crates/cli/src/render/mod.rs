@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod conflict;
 pub(crate) mod diff;
 pub(crate) mod html;
+pub(crate) mod life;
 pub(crate) mod quality;
 pub(crate) mod row;
 pub(crate) mod stat;

@@ -67,14 +67,24 @@ impl History {
         Ok(roots.into_iter().map(|root| root.name).filter(|n| n.starts_with(prefix)).collect())
     }
 
-    /// All commits that refs reach.
-    pub(crate) fn known_commits(&self) -> Result<HashSet<ObjectId>> {
+    /// Branches, tags and branches of remotes as they were seen last, with their commits, by full
+    /// name.
+    ///
+    /// # Errors
+    /// Where refs cannot be read.
+    pub fn tips(&self) -> Result<Vec<(String, CommitId)>> {
         let mut tips = Vec::new();
         for root in self.named_roots(&mut |_, _| ())? {
             if root.name.starts_with("refs/") && !root.name.starts_with("refs/notes/") {
-                tips.push(self.peel(root.id)?.0);
+                tips.push((root.name, self.peel(root.id)?));
             }
         }
+        Ok(tips)
+    }
+
+    /// All commits that refs reach.
+    pub(crate) fn known_commits(&self) -> Result<HashSet<ObjectId>> {
+        let tips: Vec<ObjectId> = self.tips()?.into_iter().map(|(_, tip)| tip.0).collect();
         self.between(&tips, &[])
     }
 

@@ -42,6 +42,12 @@ impl Columns {
         names.iter().filter_map(|name| table.column(name)).collect()
     }
 
+    /// These, and the segment that first held the row: `_origin`.
+    #[must_use]
+    pub fn with_origin(self, table: &Table) -> Self {
+        Self(self.0 | (1 << table.columns.len()))
+    }
+
     /// Whether a column is among them.
     pub fn has(self, column: usize) -> bool {
         (self.0 >> column) & 1 == 1

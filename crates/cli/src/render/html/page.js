@@ -244,7 +244,26 @@ function comparison(compared) {
   }
 }
 
-if (data.report) report(data.report); else comparison(data.comparison);
+// What was done to an item, the oldest first, a line of time for each annotation.
+function life({ events }) {
+  document.getElementById("lead").textContent = `${events.length} events, the oldest first.`;
+  const list = element("ol", { class: "life" });
+  const place = (e) => e.annotation_id ?? e.submission_id;
+  for (const e of events) {
+    const says = (v) => v && (v.read_as ? `${v.value} (now ${v.read_as})` : v.value);
+    const [was, is] = [says(e.old), says(e.new)];
+    const value = was && is && was !== is ? `${was} → ${is}` : is ?? was;
+    const from = e.from && (/^[0-9a-f]{40}$/.test(e.from) ? e.from.slice(0, 10) : e.from);
+    const who = [e.by && `by ${e.by}`, e.policy && `under ${e.policy}`, from && `from ${from}`].filter(Boolean).join(" ");
+    const metrics = Object.entries(e.metrics ?? {}).map(([name, figure]) => `${name}=${figure}`).join(", ");
+    const more = [e.name, e.detail, metrics].filter(Boolean).join("; ");
+    const commit = [e.commit.slice(0, 10), e.message, e.author && `committed by ${e.author}`, e.code_commit && `code ${e.code_commit.slice(0, 10)}`].filter(Boolean).join(" · ");
+    list.append(element("li", {}, element("time", { datetime: e.at, title: e.at }, e.at.slice(0, 19).replace("T", " ")), element("div", {}, element("b", {}, e.what), place(e) ? element("span", {}, ` ${place(e)} `) : null, who ? element("span", {}, ` ${who}`) : null, value ? element("p", { class: "value" }, value) : null, more ? element("p", {}, more) : null, element("p", { class: "soft" }, commit))));
+  }
+  main.append(list);
+}
+
+if (data.report) report(data.report); else if (data.life) life(data.life); else comparison(data.comparison);
 const all = () => drawn.forEach(paint);
 all();
 addEventListener("resize", () => drawn.forEach((one) => one.made.resize()));
