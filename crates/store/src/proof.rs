@@ -8,9 +8,10 @@
 
 use serde::Serialize;
 
-use crate::canonical::{RootBuilder, Rows, Salts, audit_path, leaves};
+use crate::canonical::{RootBuilder, RowDigests, Rows, audit_path};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, Digest};
+use crate::redaction::{Proof as RowProofPart, Proofs};
 use crate::schema::Table;
 use crate::segment::SegmentRef;
 use crate::snapshot::TableSnapshot;
@@ -73,7 +74,7 @@ impl Store {
         let snapshot = self.snapshot(Some(commit), &[])?;
         let rows = snapshot.table(table)?;
         let Some(at) = rows.locate([key])?.pop().flatten() else { return Ok(None) };
-        let row = row_proof(rows, at.segment, at.row, key)?;
+        let row = row_proof(self, rows, (at.segment, at.row), key)?;
         let removals = rows.state.removals.iter();
         let removals = removals
             .map(|line| Ok(hex(&self.objects().read(&line.removed)?)))
@@ -100,14 +101,15 @@ impl Store {
 
 /// Reads the segment once, for the row and the leaves of all.
 fn row_proof(
+    store: &Store,
     rows: &TableSnapshot,
-    segment: usize,
-    number: u32,
+    (segment, number): (usize, u32),
     key: (&str, &str),
 ) -> Result<RowProof> {
     let reader = rows.reader(segment)?;
-    let seed = reader.seed()?;
-    let (mut salts, mut all, mut canonical) = (Salts::new(&seed), Vec::new(), Vec::new());
+    let mut proofs = Proofs::of(store.objects(), reader)?;
+    let (mut all, mut canonical, mut salt) = (Vec::new(), Vec::new(), None);
+    let mut found = RowDigests::default();
     for batch in reader.scan()? {
         let batch = batch?;
         let view = Rows::new(rows.table, &batch)?;
@@ -122,15 +124,23 @@ fn row_proof(
             }
             view.encode(row, &mut canonical);
         }
-        all.extend(leaves(&mut salts, &view.digests(0..view.len()).digests));
+        view.digests(&mut found);
+        for digest in &found.digests {
+            let of_row = proofs.next()?;
+            if all.len() == number as usize
+                && let RowProofPart::Kept(known) = of_row
+            {
+                salt = Some(known);
+            }
+            all.push(of_row.leaf(digest));
+        }
     }
     let mut root = RootBuilder::default();
     root.extend(all.clone());
     if root.finish() != reader.line().root {
         return Err(Error::damaged(rows.segment(segment), "its rows have another root"));
     }
-    let mut salts = Salts::new(&seed);
-    let salt = (0..=number).map(|_| salts.next_salt()).last().unwrap_or_default();
+    let salt = salt.unwrap_or_default();
     let path = audit_path(&all, number as usize);
     Ok(RowProof { number, canonical: hex(&canonical), salt: hex(&salt), path })
 }

@@ -266,7 +266,7 @@ fn answers(
         mapping,
         people: None,
         seen_by: None,
-        labels: true,
+        labels: Some(glossator_quality::Method::default()),
         left_out: Default::default(),
     };
     let mut steps = Vec::new();

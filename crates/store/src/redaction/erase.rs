@@ -82,18 +82,42 @@ impl Proof {
     }
 }
 
-/// Where the salts of rows come from: the seed of a whole segment, or the proof of a redacted one.
-enum Source {
+/// What proves the rows of a segment, in their order: from the seed of a whole one, or from the proof
+/// of one with erased rows.
+pub(crate) struct Proofs {
+    segment: Digest,
+    from: From,
+}
+
+enum From {
     Seed(Box<Salts>),
     Proof(std::vec::IntoIter<Proof>),
 }
 
-impl Source {
-    fn next(&mut self, segment: &Digest) -> Result<Proof> {
-        match self {
-            Self::Seed(salts) => Ok(Proof::Kept(salts.next_salt())),
-            Self::Proof(rows) => {
-                rows.next().ok_or_else(|| Error::damaged(segment, "its proof ends early"))
+impl Proofs {
+    /// Those of a segment.
+    ///
+    /// # Errors
+    /// Where it has no seed, or its proof cannot be read.
+    pub(crate) fn of(objects: &Objects, reader: &SegmentReader) -> Result<Self> {
+        let line = reader.line();
+        let proof = objects.redacted(&line.segment).and_then(|replaced| replaced.proof);
+        let from = match proof {
+            Some(proof) => From::Proof(Proof::read(objects, &proof, line.rows)?.into_iter()),
+            None => From::Seed(Box::new(Salts::new(&reader.seed()?))),
+        };
+        Ok(Self { segment: line.segment, from })
+    }
+
+    /// That of the next row.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(crate) fn next(&mut self) -> Result<Proof> {
+        match &mut self.from {
+            From::Seed(salts) => Ok(Proof::Kept(salts.next_salt())),
+            From::Proof(rows) => {
+                rows.next().ok_or_else(|| Error::damaged(self.segment, "its proof ends early"))
             }
         }
     }
@@ -112,10 +136,7 @@ pub(crate) fn without_rows(
 ) -> Result<Replacement> {
     let reader = SegmentReader::open(objects, table, kind, line)?;
     let before = objects.redacted(&line.segment);
-    let mut source = match before.as_ref().and_then(|before| before.proof) {
-        Some(proof) => Source::Proof(Proof::read(objects, &proof, line.rows)?.into_iter()),
-        None => Source::Seed(Box::new(Salts::new(&reader.seed()?))),
-    };
+    let mut source = Proofs::of(objects, &reader)?;
     let (mut proof, mut erased, mut number) = (MAGIC.to_vec(), 0, 0_u32);
     let (mut doomed, mut found) = (doomed.iter().copied().peekable(), RowDigests::default());
     let batches = reader.scan()?.map(|batch| {
@@ -124,7 +145,7 @@ pub(crate) fn without_rows(
         let mut gone = Vec::with_capacity(batch.num_rows());
         for row in &found.digests {
             let chosen = doomed.next_if_eq(&number).is_some();
-            let of_row = match source.next(&line.segment)? {
+            let of_row = match source.next()? {
                 Proof::Kept(salt) if chosen => Proof::Erased(leaf(&salt, row)),
                 known => known,
             };

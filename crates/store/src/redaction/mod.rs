@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use erase::{Proof, without_rows};
+pub(crate) use erase::{Proof, Proofs, without_rows};
 pub use plan::{Erase, Plan};
 pub use run::{Grounds, RedactionReport};
 
