@@ -112,6 +112,8 @@ class Bundle:
         self.signers = (signers or directory / "allowed_signers").resolve()
         self.segments = {}
         self.states = {}
+        # What stands for objects of which rows were erased, and which rows are empty in them.
+        self.replaced, self.empty = {}, {}
         self.failed = False
         # Commits whose counts by name are gone.
         self.erased = 0
@@ -169,7 +171,28 @@ class Bundle:
         check(digest in (None, own), f"MANIFEST has the digest {own}, not the one that was stated")
         return f"{len(named)} files, digest {own}", True
 
+    def redactions(self, history):
+        """Which object stands for which, by the records of the notes: part 15."""
+        records = {}
+        for _, line in history.notes("refs/notes/gloss-redactions"):
+            record = json.loads(line)
+            records[record["id"]] = record
+        found = {}
+        for record in sorted(records.values(), key=lambda record: (record["at"], record["id"])):
+            for one in record["objects"]:
+                found.setdefault(one["old"], []).append(one)
+            if record["erased"]:
+                for segment, rows in removal(self.object(record["erased"]["removed"])).items():
+                    self.empty.setdefault(segment, set()).update(rows)
+        for old, made in found.items():
+            used = {one["from"] for one in made}
+            left = [one for one in made if one["new"] not in used]
+            self.replaced[old] = max(left, key=lambda one: (one["rows"], one["new"]))
+        rows = sum(one["rows"] for one in self.replaced.values())
+        return f"{len(records)} records, {rows} rows of objects are empty", True
+
     def object(self, digest):
+        digest = self.replaced.get(digest, {"new": digest})["new"]
         path = self.dir / "objects" / digest[:2] / digest
         check(path.is_file(), f"object {digest} is missing")
         data = path.read_bytes()
@@ -206,7 +229,7 @@ class Bundle:
                 last = number
                 kind = pa.int64() if pa.types.is_timestamp(field.type) else field.type
                 fields.append((field.name, kind, number))
-        seed = bytes.fromhex(facts[b"glossator.seed"].decode())
+        seed = bytes.fromhex(facts.get(b"glossator.seed", b"").decode())
         return pa, seed, fields, parquet
 
     def rows(self, table, digest, wanted=None):
@@ -247,21 +270,35 @@ class Bundle:
         digest = line["segment"]
         if digest in self.segments:
             check(self.segments[digest] == line, f"segment {digest} is named in two ways")
-            yield from self.rows(table, digest)
+            yield from (row for row in self.rows(table, digest) if any(row[0]))
             return
         check(line["schema"] == 1, f"segment {digest} has the schema {line['schema']}")
         _, seed, _, parquet = self.batches(table, digest)
-        length = (self.dir / "objects" / digest[:2] / digest).stat().st_size
-        check(length == line["bytes"], f"segment {digest} has another length")
+        stands = self.replaced.get(digest)
+        length = stands["bytes"] if stands else line["bytes"]
+        check(len(self.object(digest)) == length, f"segment {digest} has another length")
         check(parquet.metadata.num_rows == line["rows"], f"segment {digest}: other rows")
-        salts = blake3(b"glossator row salt v1", key=seed).digest(length=16 * line["rows"])
+        if stands is None:
+            salts = blake3(b"glossator row salt v1", key=seed).digest(length=16 * line["rows"])
+            proof = [(salts[at:at + 16], None) for at in range(0, len(salts), 16)]
+        else:
+            proof = proof_rows(self.object(stands["proof"]), line["rows"])
+        empty = self.empty.get(digest, set()) if stands else set()
+        gone = {number for number, (_, leaf) in enumerate(proof) if leaf is not None}
+        check(gone == empty, f"segment {digest}: its proof has other empty rows than the record")
         leaves, last = [], None
         with open(self.work / f"{digest}.rows", "wb") as file:
             for number, row in enumerate(self.rows(table, digest)):
+                salt, leaf = proof[number]
+                if leaf is not None:
+                    check(not any(row[0]), f"segment {digest}: row {number} is not empty")
+                    leaves.append(leaf)
+                    file.write(bytes(64))
+                    continue
                 order = [part.encode() for part in row[0]]
                 check(last is None or last < order, f"segment {digest}: rows out of order")
                 last, found = order, row_digest(row[1])
-                leaves.append(leaf_of(salts[16 * number:16 * number + 16], found))
+                leaves.append(leaf_of(salt, found))
                 file.write(key_digest(row[0]) + found)
                 yield row
         root = root_of(leaves).hex()
@@ -276,8 +313,8 @@ class Bundle:
         return self.work / f"{line['segment']}.rows"
 
     def entries(self, table, line, dead=frozenset()):
-        """(key digest, row digest) of all rows of a segment but the dead."""
-        number = 0
+        """(key digest, row digest) of all rows of a segment but the dead and the erased."""
+        number, dead = 0, dead | self.empty.get(line["segment"], set())
         with open(self.segment(table, line), "rb") as file:
             while block := file.read(64 * 4096):
                 for at in range(0, len(block), 64):
@@ -288,7 +325,7 @@ class Bundle:
     def chosen(self, table, line, numbers):
         """The same of some rows."""
         with open(self.segment(table, line), "rb") as file:
-            for number in sorted(numbers):
+            for number in sorted(numbers - self.empty.get(line["segment"], set())):
                 file.seek(64 * number)
                 entry = file.read(64)
                 yield entry[:32], entry[32:]
@@ -350,7 +387,9 @@ class Bundle:
         said = f"Gloss-Checkpoint: {', '.join(rewritten)}"
         check(not rewritten or said in trailers, "segments were written anew and it does not say so")
         meta = self.meta(change)
-        if meta is not None:
+        if any(self.touched(done) for done in change["tables"].values()):
+            self.erased += 1
+        elif meta is not None:
             for group, counted in names.items():
                 if len(counted) < META_NAMES_MAX:
                     check(meta[group] == counted, f"its meta object counts other {group}")
@@ -361,6 +400,7 @@ class Bundle:
     def meta(self, change):
         """Counts by name; None where they were erased."""
         digest = change.get("meta")
+        digest = self.replaced.get(digest, {"new": digest})["new"]
         if not digest or not (self.dir / "objects" / digest[:2] / digest).exists():
             return None
         import pyarrow as pa
@@ -386,10 +426,18 @@ class Bundle:
         added, changed, fresh = self.added(table, done["added"], old, before, names)
         removed = self.before(table, done["before"], old, fresh, names)
         counts = {"added": added, "changed": changed, "removed": removed}
-        check(done["counts"] in (None, counts), f"{table}: its counts are not those of its rows")
+        if self.touched(done):
+            fewer = all(counts[what] <= done["counts"][what] for what in counts)
+            check(fewer, f"{table}: it has more rows than it counts")
+        else:
+            check(done["counts"] in (None, counts), f"{table}: its counts are not those of its rows")
         live = sum(line["rows"] - len(after[1][line["segment"]]) for line in after[0])
         check(done.get("rows", live) == live, f"{table}: it says that other rows are live")
         return self.same_rows(table, before, after, done["added"], gone)
+
+    def touched(self, done):
+        """Whether rows of a change were erased."""
+        return any(line["segment"] in self.replaced for line in [*done["added"], *done["before"]])
 
     def added(self, table, lines, old, before, names):
         """Counts new rows and new content, and keeps that content by the digest of its key."""
@@ -490,6 +538,7 @@ class Bundle:
         wanted = {"annotations": TOLD, "reviews": None}.get(table, ())
         self.segment(table, line)
         rows = self.rows(table, line["segment"], wanted)
+        dead = dead | self.empty.get(line["segment"], set())
         for number, (key, _, _, values) in enumerate(rows):
             if number not in dead:
                 yield tuple(part.encode() for part in key), values
@@ -628,6 +677,8 @@ class Bundle:
         history = self.part("history", self.history)
         if history is None or audit is None:
             return
+        if self.part("redactions", lambda: self.redactions(history)) is None:
+            return
         listed = self.part("commits", lambda: self.commits(history, audit))
         if listed is None:
             base = [f"^{audit['base']}"] if audit["base"] else []
@@ -642,6 +693,20 @@ class Bundle:
         audit = json.loads((self.dir / "audit.json").read_text(encoding="utf-8"))
         check(audit["audit"] == 1, "it is of another version")
         return f"{audit['commits']} commits of the store {audit['store_id']}", audit
+
+
+def proof_rows(data, rows):
+    """What proves each row of a segment with erased rows: (salt, None) or (None, leaf)."""
+    check(data[:8] == b"glossrp1", "a proof object of another form")
+    found, at = [], 8
+    while at < len(data):
+        tag, length = data[at], 16 if data[at] == 0 else 32
+        check(tag in (0, 1) and at + 1 + length <= len(data), "a proof object that is cut")
+        part = data[at + 1:at + 1 + length]
+        found.append((part, None) if tag == 0 else (None, part))
+        at += 1 + length
+    check(len(found) == rows, "a proof object of another number of rows")
+    return found
 
 
 def key_digest(key):

@@ -49,7 +49,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// What the script of the repository says, in the Python that tests make; none where there is none.
-fn checked(s: &Session, words: &[&str]) -> Option<Ran> {
+pub(crate) fn checked(s: &Session, words: &[&str]) -> Option<Ran> {
     let python = match reader() {
         Ok(python) => python,
         Err(reason) => {

@@ -187,3 +187,35 @@ fn what_was_erased_leaves_the_remote_and_other_copies_and_does_not_come_back() {
         assert_eq!(at.read("taken.csv").lines().count(), 1 + 3);
     }
 }
+
+#[test]
+fn audits_and_proofs_hold_for_what_is_left() {
+    let s = store();
+    s.ok(&format!("redact --item {SECRET} --reason 'request 17'"));
+    s.ok("compact");
+    let rows = s.json("ls --item b");
+    let id = rows[0]["annotation_id"].as_str().unwrap();
+    s.ok(&format!("prove b {id} main~2 -o proof.json"));
+    s.ok("audit -o bundle");
+    let Some(ran) = crate::audit::checked(&s, &["--proof", "proof.json"]) else { return };
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let ran = crate::audit::checked(&s, &["bundle"]).unwrap();
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out.contains("ok      redactions: 1 records, 3 rows of objects are empty"),
+        "{}",
+        ran.out
+    );
+    assert!(!holds(&s.path("bundle"), SECRET));
+    // A record that says less than was erased is found.
+    let erased = s.git("notes --ref=gloss-redactions show main~1");
+    let record: serde_json::Value = serde_json::from_str(erased.trim()).unwrap();
+    let object = record["erased"]["removed"].as_str().unwrap();
+    let path = s.path(&format!("bundle/objects/{}/{object}", &object[..2]));
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let ran = crate::audit::checked(&s, &["bundle"]).unwrap();
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("FAILED  redactions: "), "{}", ran.out);
+}

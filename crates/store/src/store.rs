@@ -297,8 +297,19 @@ impl Store {
             found.extend(change.removed.iter().map(|line| line.removed));
         }
         found.extend(record.meta);
+        Ok(self.stored(found.into_iter()))
+    }
+
+    /// What is stored for objects that commits name: themselves, or what stands for them since rows of
+    /// them were erased, with its proof.
+    pub fn stored(&self, named: impl Iterator<Item = Digest>) -> Vec<Digest> {
         let redactions = self.objects.redactions();
-        Ok(found.iter().flat_map(|object| redactions.needs(object)).collect())
+        named.flat_map(|object| redactions.needs(&object)).collect()
+    }
+
+    /// The objects that say which rows were erased.
+    pub fn erasures(&self) -> Vec<Digest> {
+        self.objects.redactions().beside().collect()
     }
 
     /// Moves a ref that follows another place, wherever it was; `None` removes it.

@@ -206,10 +206,12 @@ impl Audit<'_> {
             {
                 for table in TABLES {
                     let state = self.store.table_state(parent, table)?;
-                    named.extend(state.segments.iter().map(|line| line.segment));
-                    named.extend(state.removals.iter().map(|line| line.removed));
+                    let segments = state.segments.iter().map(|line| line.segment);
+                    let removals = state.removals.iter().map(|line| line.removed);
+                    named.extend(self.store.stored(segments.chain(removals)));
                 }
             }
+            named.extend(self.store.erasures());
             for digest in named {
                 if copied.contains(&digest) || self.is_erased(&record, digest)? {
                     continue;
