@@ -214,12 +214,46 @@ fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str> {
     unit::reason(rows, row).or(rejected)
 }
 
-/// The question: item, field, target.
-type Question<'a> = (&'a str, &'a str, Option<&'a str>);
+/// The question: item, field, target, and the kind of what is about the whole item.
+type Question<'a> = (&'a str, &'a str, Option<&'a str>, &'a str);
 /// Who answered it: gold apart, source, annotator.
 type Person<'a> = (bool, &'a str, &'a str);
 /// The rows that a person handed in, by submission, or each by itself.
 type Submitted<'a> = BTreeMap<(Option<&'a str>, usize), Vec<usize>>;
+
+/// A row's question, who answered it, and what tells their answers to it apart, by a method.
+struct Asking<'a> {
+    method: Method,
+    aliases: &'a Aliases,
+    /// Item, submission and region of what somebody drew.
+    drawn: HashSet<(&'a str, Option<&'a str>, &'a str)>,
+}
+
+impl<'a> Asking<'a> {
+    fn new(rows: &Annotations<'a>, aliases: &'a Aliases, method: Method) -> Self {
+        let drawn = (0..rows.len()).filter(|row| unit::is_drawn(rows, *row)).filter_map(|row| {
+            Some((rows.item_id(row), rows.submission_id(row), rows.region_id(row)?))
+        });
+        Self { method, aliases, drawn: drawn.collect() }
+    }
+
+    fn of(&self, rows: &Annotations<'a>, row: usize) -> (Question<'a>, Person<'a>, usize) {
+        let (item, field, target) = (rows.item_id(row), rows.field(row), rows.target(row));
+        let (source, id, gold) = (rows.source(row), rows.annotator_id(row), rows.gold(row));
+        if self.method == Method::GoldThenMajority1 {
+            let (source, person) = self.aliases.voter(source, id);
+            return ((item, field, target, ""), (gold, source, person), 0);
+        }
+        let region = rows.region_id(row).map(|region| (item, rows.submission_id(row), region));
+        // What is said of each region of an item is one answer, as the regions are.
+        let of_region = region.is_some_and(|region| self.drawn.contains(&region));
+        let whole = unit::stands_alone(rows, row) && !of_region;
+        let (kind, own) = if whole { (rows.kind(row), unit::alone(rows, row)) } else { ("", 0) };
+        // Whom two sources do not know may be two people.
+        let source = if id == unit::UNKNOWN { source } else { "" };
+        ((item, field, target, kind), (gold, source, self.aliases.person(id)), own)
+    }
+}
 
 fn reduce(
     batch: &RecordBatch,
@@ -227,6 +261,7 @@ fn reduce(
     method: Method,
 ) -> Result<(RecordBatch, LeftOut)> {
     let rows = Annotations::new(batch);
+    let asking = Asking::new(&rows, aliases, method);
     let mut left_out = LeftOut::default();
     let mut order: Vec<Question<'_>> = Vec::new();
     let mut questions: HashMap<Question<'_>, BTreeMap<Person<'_>, Submitted<'_>>> = HashMap::new();
@@ -235,17 +270,11 @@ fn reduce(
             left_out.count(reason, 1);
             continue;
         }
-        let question = (rows.item_id(row), rows.field(row), rows.target(row));
+        let (question, person, own) = asking.of(&rows, row);
         let answers = questions.entry(question).or_insert_with(|| {
             order.push(question);
             BTreeMap::new()
         });
-        let (source, id) = (rows.source(row), rows.annotator_id(row));
-        let ((source, annotator), own) = match method {
-            Method::GoldThenMajority1 => (aliases.voter(source, id), 0),
-            Method::GoldThenMajority2 => (("", aliases.person(id)), unit::alone(&rows, row)),
-        };
-        let person = (rows.gold(row), source, annotator);
         let submissions = answers.entry(person).or_default();
         submissions.entry((rows.submission_id(row), own)).or_default().push(row);
     }

@@ -38,7 +38,7 @@ pub(super) fn scale_of(
         }
         None => {
             let numbers = names.iter().map(|label| decimal(label)).collect::<Option<Vec<f64>>>();
-            let Some(numbers) = numbers else {
+            let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty()) else {
                 return Ok(Err(NO_SCALE));
             };
             (by_value(names, &numbers), numbers)

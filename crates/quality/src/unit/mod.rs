@@ -1,7 +1,8 @@
 //! The unit of analysis: what counts as one answer, and whose.
 //!
 //! An answer is the rows of one (submission, target, region, field); without submissions each row
-//! is one. Boxes, areas and spans of one submission to one field are one answer together, and a
+//! is one, but for those of nobody known, which are one together. Boxes, areas and spans of one
+//! submission to one field are one answer together, and so is whatever a person drew without one; a
 //! submission that has none is the answer that there is nothing. Choices about a region of an item
 //! are about the same thing where they share the region's id.
 //!
@@ -22,11 +23,14 @@ use crate::agreement::Sets;
 use crate::objects::Object;
 
 pub use prelabels::{Outcome, Prelabel, PrelabelCounts};
-pub(crate) use read::{alone, reason, when};
+pub(crate) use read::{alone, is_drawn, reason, stands_alone, when};
 pub use rules::{RuleCounts, Rules};
 
 /// The annotator that reference answers of a file are given to.
 const REFERENCE: &str = "gold";
+
+/// The annotator of rows of which the source says none.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The number of a policy that a row does not name.
 pub const NO_POLICY: u32 = u32::MAX;

@@ -15,8 +15,8 @@ use glossator_store::whole_items::WholeItems;
 use super::beside::Beside;
 use super::prelabels::{Outcome, Predicted, Prelabel};
 use super::{
-    About, Answer, Answers, Field, Gold, NO_POLICY, REFERENCE, Repeats, Reviewed, Status, Work,
-    has_objects, rules,
+    About, Answer, Answers, Field, Gold, NO_POLICY, REFERENCE, Repeats, Reviewed, Status, UNKNOWN,
+    Work, has_objects, rules,
 };
 use crate::answers::Aliases;
 use crate::objects::{Object, same_objects};
@@ -108,10 +108,18 @@ pub(crate) fn reason(rows: &Annotations<'_>, row: usize) -> Option<&'static str>
     }
 }
 
-/// What tells the answers of a person apart that have no submission: each row of most kinds is one.
+/// Whether a row is about a whole item, or a region that another row draws: what somebody drew or
+/// marked, and how that hangs together, is one answer together.
+pub(crate) fn stands_alone(rows: &Annotations<'_>, row: usize) -> bool {
+    let kind = rows.kind(row);
+    !has_objects(kind) && kind != "relation" && !is_drawn(rows, row)
+}
+
+/// What tells the answers of a person apart that have no submission: each such row is one. Of whom
+/// nobody knows it is not known that they said something twice.
 pub(crate) fn alone(rows: &Annotations<'_>, row: usize) -> usize {
-    let one_of_many = rows.submission_id(row).is_some() || has_objects(rows.kind(row));
-    if one_of_many { 0 } else { row }
+    let known = rows.submission_id(row).is_none() && rows.annotator_id(row) != UNKNOWN;
+    if known && stands_alone(rows, row) { row } else { 0 }
 }
 
 /// By what the last of a person's answers to one question is told: time, then place in the file.
@@ -541,7 +549,7 @@ impl Field {
 }
 
 /// Whether a row says itself where on the item it is.
-pub(super) fn is_drawn(rows: &Annotations<'_>, row: usize) -> bool {
+pub(crate) fn is_drawn(rows: &Annotations<'_>, row: usize) -> bool {
     rows.geometry(row).is_some() || rows.mask(row).is_some()
 }
 

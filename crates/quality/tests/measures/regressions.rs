@@ -267,6 +267,56 @@ fn a_repeat_in_a_table_is_no_second_label_for_training() {
     assert_eq!(final_labels(&rows, Method::GoldThenMajority2), ["cat", "dog"]);
 }
 
+/// What one person drew is one answer, of whatever kind, and a text beside a choice is another
+/// question: nothing of it is a repeat, in a table that knows no submissions.
+#[test]
+fn all_that_one_person_drew_in_a_table_is_for_training() {
+    let drawn = |id, kind, region| AnnotationRow {
+        kind,
+        geometry: Some(&[1., 1., 2., 9., 9., 2.]),
+        region_id: region,
+        ..row("i", id, "w1", "person")
+    };
+    let colour = |id, region, label| AnnotationRow {
+        field: "colour",
+        region_id: Some(region),
+        ..row("i", id, "w1", label)
+    };
+    let rows = [
+        drawn("1", "keypoints", Some("r1")),
+        drawn("2", "keypoints", Some("r2")),
+        drawn("3", "polyline", None),
+        drawn("4", "polyline", None),
+        colour("5", "r1", "red"),
+        colour("6", "r2", "blue"),
+        row("i", "7", "w1", "indoor"),
+        AnnotationRow { kind: "text", text: Some("two people"), ..row("i", "8", "w1", "caption") },
+    ];
+    for method in Method::ALL {
+        assert_eq!(final_labels(&rows, method).len(), rows.len(), "{method:?}");
+    }
+    let answers = Tables::new(&rows).answers(Repeats::Last);
+    assert_eq!(answers.excluded.get("repeat"), None);
+}
+
+/// A table that names nobody, as `item,label`, says which labels an item has: all are for training.
+#[test]
+fn rows_of_nobody_known_are_one_answer() {
+    let rows = [row("i", "1", "unknown", "cat"), row("i", "2", "unknown", "dog")];
+    for method in Method::ALL {
+        assert_eq!(final_labels(&rows, method), ["cat", "dog"]);
+    }
+    // Two sources that name nobody are two voices.
+    let other = AnnotationRow { source: "other", ..row("i", "3", "unknown", "cat") };
+    let both = [rows[0].clone(), other, row("i", "4", "ann", "dog")];
+    for method in Method::ALL {
+        assert_eq!(final_labels(&both, method), ["cat"]);
+    }
+    let answers = Tables::new(&rows).answers(Repeats::Last);
+    assert_eq!(answers.excluded.get("repeat"), None);
+    assert_eq!(answers.fields[0].set_text(answers.fields[0].answers[0].set), "cat + dog");
+}
+
 /// (1e200)² is no number, and alpha was null without a word.
 #[test]
 fn numbers_whose_squares_are_too_large_have_a_reason() {

@@ -11,8 +11,8 @@ use crate::item_rows::{ITEMS_TOGETHER, ItemRows};
 use crate::schema::{ANNOTATIONS, Annotations, CellType, REVIEWS, Reviews};
 use crate::store::Snapshot;
 
-/// Statuses of annotations, by item and annotation.
-pub type Statuses = BTreeMap<(String, String), String>;
+/// Statuses of annotations, by item, then by annotation.
+pub type Statuses = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The statuses that the annotations of some items, which rise, have as they were `then`, by what
 /// is known `now`: that of the last review which fits them; else the one that the row has now, if
@@ -40,7 +40,8 @@ pub fn in_hindsight(then: &Snapshot<'_>, now: &Snapshot<'_>, items: &[&str]) -> 
             let has = has.map(|now| new.view.status(now)).filter(|status| is_verdict(status));
             let has = has.filter(|_| is_verdict(had)).unwrap_or(had);
             let given = status(has, known.of_row(&old.view, row));
-            found.insert((item.to_owned(), id.to_owned()), given.unwrap_or(has).to_owned());
+            let of_item = found.entry(item.to_owned()).or_default();
+            of_item.insert(id.to_owned(), given.unwrap_or(has).to_owned());
         }
     }
     Ok(found)
@@ -59,8 +60,9 @@ pub fn with_statuses(batch: RecordBatch, statuses: &Statuses) -> Result<RecordBa
     let rows = Annotations::new(&batch);
     let column: StringArray = (0..rows.len())
         .map(|row| {
-            let key = (rows.item_id(row).to_owned(), rows.annotation_id(row).to_owned());
-            Some(statuses.get(&key).map_or(rows.status(row), String::as_str).to_owned())
+            let of_item = statuses.get(rows.item_id(row));
+            let known = of_item.and_then(|of_item| of_item.get(rows.annotation_id(row)));
+            Some(known.map_or(rows.status(row), String::as_str))
         })
         .collect();
     let column = cast(&column, &CellType::Dict.arrow())?;
