@@ -65,7 +65,15 @@ fn ids_cannot_command_a_terminal() {
     row("dog\u{1b}[8m");
     s.ok("import rows.jsonl -m more");
     let shown = r"a\u{1b}]0;owned\u{7}\nb\u{9b}2J";
-    for line in ["ls", "items", "diff HEAD~1 HEAD", "diff HEAD~1 HEAD --stat", "annotator list"] {
+    for line in [
+        "ls",
+        "items",
+        "diff HEAD~1 HEAD",
+        "diff HEAD~1 HEAD --stat",
+        "annotator list",
+        "blame --query origin=human",
+        "recall --commit HEAD --rows",
+    ] {
         let out = s.ok(line);
         assert!(out.contains(shown), "{line}: {out}");
         assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{line}: {out:?}");

@@ -55,8 +55,12 @@ impl<'s> Holders<'s> {
             }
         }
         uses.extend(records(store, None)?.0.iter().map(Use::of_record));
-        let tips: Vec<CommitId> =
-            uses.iter().map(|one| one.commit).collect::<BTreeSet<_>>().into_iter().collect();
+        // The branch that one is on first: commits are told in its order, the same each time.
+        let head = store.history.head()?.commit;
+        let mut seen = BTreeSet::new();
+        let mut tips: Vec<CommitId> =
+            head.into_iter().chain(uses.iter().map(|one| one.commit)).collect();
+        tips.retain(|tip| seen.insert(*tip));
         // No tips would mean all.
         let origins = if tips.is_empty() { Origins::default() } else { store.origins(&tips)? };
         Ok(Self { store, uses, origins, tips })

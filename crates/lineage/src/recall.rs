@@ -6,14 +6,14 @@
 //! - What is held in memory follows the rows that match, and never more than a part of the rows of
 //!   the largest snapshot that is asked.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, take_record_batch};
 use glossator_store::canonical::Rows;
 use glossator_store::change::{ChangeRecord, Meta, OTHER, SourceFile, read_change};
-use glossator_store::delta::DeltaBatch;
+use glossator_store::delta::{Counts, DeltaBatch};
 use glossator_store::limits::LOOK_UP_ROWS;
 use glossator_store::merging::MergeKind;
 use glossator_store::origins::Origins;
@@ -63,8 +63,7 @@ impl fmt::Debug for Suspect<'_> {
 pub struct Touch {
     /// The commit.
     pub commit: CommitId,
-    /// Rows that it added or changed, at most: exact but for commits of very many annotators, and
-    /// for files beside others in one commit.
+    /// Rows that it added or changed.
     pub rows: u64,
     /// The files that it imported; of a recall by file, those that match.
     pub files: Vec<SourceFile>,
@@ -97,63 +96,73 @@ pub fn touches(
 fn touch(store: &Store, commit: CommitId, suspect: Suspect<'_>) -> Result<Option<Touch>> {
     let record = store.change(commit)?;
     let Some(change) = record.tables.get(ANNOTATIONS.name) else { return Ok(None) };
-    let all = change.counts.added + change.counts.changed;
-    let meta = store.meta(&record);
-    let (rows, files) = match suspect {
+    let mut picked = false;
+    let (counted, files) = match suspect {
         Suspect::Item(item) => {
             let deltas = store.change_of_item(&ANNOTATIONS, change, item, None)?;
-            (deltas.iter().map(|delta| delta.changes.len() as u64).sum(), Vec::new())
+            (Some(deltas.iter().map(|delta| delta.changes.len() as u64).sum()), Vec::new())
         }
-        Suspect::Commit(_) => (all, meta.map(|meta| meta.sources).unwrap_or_default()),
-        _ => match meta {
-            Ok(meta) => counted(&meta, &record, suspect, all),
+        _ => match store.meta(&record) {
+            Ok(meta) => {
+                let kind = meta.merge.as_ref().map(|merge| merge.kind);
+                picked = kind == Some(MergeKind::CherryPick);
+                counted(&meta, &record, suspect, change.counts)
+            }
             // The names were erased: the rows tell.
-            Err(_) => (rows_of(store, commit, suspect)?.try_fold(0, count)?, Vec::new()),
+            Err(_) => (None, Vec::new()),
         },
     };
-    let merge = store.meta(&record).ok().and_then(|meta| meta.merge);
-    let picked = merge.is_some_and(|merge| merge.kind == MergeKind::CherryPick);
+    let always = matches!(suspect, Suspect::Commit(_));
+    if counted == Some(0) && !always {
+        return Ok(None);
+    }
     // What a merge took from the other side is told by the commit that made it.
-    let rows = match rows > 0 && store.history.commit(commit)?.parents.len() > 1 {
-        true => rows_of(store, commit, suspect)?.try_fold(0, count)?,
-        false => rows,
+    let merged = store.history.commit(commit)?.parents.len() > 1;
+    let rows = match counted.filter(|_| !merged) {
+        Some(rows) => rows,
+        None => rows_of(store, commit, suspect)?.try_fold(0, count)?,
     };
     let segments = change.added.iter().map(|line| line.segment).collect();
-    let touched = rows > 0 || matches!(suspect, Suspect::Commit(_));
-    Ok(touched.then_some(Touch { commit, rows, files, segments, picked }))
+    Ok((rows > 0 || always).then_some(Touch { commit, rows, files, segments, picked }))
 }
 
 fn count(sum: u64, batch: Result<RecordBatch>) -> Result<u64> {
     Ok(sum + batch?.num_rows() as u64)
 }
 
-/// What the counts of a commit say of a suspect: rows at most, and files.
+/// What the counts of a commit say of a suspect, and its files: how many rows it made, nothing
+/// where that takes the rows themselves.
 fn counted(
     meta: &Meta,
     record: &ChangeRecord,
     suspect: Suspect<'_>,
-    all: u64,
-) -> (u64, Vec<SourceFile>) {
-    let made = |counts: &glossator_store::delta::Counts| counts.added + counts.changed;
+    all: Counts,
+) -> (Option<u64>, Vec<SourceFile>) {
+    let made = |counts: &Counts| counts.added + counts.changed;
+    // Beyond very many names none is counted by itself.
+    let each = |names: &BTreeMap<String, Counts>, is: IsPerson<'_>| {
+        let fits = names.iter().filter(|(name, _)| is(name));
+        (!names.contains_key(OTHER)).then(|| fits.map(|(_, counts)| made(counts)).sum())
+    };
     match suspect {
-        Suspect::Annotator(is) => {
-            let fits = |name: &&String| is(name) || *name == OTHER;
-            let counts = meta.annotators.iter().filter(|(name, _)| fits(name));
-            (counts.map(|(_, counts)| made(counts)).sum(), meta.sources.clone())
-        }
+        Suspect::Annotator(is) => (each(&meta.annotators, is), meta.sources.clone()),
         Suspect::Policy(policy) => {
-            let of = meta.policies.get(policy).or(record.policies.get(policy));
-            let other = meta.policies.get(OTHER).map(made).unwrap_or_default();
-            (of.map(made).unwrap_or_default() + other, meta.sources.clone())
+            let known = if meta.policies.is_empty() { &record.policies } else { &meta.policies };
+            (each(known, &|name| name == policy), meta.sources.clone())
         }
         Suspect::Source(name) => {
             let mut files = meta.sources.clone();
             files.retain(|file| {
                 file.name == name || file.source == name || file.digest.to_string() == name
             });
-            (if files.is_empty() { 0 } else { all }, files)
+            let rows = match files.len() {
+                0 => Some(0),
+                some if some == meta.sources.len() => Some(made(&all)),
+                _ => None,
+            };
+            (rows, files)
         }
-        Suspect::Item(_) | Suspect::Commit(_) => (all, meta.sources.clone()),
+        Suspect::Item(_) | Suspect::Commit(_) => (Some(made(&all)), meta.sources.clone()),
     }
 }
 
@@ -194,7 +203,7 @@ fn namespaces(store: &Store, commit: CommitId, suspect: Suspect<'_>) -> Result<V
     let Suspect::Source(name) = suspect else { return Ok(Vec::new()) };
     let record = store.change(commit)?;
     let Ok(meta) = store.meta(&record) else { return Ok(vec![name.to_owned()]) };
-    let (_, files) = counted(&meta, &record, suspect, 0);
+    let (_, files) = counted(&meta, &record, suspect, Counts::default());
     Ok(files.into_iter().map(|file| file.source).collect())
 }
 
@@ -241,8 +250,8 @@ pub fn rows_of<'a>(
 /// How many rows of what is recalled each of some commits holds live.
 ///
 /// A row counts where it is as a commit that touched it made it, wherever that commit is: also
-/// where it was picked. Of a commit and of a file it must be that very version: one that was changed
-/// and changed back is of whoever changed it back.
+/// where it was picked. Of a commit and of a file it must be that very version: one that was
+/// changed and changed back is of whoever changed it back.
 ///
 /// # Errors
 /// Where a snapshot or a change cannot be read.

@@ -1,4 +1,4 @@
-//! Recall reads the changes that match and no others; lives end, however long their parents go back.
+//! Recall reads the changes that match and no others; lives end, however far their parents go.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop at once")]
 

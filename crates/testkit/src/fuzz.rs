@@ -251,7 +251,7 @@ fn people(store: &Store) {
     }
 }
 
-/// Whatever the file says, the commits that are there are known, and say themselves what they added.
+/// Whatever the file says, the commits that are there are known.
 fn commits(store: &Store) {
     let head = store.history.head().expect("a head").commit.expect("a commit");
     let origins = store.origins(&[head]).expect("a walk");

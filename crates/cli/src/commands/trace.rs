@@ -335,9 +335,14 @@ fn behind(store: &Store, noted: &Noted) -> Result<Vec<Step>> {
 
 /// The way from one thing to another: none where nothing of the first is in the second.
 fn between(store: &Store, from: &Thing, to: &Thing) -> Result<Vec<Step>> {
-    let (commit, stage, name) = match to {
-        Thing::Record(noted) => (noted.commit, noted.record.made.word(), noted.title()),
-        Thing::Commit(commit, name) => (*commit, "commit", name.clone()),
+    let (commit, step) = match to {
+        Thing::Record(noted) => {
+            let record = &noted.record;
+            let most = if record.filtered || record.view == "labels" { ", at most" } else { "" };
+            let detail = Some(format!("{} {}{most}", record.view, record.writer));
+            (noted.commit, Step { detail, ..Step::new(record.made.word(), noted.title()) })
+        }
+        Thing::Commit(commit, name) => (*commit, Step::new("commit", name.clone())),
         Thing::File(_) | Thing::Item(_) => {
             return Err(CliError::input(
                 "labels are traced to a commit, a branch, a pin, an export or a run",
@@ -360,6 +365,6 @@ fn between(store: &Store, from: &Thing, to: &Thing) -> Result<Vec<Step>> {
         return Ok(Vec::new());
     }
     let mut steps = imports(store, &touched)?;
-    steps.push(Step { commit: Some(commit), rows: Some(rows), ..Step::new(stage, name) });
+    steps.push(Step { commit: Some(commit), rows: Some(rows), ..step });
     Ok(steps)
 }

@@ -100,7 +100,11 @@ impl Event {
             Made::Pin => "pinned",
             Made::Export => "exported",
         };
-        let filtered = if record.filtered { "; filters may have left it out" } else { "" };
+        let filtered = match (record.filtered, record.view.as_str()) {
+            (true, _) => "; filters may have left it out",
+            (false, "labels") => "; final answers, which it may be no part of",
+            _ => "",
+        };
         Self {
             what: what.to_owned(),
             at: record.at.clone(),
