@@ -26,6 +26,7 @@ mod pins;
 mod policies;
 mod quality;
 mod race;
+mod relabel;
 mod remote;
 mod runs;
 mod samples;

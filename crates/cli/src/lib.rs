@@ -14,6 +14,7 @@ mod network;
 mod pin;
 mod policies;
 mod protect;
+mod relabelling;
 mod render;
 mod staging;
 mod tasks;

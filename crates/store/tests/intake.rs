@@ -277,6 +277,7 @@ const TOOL: IntakeOptions = IntakeOptions {
     append: false,
     prune: false,
     in_order: false,
+    keep_superseded: false,
     volatile: |_| &["ago"],
     unique: |_| Some("uid"),
 };

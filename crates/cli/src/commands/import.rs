@@ -3,7 +3,7 @@
 mod keys;
 mod reading;
 mod repeats;
-mod sink;
+pub(crate) mod sink;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -298,8 +298,12 @@ fn answer_column(mapping: &[(String, String)]) -> Option<String> {
 }
 
 /// What the format knows of the tool's own members; files of one import are of one format.
-fn intake_options(args: &ImportArgs, importer: Option<&'static dyn Importer>) -> IntakeOptions {
-    let known = IntakeOptions { append: args.append, prune: args.prune, ..Default::default() };
+pub(super) fn intake_options(
+    args: &ImportArgs,
+    importer: Option<&'static dyn Importer>,
+) -> IntakeOptions {
+    let (append, prune, keep_superseded) = (args.append, args.prune, true);
+    let known = IntakeOptions { append, prune, keep_superseded, ..Default::default() };
     match importer.map(Importer::name) {
         Some("label-studio") => IntakeOptions {
             volatile: |table| find("label-studio").map_or(&[][..], |i| i.volatile(table)),
@@ -366,6 +370,17 @@ fn record(
     if is_table(importer) {
         sink.table_source(&report.source)?;
     }
+    record_file(sink, input, importer, report)?;
+    Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
+}
+
+/// Records which file was read.
+pub(super) fn record_file(
+    sink: &mut StoreSink<'_>,
+    input: &Input,
+    importer: &dyn Importer,
+    report: &ImportReport,
+) -> Result<()> {
     let mut hasher = blake3::Hasher::new();
     let mut file = input.open_raw()?;
     hasher.update_reader(&mut file)?;
@@ -377,7 +392,7 @@ fn record(
         source: report.source.clone(),
         records: report.records,
     });
-    Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
+    Ok(())
 }
 
 /// Bytes of a file that detection looks at: a first record with a long text fits.

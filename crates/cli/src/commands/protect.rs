@@ -12,18 +12,21 @@ use crate::error::{CliError, Result};
 /// Let a branch move only where its labels pass gates
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss protect main --gate alpha=0.8 --gate items=100\n  \
-    gloss protect main --off\n  gloss protect\n\n\
+    gloss protect main --gates\n  gloss protect main --off\n  gloss protect\n\n\
     Commits, merges and pushes that move the branch are refused where `gloss check` would fail \
-    with these gates. Of this copy of the store alone: others have gates of their own. A pull that \
-    only moves the branch forward is not asked.")]
+    with these gates and those of the branch's policies. Of this copy of the store alone: others \
+    have gates of their own.")]
 pub(crate) struct ProtectArgs {
     /// The branch; without one, protected branches are listed
     branch: Option<String>,
     /// What must be reached, as in `gloss check`
     #[arg(long, value_name = "[FIELD:]MEASURE=NUMBER", requires = "branch")]
     gate: Vec<String>,
-    /// Protect it no more
+    /// What its policies ask (`[gates]` in policy.toml), and nothing more
     #[arg(long, requires = "branch", conflicts_with = "gate")]
+    gates: bool,
+    /// Protect it no more
+    #[arg(long, requires = "branch", conflicts_with_all = ["gate", "gates"])]
     off: bool,
 }
 
@@ -33,8 +36,8 @@ pub(crate) fn run(context: &mut Context, args: &ProtectArgs) -> Result<u8> {
     let mut protected = store.protected()?;
     if let Some(branch) = &args.branch {
         let branch: RefName = branch.parse()?;
-        if args.gate.is_empty() && !args.off {
-            return Err(CliError::input("say what must be reached, or `--off`")
+        if args.gate.is_empty() && !args.off && !args.gates {
+            return Err(CliError::input("say what must be reached, `--gates`, or `--off`")
                 .hint(format!("for instance `gloss protect {branch} --gate alpha=0.8`")));
         }
         for gate in &args.gate {
@@ -54,7 +57,8 @@ pub(crate) fn run(context: &mut Context, args: &ProtectArgs) -> Result<u8> {
         writeln!(context.out(), "no branch is protected")?;
     }
     for (branch, gates) in &protected.branches {
-        writeln!(context.out(), "{branch}  {}", gates.join(", "))?;
+        let own = if gates.is_empty() { "gates of its policies".into() } else { gates.join(", ") };
+        writeln!(context.out(), "{branch}  {own}")?;
     }
     Ok(0)
 }

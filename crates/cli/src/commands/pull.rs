@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::merging::Show;
 use crate::network::{Bar, entry_of, open, who};
 use crate::pin::Lock;
+use crate::protect::hold_commit;
 
 /// Fetch, and merge the remote's branch into the one you are on
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
     }
     let pulled = {
         let bar = Bar::new(context);
-        remote.pull(&store, &name, &who, &bar)
+        remote.pull(&store, &name, &who, &hold_commit, &bar)
     };
     let report = match pulled {
         // It was fetched; both sides have commits of their own.

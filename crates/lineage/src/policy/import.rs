@@ -60,6 +60,8 @@ pub fn import(name: &str, text: &str, format: ImportFormat) -> Result<Policy, Po
         version: Version::first(),
         strict: false,
         unstated: None,
+        gates: Default::default(),
+        relabel: None,
         fields,
         changes: Vec::new(),
     };

@@ -9,16 +9,20 @@
 //! - A file that [`Policy::parse`] takes has no label twice, no circle of parents, and no label
 //!   that becomes two others in one version.
 
+mod gates;
 mod import;
 mod label_studio;
 mod mapping;
 mod plan;
+mod relabel;
 mod step;
 
+pub use gates::{Gates, Relabelling};
 pub use import::{ImportFormat, import};
 pub use label_studio::to_label_config;
 pub use mapping::Mapping;
-pub use plan::{Group, Plan};
+pub use plan::{Group, Plan, Planned};
+pub use relabel::{RELABEL_FILE, Relabel};
 pub use step::{Consequence, step};
 
 use std::collections::{BTreeMap, HashSet};
@@ -102,7 +106,7 @@ impl fmt::Display for Version {
 }
 
 /// `policy.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Its name, that of its directory: `[a-z0-9._-]`.
@@ -115,6 +119,12 @@ pub struct Policy {
     /// The version that rows without a policy count as made under: a claim made later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstated: Option<Version>,
+    /// How good labels have to be.
+    #[serde(default, skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
+    /// When labelling again counts as done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relabel: Option<Relabelling>,
     /// The questions.
     #[serde(default, rename = "field", skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
@@ -325,6 +335,10 @@ impl Policy {
         }
         if self.unstated.as_ref().is_some_and(|version| *version > self.version) {
             return rule("unstated", "it is a version that does not exist yet");
+        }
+        self.gates.check(self)?;
+        if let Some(relabel) = &self.relabel {
+            relabel.check()?;
         }
         let mut last = None;
         for change in &self.changes {

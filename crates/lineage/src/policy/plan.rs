@@ -1,10 +1,10 @@
 //! What a version of a policy asks to be labelled again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Change, Mapping, Op, Redo, Version};
+use super::{Change, Mapping, Op, Policy, Redo, Version};
 
 /// A change with what it makes void.
 #[derive(Debug, Clone, Serialize)]
@@ -18,63 +18,121 @@ pub struct Group {
     pub items: u64,
 }
 
+/// What a plan has to know of an annotation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Planned<'r> {
+    /// The item.
+    pub item: &'r str,
+    /// The question.
+    pub field: &'r str,
+    /// The policy that the row names.
+    pub policy: Option<&'r str>,
+    /// What it says.
+    pub label: Option<&'r str>,
+}
+
 /// What has to be done for rows to be as of a version.
 ///
 /// Only rows that were made under an earlier version of the policy take part, or are claimed to be.
 #[derive(Debug, Default)]
 pub struct Plan {
     name: String,
+    fields: Vec<String>,
     changes: Vec<Change>,
-    found: Vec<(u64, BTreeSet<String>)>,
+    found: Vec<Found>,
     rows: u64,
-    items: BTreeSet<String>,
+    items: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What a change makes void; rows come item by item.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    rows: u64,
+    items: u64,
+    last: Option<String>,
 }
 
 impl Plan {
     /// Nothing, yet, of a policy and its changes up to a version.
     ///
     /// A label that became several has to be decided again, whatever was stated.
-    pub fn new(name: &str, changes: &[Change], to: &Version) -> Self {
+    pub fn new(policy: &Policy, to: &Version) -> Self {
         let asks = |change: &&Change| {
             change.version <= *to && (change.redo != Redo::None || change.op == Op::Split)
         };
-        let changes: Vec<Change> = changes.iter().filter(asks).cloned().collect();
-        let found = vec![Default::default(); changes.len()];
-        Self { name: name.to_owned(), found, changes, ..Self::default() }
+        let changes: Vec<Change> = policy.changes.iter().filter(asks).cloned().collect();
+        Self {
+            name: policy.name.clone(),
+            fields: policy.fields.iter().map(|field| field.name.clone()).collect(),
+            found: vec![Found::default(); changes.len()],
+            changes,
+            ..Self::default()
+        }
     }
 
-    /// Takes in a live annotation: its item and field, its policy and label.
-    pub fn row(
-        &mut self,
-        mapping: &Mapping,
-        (item, field): (&str, &str),
-        (stated, label): (Option<&str>, Option<&str>),
-    ) {
-        let Some((policy, made)) = mapping.policy_of(stated) else { return };
+    /// The changes that are about a row, by place: whether they make the row itself void, rather
+    /// than the item around it.
+    fn about(&self, mapping: &Mapping, row: Planned<'_>) -> Vec<(usize, bool)> {
+        let Some((policy, made)) = mapping.policy_of(row.policy) else { return Vec::new() };
         if policy.name != self.name {
-            return;
+            return Vec::new();
         }
-        let mut again = false;
-        for (change, (rows, items)) in self.changes.iter().zip(&mut self.found) {
-            if made >= change.version {
-                continue;
-            }
-            let here = change.field.as_ref().is_none_or(|own| own == field);
-            // Labels are named as they were right before the change.
-            let was = label.map(|label| policy.read(field, label, &made, &change.version));
-            let named = |from: &String| was.as_deref() == Some(from.as_str());
-            let meant = here && (change.from.is_empty() || change.from.iter().any(named));
-            let whole = change.redo == Redo::Items;
-            if whole || meant {
-                *rows += u64::from(!whole);
-                again |= !whole;
-                if !items.contains(item) {
-                    items.insert(item.to_owned());
-                    self.items.insert(item.to_owned());
+        let later = self.changes.iter().enumerate().filter(|(_, change)| made < change.version);
+        later
+            .filter_map(|(at, change)| {
+                let here = change.field.as_ref().is_none_or(|own| own == row.field);
+                if change.redo == Redo::Items {
+                    return Some((at, here));
                 }
+                // Labels are named as they were right before the change.
+                let was = |label| policy.read(row.field, label, &made, &change.version);
+                let was = row.label.map(was);
+                let named = |from: &String| was.as_deref() == Some(from.as_str());
+                let meant = change.from.is_empty() || change.from.iter().any(named);
+                (here && meant).then_some((at, true))
+            })
+            .collect()
+    }
+
+    /// Takes in a live annotation; those of an item follow each other.
+    pub fn row(&mut self, mapping: &Mapping, row: Planned<'_>) {
+        let mut again = false;
+        for (at, _) in self.about(mapping, row) {
+            let (change, found) = (&self.changes[at], &mut self.found[at]);
+            if change.redo != Redo::Items {
+                found.rows += 1;
+                again = true;
+            }
+            if found.last.as_deref() != Some(row.item) {
+                found.items += 1;
+                found.last = Some(row.item.to_owned());
+            }
+            let asked = match self.items.get_mut(row.item) {
+                Some(asked) => asked,
+                None => self.items.entry(row.item.to_owned()).or_default(),
+            };
+            match (&change.field, change.redo) {
+                (Some(field), _) if asked.contains(field) => {}
+                (Some(field), _) => drop(asked.insert(field.clone())),
+                (None, Redo::Items) => asked.extend(self.fields.iter().cloned()),
+                (None, _) => drop(asked.insert(row.field.to_owned())),
             }
         }
         self.rows += u64::from(again);
+    }
+
+    /// Whether a row says nothing any more, once its item was labelled again.
+    pub fn is_void(&self, mapping: &Mapping, row: Planned<'_>) -> bool {
+        self.about(mapping, row).into_iter().any(|(_, itself)| itself)
+    }
+
+    /// Whether who found nothing under a policy has to look again.
+    pub fn asks_whole_items(&self, mapping: &Mapping, policy: Option<&str>) -> bool {
+        let made = mapping.policy_of(policy).filter(|(policy, _)| policy.name == self.name);
+        made.is_some_and(|(_, made)| {
+            let mut later = self.changes.iter().filter(|change| made < change.version);
+            later.any(|change| change.redo == Redo::Items)
+        })
     }
 
     /// Rows that have to be decided again, each once.
@@ -82,17 +140,22 @@ impl Plan {
         self.rows
     }
 
-    /// Items that have to be looked at again.
-    pub fn items(&self) -> &BTreeSet<String> {
+    /// Items that have to be looked at again, with the questions to be asked.
+    pub fn items(&self) -> &BTreeMap<String, BTreeSet<String>> {
         &self.items
+    }
+
+    /// All questions that are asked again.
+    pub fn asked(&self) -> BTreeSet<&str> {
+        self.items.values().flatten().map(String::as_str).collect()
     }
 
     /// The changes with what each makes void.
     pub fn groups(&self) -> Vec<Group> {
-        let group = |(change, (rows, items)): (&Change, &(u64, BTreeSet<String>))| Group {
+        let group = |(change, found): (&Change, &Found)| Group {
             change: change.clone(),
-            rows: *rows,
-            items: items.len() as u64,
+            rows: found.rows,
+            items: found.items,
         };
         self.changes.iter().zip(&self.found).map(group).collect()
     }

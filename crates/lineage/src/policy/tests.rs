@@ -223,7 +223,7 @@ fn a_plan_counts_what_each_change_makes_void() {
     let policy = Policy::parse(text).unwrap();
     let mapping = Mapping::new(vec![policy.clone()], None);
     let plan = |to: &str| {
-        let mut plan = Plan::new("p", &policy.changes, &to.parse().unwrap());
+        let mut plan = Plan::new(&policy, &to.parse().unwrap());
         for (item, field, stated, label) in [
             ("i", "f", None, "car"),
             // Named `truck` when it was split.
@@ -233,7 +233,7 @@ fn a_plan_counts_what_each_change_makes_void() {
             ("k", "f", Some("p@4"), "tram"),
             ("k", "g", Some("q@1"), "truck"),
         ] {
-            plan.row(&mapping, (item, field), (stated, Some(label)));
+            plan.row(&mapping, Planned { item, field, policy: stated, label: Some(label) });
         }
         let groups = plan.groups().iter().map(|g| (g.change.op, g.rows, g.items)).collect();
         (plan.rows(), plan.items().len(), groups)
@@ -241,4 +241,55 @@ fn a_plan_counts_what_each_change_makes_void() {
     assert_eq!(plan("2"), (0, 0, Vec::new()));
     assert_eq!(plan("3"), (2, 2, vec![(Op::Split, 2, 2)]));
     assert_eq!(plan("4"), (2, 2, vec![(Op::Split, 2, 2), (Op::Add, 0, 2)]));
+}
+
+/// Which questions are asked of an item again, and which of its rows that makes void.
+#[test]
+fn a_plan_says_which_questions_are_asked_again() {
+    let text = r#"
+        name = "p"
+        version = "2"
+        field = [{ name = "f", label = [{ name = "x1" }, { name = "x2" }, { name = "y" }] },
+                 { name = "g", labels = "open" }, { name = "h", labels = "open" }]
+        change = [
+            { version = "2", op = "split", field = "f", from = ["x"], to = ["x1", "x2"] },
+            { version = "2", op = "field-add", field = "h", redo = "items" },
+        ]
+    "#;
+    let policy = Policy::parse(text).unwrap();
+    let mapping = Mapping::new(vec![policy.clone()], None);
+    let row = |item, field, label| Planned { item, field, policy: Some("p@1"), label: Some(label) };
+    let mut plan = Plan::new(&policy, &policy.version);
+    let rows = [row("i", "f", "x"), row("i", "g", "z"), row("j", "f", "y")];
+    rows.into_iter().for_each(|row| plan.row(&mapping, row));
+    let asked: Vec<(&str, Vec<&str>)> = plan
+        .items()
+        .iter()
+        .map(|(item, asked)| (item.as_str(), asked.iter().map(String::as_str).collect()))
+        .collect();
+    assert_eq!(asked, [("i", vec!["f", "h"]), ("j", vec!["h"])]);
+    let void: Vec<bool> = rows.into_iter().map(|row| plan.is_void(&mapping, row)).collect();
+    assert_eq!(void, [true, false, false], "a new question makes no old answer void");
+}
+
+#[test]
+fn gates_are_read_and_checked() {
+    let policy = |gates: &str| {
+        Policy::parse(&format!(
+            "name = \"p\"\nversion = \"1\"\n{gates}\n[[field]]\nname = \"f\"\nlabels = \"open\"\n"
+        ))
+    };
+    let good = policy("[gates]\nalpha = 0.8\nf.items = 100\n[relabel]\ncoverage = 0.9").unwrap();
+    let gates: Vec<_> = good.gates.iter().collect();
+    assert_eq!(gates, [(None, "alpha", 0.8), (Some("f"), "items", 100.0)]);
+    assert_eq!(Policy::parse(&good.render().unwrap()).unwrap(), good);
+    for (bad, told) in [
+        ("[gates.x]\nalpha = 1", "`x` is no field"),
+        ("[gates]\nalpha = inf", "no number that can be reached"),
+        ("[relabel]\ncoverage = 2", "a share, from 0 to 1"),
+        ("[gates]\nalpha = \"much\"", "gates"),
+    ] {
+        let error = policy(bad).unwrap_err().to_string();
+        assert!(error.contains(told), "{bad}: {error}");
+    }
 }

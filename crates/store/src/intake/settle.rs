@@ -16,7 +16,7 @@ use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::items::{self, SOURCES_MEMBER};
-use crate::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, Table};
+use crate::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, SUPERSEDED, Table};
 use crate::segment::{BatchStream, SegmentKind, segment_schema};
 use crate::snapshot::{Located, TableSnapshot};
 use crate::store::{Layer, Snapshot};
@@ -243,7 +243,7 @@ impl<'a> Settle<'a> {
     ) -> Result<DeltaBatch> {
         let table = self.base.table;
         self.seen.note_sources(table, &new);
-        let mut merged = Merged::new(table, &new, old, (self.options.volatile)(table))?;
+        let mut merged = Merged::new(table, &new, old, self.options)?;
         let mut changes = Vec::new();
         for row in 0..new.num_rows() {
             if equal[row] {
@@ -318,6 +318,8 @@ struct Merged<'b> {
     new: Rows<'b>,
     old: Rows<'b>,
     volatile: &'static [&'static str],
+    /// The column of which `superseded` stays.
+    status: Option<usize>,
     seq: Option<usize>,
     extra: Option<usize>,
     /// By row: columns whose old value stays.
@@ -331,13 +333,15 @@ impl<'b> Merged<'b> {
         table: &'static Table,
         new: &'b RecordBatch,
         old: &'b RecordBatch,
-        volatile: &'static [&'static str],
+        options: IntakeOptions,
     ) -> Result<Self> {
+        let status = if table == &SUBMISSIONS { "state" } else { "status" };
         Ok(Self {
             table,
             new: Rows::new(table, new)?,
             old: Rows::new(table, old)?,
-            volatile,
+            volatile: (options.volatile)(table),
+            status: table.column(status).filter(|_| options.keep_superseded),
             seq: table.column("seq"),
             extra: table.column("extra"),
             keep_old: HashMap::new(),
@@ -352,6 +356,12 @@ impl<'b> Merged<'b> {
         let text = self.extra.and_then(|extra| self.new.column(extra).text(row));
         if self.table == &SUBMISSIONS && text.is_some_and(is_stub) {
             return false;
+        }
+        if let Some(status) = self.status.filter(|status| differing.contains(status))
+            && self.old.column(status).text(was) == Some(SUPERSEDED)
+        {
+            *self.keep_old.entry(row).or_default() |= 1 << status;
+            differing.retain(|column| *column != status);
         }
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);

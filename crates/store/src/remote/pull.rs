@@ -20,8 +20,11 @@ pub struct PullReport {
     pub new: Option<CommitId>,
 }
 
+/// Asked before a branch moves forward to a commit; it may refuse.
+pub type Forward<'g> = &'g dyn Fn(&Store, &str, CommitId) -> crate::Result<()>;
+
 impl Remote {
-    /// Fetches, and moves the branch of `HEAD` forward to the remote's.
+    /// Fetches, and moves the branch of `HEAD` forward to the remote's, unless the guard refuses.
     ///
     /// # Errors
     /// [`Error::Diverged`] where both have commits of their own: it was fetched, and the branch is
@@ -31,6 +34,7 @@ impl Remote {
         store: &Store,
         name: &str,
         who: &Identity,
+        guard: Forward<'_>,
         progress: &dyn Progress,
     ) -> Result<PullReport> {
         let branch = store.branch()?;
@@ -53,6 +57,7 @@ impl Remote {
                 return Err(Error::Diverged { branch: branch.to_string(), ahead, behind });
             }
         }
+        guard(store, branch.as_str(), theirs)?;
         let why = format!("pull {name}: fast-forward");
         let change = RefMove {
             name: &own,

@@ -31,7 +31,7 @@ const POLICIES_TOLD_MAX: usize = 20;
 
 /// What importers said besides rows.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     pub warnings: BTreeMap<String, u64>,
     pub losses: BTreeMap<String, u64>,
     pub quarantined: u64,
@@ -39,7 +39,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Gold rows are kept whether or not anybody answered.
-    pub(super) fn gold_without_answers(&mut self, intaken: &Intaken) {
+    pub(crate) fn gold_without_answers(&mut self, intaken: &Intaken) {
         let count = intaken.gold_without_answers;
         if count > 0 {
             self.warnings.insert("items with gold that nobody answered".to_owned(), count);
@@ -48,7 +48,7 @@ impl Told {
 }
 
 /// A sink into the store.
-pub(super) struct StoreSink<'s> {
+pub(crate) struct StoreSink<'s> {
     intake: Intake<'s>,
     people: People,
     told: Told,
@@ -73,7 +73,7 @@ pub(super) struct StoreSink<'s> {
 }
 
 impl<'s> StoreSink<'s> {
-    pub(super) fn new(
+    pub(crate) fn new(
         intake: Intake<'s>,
         people: People,
         quarantine: Option<PathBuf>,
@@ -111,7 +111,7 @@ impl<'s> StoreSink<'s> {
     }
 
     /// Names the policies that need no warning.
-    pub(super) fn know(&mut self, policies: BTreeMap<String, Policy>) {
+    pub(crate) fn know(&mut self, policies: BTreeMap<String, Policy>) {
         self.mapping = Mapping::new(policies.values().cloned().collect(), None);
         self.known = policies;
     }
@@ -123,7 +123,7 @@ impl<'s> StoreSink<'s> {
     }
 
     /// Records the source of a table, where any row is of it: rows may state their own.
-    pub(super) fn table_source(&mut self, source: &str) -> Result<()> {
+    pub(crate) fn table_source(&mut self, source: &str) -> Result<()> {
         if !self.sources.contains(source) {
             return Ok(());
         }
@@ -132,12 +132,12 @@ impl<'s> StoreSink<'s> {
         Ok(self.intake.rows(&SOURCES, builder.finish())?)
     }
 
-    pub(super) fn file(&mut self, file: SourceFile) {
+    pub(crate) fn file(&mut self, file: SourceFile) {
         self.intake.source_file(file);
     }
 
     /// Removes the annotations that have these keys.
-    pub(super) fn remove(&mut self, keys: &RecordBatch) -> FormatResult<()> {
+    pub(crate) fn remove(&mut self, keys: &RecordBatch) -> FormatResult<()> {
         Ok(self.intake.remove(keys)?)
     }
 
@@ -169,17 +169,17 @@ impl<'s> StoreSink<'s> {
     }
 
     /// Says which file is read from here on.
-    pub(super) fn begin(&mut self, file: String) {
+    pub(crate) fn begin(&mut self, file: String) {
         self.file = file;
     }
 
     /// Says that the files have all rows of a source.
-    pub(super) fn complete(&mut self, source: &str) {
+    pub(crate) fn complete(&mut self, source: &str) {
         self.intake.complete(source.to_owned());
     }
 
     /// Ends the import: what it made, the people, and what was told.
-    pub(super) fn finish(mut self) -> StoreResult<(Intaken, People, Told)> {
+    pub(crate) fn finish(mut self) -> StoreResult<(Intaken, People, Told)> {
         self.progress.finish_and_clear();
         let mut aliases = AnnotatorsBuilder::default();
         for (alias, of) in &self.people.aliases {
