@@ -1,23 +1,33 @@
 //! `gloss conflicts`
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use glossator_lineage::merge::merge_files;
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::merging::review::Review;
 use crate::merging::{Decider, POLICIES, each_conflict, sides, under_way};
 use crate::render::conflict::{short, write_json};
 use crate::render::number;
 
 /// List the conflicts of the merge that is under way
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gloss conflicts\n  gloss conflicts --json > conflicts.jsonl")]
+#[command(
+    after_help = "Examples:\n  gloss conflicts\n  gloss conflicts --json > conflicts.jsonl\n  \
+    gloss conflicts --export review.json\n\n\
+    The tasks have the rows of each side as a prediction, `ours` and `theirs`; `gloss_conflicts` \
+    in their data names the annotations, by which `gloss resolve` decides."
+)]
 pub(crate) struct ConflictsArgs {
     /// Decided ones too
     #[arg(long)]
     all: bool,
+    /// Also write the open ones as tasks for Label Studio, with both sides as predictions
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
 }
 
 pub(crate) fn run(context: &mut Context, args: &ConflictsArgs) -> Result<u8> {
@@ -26,11 +36,15 @@ pub(crate) fn run(context: &mut Context, args: &ConflictsArgs) -> Result<u8> {
     let decider = Decider::new(&merging.decisions, &[], "");
     let (mut open, mut decided) = (0_u64, 0_u64);
     let mut failed = None;
-    each_conflict(&store, &merging, &mut |conflict| {
+    let mut review = Review::default();
+    each_conflict(&store, &merging, "", &mut |conflict| {
         let known = decider.known(conflict).map(|decision| decision.take);
         match known {
             Some(_) => decided += 1,
             None => open += 1,
+        }
+        if known.is_none() && args.export.is_some() {
+            review.add(conflict)?;
         }
         if failed.is_none() && (known.is_none() || args.all) {
             let word = known.map(glossator_store::merging::Take::word);
@@ -47,6 +61,12 @@ pub(crate) fn run(context: &mut Context, args: &ConflictsArgs) -> Result<u8> {
     })?;
     if let Some(error) = failed {
         return Err(error);
+    }
+    if let Some(path) = &args.export {
+        let ours = store.snapshot(Some(merging.ours), &[])?;
+        let items = review.write(&ours, &context.path(path))?;
+        let path = path.display();
+        context.note(&format!("wrote {} item(s) as tasks to {path}", number(items)))?;
     }
     let mut files = Vec::new();
     merge_files(&store, sides(&merging), &mut |conflict| {

@@ -71,6 +71,7 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
                 no_ff: false,
                 show: Show::Nothing,
                 message: None,
+                pins: &[],
             };
             return merge_in(context, &store, &request);
         }

@@ -8,22 +8,22 @@ use std::cell::Cell;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use glossator_formats::{ExportOptions, Loss, PLAIN_TASK, Result as FormatResult, View};
+use glossator_formats::{ExportOptions, Loss, Result as FormatResult, View};
 use glossator_lineage::policy::{Mapping, Policy, Version};
 use glossator_store::Snapshot;
 use glossator_store::fs::output_file;
 use glossator_store::schema::{
-    ANNOTATIONS, AnnotationRow, Annotations, AnnotationsBuilder, ITEMS, ItemRow, Items,
-    ItemsBuilder, Table,
+    ANNOTATIONS, AnnotationRow, Annotations, AnnotationsBuilder, ITEMS, Table,
 };
 use glossator_store::whole_items::WholeItems;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::assign::Assigned;
 use super::{Work, by, items};
 use crate::commands::export::exporter;
 use crate::error::Result;
 use crate::filter::Filters;
+use crate::tasks::{Listed, listed_items};
 use crate::view::{SnapshotView, only_source};
 
 /// The member of a task's `data` that names its item.
@@ -44,7 +44,7 @@ pub(crate) struct Written {
 struct TaskList<'a> {
     whole: SnapshotView<'a>,
     work: &'a Work,
-    assigned: &'a Assigned,
+    listed: Listed,
     /// Labels as they are read under the version that is asked.
     labels: &'a Mapping,
     shown: Cell<u64>,
@@ -72,8 +72,16 @@ pub(crate) fn write(
         labels: false,
         left_out: Default::default(),
     };
+    let more = |item: &String| {
+        let mut more = Map::from_iter([(ITEM_MEMBER.to_owned(), Value::from(item.as_str()))]);
+        if let Some(people) = assigned.get(item) {
+            more.insert(ASSIGNED_MEMBER.to_owned(), Value::from(people.join(", ")));
+        }
+        (item.clone(), more)
+    };
+    let listed = work.plan.items().keys().map(more).collect();
     let (shown, foreign_masks) = Default::default();
-    let list = TaskList { whole, work, assigned, labels: &labels, shown, foreign_masks };
+    let list = TaskList { whole, work, listed, labels: &labels, shown, foreign_masks };
     let options = ExportOptions { without_people: true, source: None };
     let mut file = output_file(path)?;
     let mut losses = exporter.export(&list, &options, &mut file)?;
@@ -86,30 +94,6 @@ pub(crate) fn write(
 }
 
 impl TaskList<'_> {
-    fn task(&self, builder: &mut ItemsBuilder, row: &ItemRow<'_>) {
-        let parsed = row.data.and_then(|text| serde_json::from_str(text).ok());
-        let mut data: Map<String, Value> = parsed.unwrap_or_default();
-        if data.is_empty() {
-            data.insert("image".to_owned(), Value::from(row.uri.unwrap_or(row.item_id)));
-        }
-        if let Some(people) = self.assigned.get(row.item_id) {
-            data.insert(ASSIGNED_MEMBER.to_owned(), Value::from(people.join(", ")));
-        }
-        data.insert(ITEM_MEMBER.to_owned(), Value::from(row.item_id));
-        let extra = json!({ PLAIN_TASK: true }).to_string();
-        let data = Value::Object(data).to_string();
-        builder.push(&ItemRow {
-            item_id: row.item_id,
-            uri: row.uri,
-            data: Some(&data),
-            width: row.width,
-            height: row.height,
-            seq: row.seq,
-            extra: Some(&extra),
-            ..ItemRow::default()
-        });
-    }
-
     /// The rows of a batch of whole items whose answers are void, as predictions of the version
     /// that they were made under.
     fn predictions(&self, batch: &RecordBatch) -> glossator_store::Result<RecordBatch> {
@@ -162,39 +146,7 @@ impl View for TaskList<'_> {
         if table != &ITEMS {
             return Ok(Box::new(std::iter::empty()));
         }
-        let mut asked = self.work.plan.items().keys().peekable();
-        let mut rows = self.whole.rows(table)?;
-        let mut ended = false;
-        let mut next = move || -> FormatResult<Option<RecordBatch>> {
-            if ended {
-                return Ok(None);
-            }
-            let mut builder = ItemsBuilder::default();
-            // An item that no file described is shown by its name.
-            let bare = |builder: &mut ItemsBuilder, item: &str| {
-                let data = json!({ "item": item }).to_string();
-                let row = ItemRow { item_id: item, data: Some(&data), ..ItemRow::default() };
-                self.task(builder, &row);
-            };
-            match rows.next().transpose()? {
-                Some(batch) => {
-                    for row in Items::new(&batch).iter() {
-                        while let Some(item) = asked.next_if(|item| item.as_str() < row.item_id) {
-                            bare(&mut builder, item);
-                        }
-                        if asked.next_if(|item| item.as_str() == row.item_id).is_some() {
-                            self.task(&mut builder, &row);
-                        }
-                    }
-                }
-                None => {
-                    ended = true;
-                    asked.by_ref().for_each(|item| bare(&mut builder, item));
-                }
-            }
-            Ok(Some(builder.finish()))
-        };
-        Ok(Box::new(std::iter::from_fn(move || next().transpose())))
+        listed_items(&self.whole, &self.listed)
     }
 
     fn person(&self, _annotator_id: &str) -> FormatResult<Option<String>> {

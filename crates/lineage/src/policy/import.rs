@@ -77,6 +77,7 @@ fn field(name: &str, kind: Option<&str>, taxonomy: Vec<Label>) -> Field {
         order: Vec::new(),
         cardinality: None,
         required: false,
+        merge: None,
         labels: if taxonomy.is_empty() { Vocabulary::Open } else { Vocabulary::Closed },
         taxonomy,
     }

@@ -31,6 +31,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::merge::Rule;
+
 /// Why a policy was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -158,6 +160,9 @@ pub struct Field {
     /// Whether each item needs an answer.
     #[serde(default, skip_serializing_if = "is_false")]
     pub required: bool,
+    /// What decides conflicts between its answers, where a merge does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Rule>,
     /// Whether labels outside the list are known.
     #[serde(default)]
     pub labels: Vocabulary,
@@ -406,6 +411,9 @@ impl Field {
                 }
                 at = *next;
             }
+        }
+        if self.merge == Some(Rule::MeanBox) && self.kind.as_deref() != Some("bbox") {
+            return rule(place, "`merge = \"mean-box\"` is for a field of kind \"bbox\"");
         }
         match self.order.iter().find(|level| !labels.contains_key(level.as_str())) {
             Some(level) if self.labels == Vocabulary::Closed => {

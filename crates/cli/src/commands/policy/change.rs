@@ -155,6 +155,7 @@ fn field(text: &str) -> Field {
         order: Vec::new(),
         cardinality: None,
         required: false,
+        merge: None,
         labels: if taxonomy.is_empty() { Vocabulary::Open } else { Vocabulary::Closed },
         taxonomy,
     }

@@ -96,6 +96,7 @@ pub(super) fn run(context: &mut Context, args: &FinishArgs) -> Result<u8> {
         no_ff: true,
         show: Show::Nothing,
         message: Some(message),
+        pins: &[],
     };
     merge_in(context, &store, &request).inspect_err(|_| {
         // Refused, as by a protected branch: where it was is where it goes on.
