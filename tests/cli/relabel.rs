@@ -273,6 +273,32 @@ fn what_is_no_relabelling_is_refused_and_nothing_changes() {
     assert_eq!(s.commit("main"), before);
 }
 
+/// What somebody decided on the other branch meanwhile is not lost, and not merged by itself.
+#[test]
+fn a_row_that_changed_meanwhile_is_a_conflict() {
+    let s = vehicles();
+    s.ok("relabel start --to vehicles@2 -o t.json");
+    s.write("answers.csv", "item,annotator,label\na,ann,pickup\nb,eve,lorry\n");
+    s.ok("relabel import answers.csv");
+    s.ok("switch main");
+    s.write("rows.csv", "item,annotator,label,policy\na,ann,car,vehicles@1\n");
+    s.ok("import rows.csv -m mended");
+    s.ok("switch relabel-vehicles-2");
+    let told = s.gloss("relabel finish");
+    assert_eq!(told.code, 1, "{}", told.err);
+    assert!(told.out.contains("1 conflict(s) open"), "{}", told.out);
+    assert_eq!(s.json("status")[0]["branch"], "main");
+    s.ok("resolve a --take theirs");
+    s.ok("merge --continue");
+    let of_a: Vec<Value> = s.rows().into_iter().filter(|row| row["item_id"] == "a").collect();
+    let said: Vec<[&Value; 2]> =
+        of_a.iter().map(|row| ["label", "status"].map(|name| &row[name])).collect();
+    let (van, pickup) = (json!("van"), json!("pickup"));
+    assert!(said.contains(&[&van, &json!("superseded")]), "{said:?}");
+    assert!(said.contains(&[&pickup, &json!("submitted")]), "{said:?}");
+    s.ok("verify");
+}
+
 #[test]
 fn gates_of_a_policy_are_asked_wherever_labels_are_checked() {
     let s = vehicles();
@@ -307,4 +333,24 @@ fn gates_of_a_policy_are_asked_wherever_labels_are_checked() {
     assert_eq!(s.commit("main"), before);
     s.write("more.csv", "item,annotator,label,policy\nd,eve,car,vehicles@3\n");
     s.ok("import more.csv -m more");
+}
+
+#[test]
+fn a_pull_that_only_moves_a_protected_branch_forward_is_asked() {
+    let s = vehicles();
+    let away = s.path("remote").display().to_string();
+    s.ok(&format!("remote add origin 'file://{away}'"));
+    s.ok("push");
+    let other = Session::empty();
+    other.ok(&format!("clone 'file://{away}' ."));
+    s.write("more.csv", "item,annotator,label,policy\nd,eve,car,vehicles@2\n");
+    s.ok("import more.csv -m more");
+    s.ok("push");
+    other.ok("protect main --gate items=5");
+    let before = other.commit("main");
+    assert!(other.fails(1, "pull").contains("items of `label` is 4, not 5"));
+    assert_eq!(other.commit("main"), before);
+    other.ok("protect main --gate items=4");
+    other.ok("pull");
+    assert_eq!(other.commit("main"), s.commit("main"));
 }

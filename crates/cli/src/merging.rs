@@ -101,6 +101,35 @@ pub(crate) struct Report<'a> {
     pub pins: Option<Vec<Pin>>,
 }
 
+impl<'a> Report<'a> {
+    /// A result of two sides, of which nothing else is known yet.
+    pub(crate) fn new(
+        result: &'a str,
+        branch: &'a str,
+        base: Option<CommitId>,
+        (ours, theirs): (Option<CommitId>, CommitId),
+    ) -> Self {
+        let (changes, conflicts, decided) = Default::default();
+        let (open, labels, quality, pins) = Default::default();
+        let commit = None;
+        Self {
+            result,
+            branch,
+            base,
+            ours,
+            theirs,
+            commit,
+            changes,
+            conflicts,
+            open,
+            decided,
+            labels,
+            quality,
+            pins,
+        }
+    }
+}
+
 /// What is only shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Show {
@@ -187,21 +216,10 @@ pub(crate) fn attempt(
         take
     })?;
     let open = open + open_files;
-    let mut report = Report {
-        result: "conflicts",
-        branch: &name,
-        base: merging.base,
-        ours: Some(merging.ours),
-        theirs: merging.theirs,
-        commit: None,
-        changes: BTreeMap::new(),
-        conflicts: decider.kinds,
-        open,
-        decided: decider.decided,
-        labels: None,
-        quality: None,
-        pins: None,
-    };
+    let (ours, theirs) = (Some(merging.ours), merging.theirs);
+    let (conflicts, decided) = (decider.kinds, decider.decided);
+    let report = Report::new("conflicts", &name, merging.base, (ours, theirs));
+    let mut report = Report { conflicts, decided, open, ..report };
     if show != Show::Nothing {
         report.result = "dry-run";
         report.changes = stat.tables;

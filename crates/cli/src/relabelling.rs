@@ -12,14 +12,14 @@ pub(crate) mod superseded;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use glossator_lineage::policy::{Mapping, Plan, Planned, Policy, RELABEL_FILE, Relabel, Version};
+use glossator_lineage::policy::{Mapping, Plan, Policy, RELABEL_FILE, Relabel, Version};
 use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations, SUPERSEDED};
 use glossator_store::{CommitId, Snapshot, Store};
 
 use crate::context::resolve;
 use crate::error::{CliError, Result};
 use crate::filter::Filters;
-use crate::policies::{self, known};
+use crate::policies::{self, known, said};
 
 /// What is asked, of the rows of one commit.
 pub(crate) struct Work {
@@ -27,11 +27,6 @@ pub(crate) struct Work {
     pub plan: Plan,
     /// How the rows' policies are known.
     pub mapping: Mapping,
-}
-
-/// What a plan has to know of a row.
-pub(crate) fn planned<'r>(row: &AnnotationRow<'r>) -> Planned<'r> {
-    Planned { item: row.item_id, field: row.field, policy: row.policy, label: row.label }
 }
 
 /// Whether somebody stands by a row.
@@ -63,7 +58,7 @@ impl Work {
         for batch in filters.rows(snapshot, &ANNOTATIONS)? {
             let batch = batch?;
             let rows = Annotations::new(&batch);
-            rows.iter().filter(stands).for_each(|row| plan.row(&mapping, planned(&row)));
+            rows.iter().filter(stands).for_each(|row| plan.row(&mapping, said(&row)));
         }
         Ok(Self { plan, mapping })
     }
@@ -78,7 +73,7 @@ impl Work {
         let mut people: Vec<By<'_>> = Vec::new();
         let mut void = BTreeMap::new();
         for row in item.map(|row| rows.row(row)).filter(stands) {
-            if self.plan.is_void(&self.mapping, planned(&row)) {
+            if self.plan.is_void(&self.mapping, said(&row)) {
                 let by = by(&row);
                 let at = people.iter().position(|known| *known == by).unwrap_or_else(|| {
                     people.push(by);

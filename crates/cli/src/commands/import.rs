@@ -26,7 +26,7 @@ pub(crate) use reading::Reading;
 use sink::StoreSink;
 
 /// Options that say how whole rows are read: an edit by key would ignore them.
-const ONLY_WHOLE_ROWS: [&str; 10] = [
+const ONLY_WHOLE_ROWS: [&str; 11] = [
     "gold",
     "append",
     "prune",
@@ -36,6 +36,7 @@ const ONLY_WHOLE_ROWS: [&str; 10] = [
     "value",
     "source",
     "images",
+    "policy",
     "quarantine",
 ];
 
@@ -185,6 +186,20 @@ pub(super) fn read(context: &Context, args: &ImportArgs, snapshot: &Snapshot<'_>
     }
 }
 
+/// Files with the importers that read them.
+pub(super) fn inputs(
+    context: &Context,
+    files: &[PathBuf],
+    format: Option<&str>,
+) -> Result<Vec<(Input, &'static dyn Importer)>> {
+    let open = |file: &PathBuf| {
+        let input = Input::new(context.path(file));
+        let importer = importer(&input, format)?;
+        Ok((input, importer))
+    };
+    files.iter().map(open).collect()
+}
+
 /// Reads the files into a change. With `in_order`, rows are not kept aside: `None` where they would
 /// have to be.
 fn intake(
@@ -195,15 +210,7 @@ fn intake(
 ) -> Result<Option<Made>> {
     let store = snapshot.store();
     let mut options = args.reading.options(context)?;
-    let inputs: Vec<(Input, &'static dyn Importer)> = args
-        .files
-        .iter()
-        .map(|file| {
-            let input = Input::new(context.path(file));
-            let importer = importer(&input, args.format.as_deref())?;
-            Ok((input, importer))
-        })
-        .collect::<Result<_>>()?;
+    let inputs = inputs(context, &args.files, args.format.as_deref())?;
     let intake_options = IntakeOptions {
         in_order,
         ..intake_options(args, inputs.first().map(|(_, importer)| *importer))
@@ -215,6 +222,10 @@ fn intake(
     }
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     sink.know(policies::of(snapshot)?);
+    if let Some(policy) = &args.reading.policy {
+        let (name, version) = policies::named(policy)?;
+        sink.made_under(format!("{name}@{version}"));
+    }
     let mut sources = Vec::new();
     let (mut field, mut notes) = (None, Vec::new());
     if let (true, Some(source)) = (args.prune, &args.reading.source) {
@@ -302,8 +313,8 @@ pub(super) fn intake_options(
     args: &ImportArgs,
     importer: Option<&'static dyn Importer>,
 ) -> IntakeOptions {
-    let (append, prune, keep_superseded) = (args.append, args.prune, true);
-    let known = IntakeOptions { append, prune, keep_superseded, ..Default::default() };
+    let (append, prune, keep_ours) = (args.append, args.prune, true);
+    let known = IntakeOptions { append, prune, keep_ours, ..Default::default() };
     match importer.map(Importer::name) {
         Some("label-studio") => IntakeOptions {
             volatile: |table| find("label-studio").map_or(&[][..], |i| i.volatile(table)),

@@ -1,6 +1,5 @@
 //! `gloss merge`
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -150,21 +149,9 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
     };
     let forward = ours.is_none() || (base == ours && !request.no_ff);
     if forward || base == Some(theirs) {
-        let report = Report {
-            result: if base == Some(theirs) { "up-to-date" } else { "fast-forward" },
-            branch: branch.as_str(),
-            base,
-            ours,
-            theirs,
-            commit: Some(if forward { theirs } else { ours.unwrap_or(theirs) }),
-            changes: BTreeMap::new(),
-            conflicts: BTreeMap::new(),
-            open: 0,
-            decided: BTreeMap::new(),
-            labels: None,
-            quality: None,
-            pins: None,
-        };
+        let result = if base == Some(theirs) { "up-to-date" } else { "fast-forward" };
+        let mut report = Report::new(result, branch.as_str(), base, (ours, theirs));
+        report.commit = Some(if forward { theirs } else { ours.unwrap_or(theirs) });
         let dry_run = request.show != Show::Nothing;
         let moves = report.result == "fast-forward";
         if moves && !dry_run {
@@ -173,7 +160,6 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
             let why = format!("merge {}: fast-forward", request.name);
             store.fast_forward(&branch, ours, theirs, &who, &why)?;
         }
-        let mut report = report;
         if moves && dry_run {
             let mut pins = Pins::open(context, store, request.pins)?;
             for delta in between(store, ours, Some(theirs), &ANNOTATIONS)? {

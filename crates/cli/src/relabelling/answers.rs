@@ -222,6 +222,9 @@ fn parents<'o>(new: &[AnnotationRow<'_>], old: &[AnnotationRow<'o>]) -> Vec<Opti
     found
 }
 
+/// How well a new row fits an old one; `None` where it is another.
+type Way<'w> = dyn Fn(&AnnotationRow<'_>, &AnnotationRow<'_>) -> Option<f64> + 'w;
+
 fn pair<'o>(
     new: &[AnnotationRow<'_>],
     own: &[usize],
@@ -243,8 +246,7 @@ fn pair<'o>(
     };
     let whole =
         |a: &AnnotationRow<'_>, b: &AnnotationRow<'_>| (!shaped(a) && !shaped(b)).then_some(1.0);
-    let ways: [&dyn Fn(&AnnotationRow<'_>, &AnnotationRow<'_>) -> Option<f64>; 3] =
-        [&region, &overlap, &whole];
+    let ways: [&Way<'_>; 3] = [&region, &overlap, &whole];
     for way in ways {
         for &at in own {
             if found[at].is_some() {

@@ -15,7 +15,7 @@ pub struct Gates(BTreeMap<String, Least>);
 
 /// `alpha = 0.8`, or under the name of a field several of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a gate is a number (`alpha = 0.8`), or a field with such gates")]
 enum Least {
     Of(f64),
     OfField(BTreeMap<String, f64>),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Change, Mapping, Op, Policy, Redo, Version};
+use super::{Change, Mapping, Op, Policy, Redo, Said, Version};
 
 /// A change with what it makes void.
 #[derive(Debug, Clone, Serialize)]
@@ -16,19 +16,6 @@ pub struct Group {
     pub rows: u64,
     /// Items that have to be looked at again.
     pub items: u64,
-}
-
-/// What a plan has to know of an annotation.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Planned<'r> {
-    /// The item.
-    pub item: &'r str,
-    /// The question.
-    pub field: &'r str,
-    /// The policy that the row names.
-    pub policy: Option<&'r str>,
-    /// What it says.
-    pub label: Option<&'r str>,
 }
 
 /// What has to be done for rows to be as of a version.
@@ -72,7 +59,7 @@ impl Plan {
 
     /// The changes that are about a row, by place: whether they make the row itself void, rather
     /// than the item around it.
-    fn about(&self, mapping: &Mapping, row: Planned<'_>) -> Vec<(usize, bool)> {
+    fn about(&self, mapping: &Mapping, row: Said<'_>) -> Vec<(usize, bool)> {
         let Some((policy, made)) = mapping.policy_of(row.policy) else { return Vec::new() };
         if policy.name != self.name {
             return Vec::new();
@@ -80,22 +67,18 @@ impl Plan {
         let later = self.changes.iter().enumerate().filter(|(_, change)| made < change.version);
         later
             .filter_map(|(at, change)| {
-                let here = change.field.as_ref().is_none_or(|own| own == row.field);
                 if change.redo == Redo::Items {
-                    return Some((at, here));
+                    return Some((at, change.is_of(&row)));
                 }
                 // Labels are named as they were right before the change.
-                let was = |label| policy.read(row.field, label, &made, &change.version);
-                let was = row.label.map(was);
-                let named = |from: &String| was.as_deref() == Some(from.as_str());
-                let meant = change.from.is_empty() || change.from.iter().any(named);
-                (here && meant).then_some((at, true))
+                let was = row.label.map(|label| policy.read(&row, label, &made, &change.version));
+                change.is_about(&row, was.as_deref()).then_some((at, true))
             })
             .collect()
     }
 
     /// Takes in a live annotation; those of an item follow each other.
-    pub fn row(&mut self, mapping: &Mapping, row: Planned<'_>) {
+    pub fn row(&mut self, mapping: &Mapping, row: Said<'_>) {
         let mut again = false;
         for (at, _) in self.about(mapping, row) {
             let (change, found) = (&self.changes[at], &mut self.found[at]);
@@ -122,7 +105,7 @@ impl Plan {
     }
 
     /// Whether a row says nothing any more, once its item was labelled again.
-    pub fn is_void(&self, mapping: &Mapping, row: Planned<'_>) -> bool {
+    pub fn is_void(&self, mapping: &Mapping, row: Said<'_>) -> bool {
         self.about(mapping, row).into_iter().any(|(_, itself)| itself)
     }
 

@@ -38,11 +38,16 @@ fn a_policy_reads_and_is_written_back() {
     assert!(policy.knows("another question", "car"));
 }
 
+/// What a label of a field is read as.
+fn read(mapping: &Mapping, policy: Option<&str>, field: &str, label: &str) -> Option<String> {
+    mapping.label(&Said { field, policy, ..Said::default() }, label)
+}
+
 #[test]
 fn labels_are_read_as_of_a_version_whatever_the_rows_say() {
     let policy = Policy::parse(VEHICLES).unwrap();
     let now = Mapping::new(vec![policy.clone()], None);
-    for (stated, label, read) in [
+    for (stated, label, wanted) in [
         (Some("vehicles@1"), "car", Some("automobile")),
         (Some("vehicles@1"), "lorry", Some("van")),
         (Some("vehicles@2"), "car", Some("car")),
@@ -53,18 +58,18 @@ fn labels_are_read_as_of_a_version_whatever_the_rows_say() {
         (Some("others@1"), "car", None),
         (Some("vehicles"), "car", None),
     ] {
-        assert_eq!(now.label(stated, "kind", label).as_deref(), read, "{stated:?} {label}");
+        assert_eq!(read(&now, stated, "kind", label).as_deref(), wanted, "{stated:?} {label}");
     }
-    assert_eq!(now.label(None, "colour", "car").as_deref(), Some("car"));
+    assert_eq!(read(&now, None, "colour", "car").as_deref(), Some("car"));
     let second = "2".parse().unwrap();
     let then = Mapping::new(vec![policy.clone()], Some(("vehicles", &second)));
-    assert_eq!(then.label(None, "kind", "lorry").as_deref(), Some("lorry"));
-    assert_eq!(then.label(None, "kind", "car").as_deref(), Some("automobile"));
+    assert_eq!(read(&then, None, "kind", "lorry").as_deref(), Some("lorry"));
+    assert_eq!(read(&then, None, "kind", "car").as_deref(), Some("automobile"));
     // Backwards a rename can be undone, a merge cannot.
     let first = Version::first();
     let back = Mapping::new(vec![policy], Some(("vehicles", &first)));
-    assert_eq!(back.label(Some("vehicles@3"), "kind", "automobile").as_deref(), Some("car"));
-    assert_eq!(back.label(Some("vehicles@3"), "kind", "van").as_deref(), Some("van"));
+    assert_eq!(read(&back, Some("vehicles@3"), "kind", "automobile").as_deref(), Some("car"));
+    assert_eq!(read(&back, Some("vehicles@3"), "kind", "van").as_deref(), Some("van"));
 }
 
 /// Two labels that change places in one version do not chase each other.
@@ -80,8 +85,8 @@ fn changes_of_one_version_are_made_at_once() {
         ]
     "#;
     let swap = Mapping::new(vec![Policy::parse(text).unwrap()], None);
-    assert_eq!(swap.label(Some("p@1"), "f", "a").as_deref(), Some("b"));
-    assert_eq!(swap.label(Some("p@1"), "f", "b").as_deref(), Some("a"));
+    assert_eq!(read(&swap, Some("p@1"), "f", "a").as_deref(), Some("b"));
+    assert_eq!(read(&swap, Some("p@1"), "f", "b").as_deref(), Some("a"));
 }
 
 #[test]
@@ -233,7 +238,8 @@ fn a_plan_counts_what_each_change_makes_void() {
             ("k", "f", Some("p@4"), "tram"),
             ("k", "g", Some("q@1"), "truck"),
         ] {
-            plan.row(&mapping, Planned { item, field, policy: stated, label: Some(label) });
+            let label = Some(label);
+            plan.row(&mapping, Said { item, field, policy: stated, label, ..Said::default() });
         }
         let groups = plan.groups().iter().map(|g| (g.change.op, g.rows, g.items)).collect();
         (plan.rows(), plan.items().len(), groups)
@@ -258,7 +264,10 @@ fn a_plan_says_which_questions_are_asked_again() {
     "#;
     let policy = Policy::parse(text).unwrap();
     let mapping = Mapping::new(vec![policy.clone()], None);
-    let row = |item, field, label| Planned { item, field, policy: Some("p@1"), label: Some(label) };
+    let row = |item, field, label| {
+        let (policy, label) = (Some("p@1"), Some(label));
+        Said { item, field, policy, label, ..Said::default() }
+    };
     let mut plan = Plan::new(&policy, &policy.version);
     let rows = [row("i", "f", "x"), row("i", "g", "z"), row("j", "f", "y")];
     rows.into_iter().for_each(|row| plan.row(&mapping, row));
@@ -287,9 +296,75 @@ fn gates_are_read_and_checked() {
         ("[gates.x]\nalpha = 1", "`x` is no field"),
         ("[gates]\nalpha = inf", "no number that can be reached"),
         ("[relabel]\ncoverage = 2", "a share, from 0 to 1"),
-        ("[gates]\nalpha = \"much\"", "gates"),
+        ("[gates]\nalpha = \"much\"", "line 4: a gate is a number"),
     ] {
         let error = policy(bad).unwrap_err().to_string();
+        assert!(error.contains(told), "{bad}: {error}");
+    }
+}
+
+/// One vendor meant something else by a word; another counted from 1 to 5 where all say percent.
+#[test]
+fn a_change_may_be_about_some_rows_alone_and_about_numbers() {
+    let text = r#"
+        name = "p"
+        version = "3"
+        field = [{ name = "f", label = [{ name = "bus" }, { name = "coach" }, { name = "van" }] },
+                 { name = "stars", kind = "number", labels = "open" }]
+        change = [
+            { version = "2", op = "rename", field = "f", from = ["lorry"], to = ["coach"],
+              when = { source = ["b"] } },
+            { version = "2", op = "rename", field = "f", from = ["lorry"], to = ["van"],
+              when = { source = ["a", "c"], kind = ["choice"] } },
+            { version = "2", op = "convert", field = "stars", factor = 25, offset = -25 },
+            { version = "3", op = "restate", field = "f", from = ["bus"], redo = "rows",
+              when = { annotator = ["eve"] } },
+        ]
+    "#;
+    let policy = Policy::parse(text).unwrap();
+    assert_eq!(Policy::parse(&policy.render().unwrap()).unwrap(), policy);
+    let now = Mapping::new(vec![policy.clone()], None);
+    let said = |source, kind, annotator| Said {
+        field: "f",
+        policy: Some("p@1"),
+        label: Some("lorry"),
+        source,
+        kind,
+        annotator,
+        ..Said::default()
+    };
+    let label = |said: &Said<'_>| now.label(said, "lorry").unwrap();
+    assert_eq!(label(&said("b", "choice", "")), "coach");
+    assert_eq!(label(&said("a", "choice", "")), "van");
+    assert_eq!(label(&said("a", "bbox", "")), "lorry");
+    // 1 to 5 stars are 0 to 100 percent, and back.
+    let stars = Said { field: "stars", policy: Some("p@1"), ..Said::default() };
+    let read: Vec<Option<f64>> =
+        [1.0, 3.0, 5.0].into_iter().map(|stars_of| now.number(&stars, stars_of)).collect();
+    assert_eq!(read, [Some(0.0), Some(50.0), Some(100.0)]);
+    let first = Version::first();
+    let back = Mapping::new(vec![policy.clone()], Some(("p", &first)));
+    let later = Said { policy: Some("p@2"), ..stars };
+    assert_eq!(back.number(&later, 50.0), Some(3.0));
+    assert_eq!(now.number(&later, 50.0), None, "it is on that scale");
+    // What is to be done again is Eve's alone.
+    let mut plan = Plan::new(&policy, &policy.version);
+    for (item, annotator) in [("i", "eve"), ("j", "bob")] {
+        plan.row(&now, Said { item, label: Some("bus"), ..said("a", "choice", annotator) });
+    }
+    assert_eq!(plan.items().keys().collect::<Vec<_>>(), ["i"]);
+    for (bad, told) in [
+        ("op = \"convert\", field = \"stars\"", "says `factor` or `offset`"),
+        ("op = \"convert\", field = \"stars\", factor = 0", "the first is not 0"),
+        ("op = \"same\", factor = 2", "and no other change"),
+        ("op = \"same\", when = {}", "says nothing"),
+        ("op = \"same\", when = { weather = [\"x\"] }", "weather"),
+    ] {
+        let text = format!(
+            "name = \"p\"\nversion = \"2\"\nchange = [{{ version = \"2\", {bad} }}]\n\
+                            field = [{{ name = \"stars\", labels = \"open\" }}]"
+        );
+        let error = Policy::parse(&text).unwrap_err().to_string();
         assert!(error.contains(told), "{bad}: {error}");
     }
 }

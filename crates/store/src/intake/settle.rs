@@ -320,6 +320,8 @@ struct Merged<'b> {
     volatile: &'static [&'static str],
     /// The column of which `superseded` stays.
     status: Option<usize>,
+    /// The column that files that do not know it leave as it is.
+    policy: Option<usize>,
     seq: Option<usize>,
     extra: Option<usize>,
     /// By row: columns whose old value stays.
@@ -341,7 +343,8 @@ impl<'b> Merged<'b> {
             new: Rows::new(table, new)?,
             old: Rows::new(table, old)?,
             volatile: (options.volatile)(table),
-            status: table.column(status).filter(|_| options.keep_superseded),
+            status: table.column(status).filter(|_| options.keep_ours),
+            policy: table.column("policy").filter(|_| options.keep_ours),
             seq: table.column("seq"),
             extra: table.column("extra"),
             keep_old: HashMap::new(),
@@ -357,11 +360,13 @@ impl<'b> Merged<'b> {
         if self.table == &SUBMISSIONS && text.is_some_and(is_stub) {
             return false;
         }
-        if let Some(status) = self.status.filter(|status| differing.contains(status))
-            && self.old.column(status).text(was) == Some(SUPERSEDED)
-        {
-            *self.keep_old.entry(row).or_default() |= 1 << status;
-            differing.retain(|column| *column != status);
+        let superseded = |status: &usize| self.old.column(*status).text(was) == Some(SUPERSEDED);
+        let unnamed = |policy: &usize| self.new.column(*policy).is_null(row);
+        for column in [self.status.filter(superseded), self.policy.filter(unnamed)] {
+            if let Some(column) = column.filter(|column| differing.contains(column)) {
+                *self.keep_old.entry(row).or_default() |= 1 << column;
+                differing.retain(|known| *known != column);
+            }
         }
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::Int32Type;
 use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_formats::{JsonRows, Sink};
@@ -18,13 +18,13 @@ use glossator_store::intake::{Intake, Intaken};
 use glossator_store::key_index::KeyHasher;
 use glossator_store::people::People;
 use glossator_store::schema::{
-    ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, AnnotatorsBuilder, SOURCES, SourceRow,
-    SourcesBuilder, Table,
+    ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, AnnotatorsBuilder, ColumnView, SOURCES,
+    SUBMISSIONS, SourceRow, SourcesBuilder, Table,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
-use crate::policies::{Unknown, named, note_unknown};
+use crate::policies::{Unknown, named, note_unknown, refused};
 
 /// Names of policies that a warning lists at most.
 const POLICIES_TOLD_MAX: usize = 20;
@@ -68,6 +68,8 @@ pub(crate) struct StoreSink<'s> {
     /// How it reads labels, and those that it does not know.
     mapping: Mapping,
     unknown: Unknown,
+    /// The policy of rows that name none.
+    made_under: Option<String>,
     /// Sources that annotations have so far.
     sources: HashSet<String>,
 }
@@ -106,6 +108,7 @@ impl<'s> StoreSink<'s> {
             known,
             mapping,
             unknown,
+            made_under: None,
             sources,
         })
     }
@@ -114,6 +117,26 @@ impl<'s> StoreSink<'s> {
     pub(crate) fn know(&mut self, policies: BTreeMap<String, Policy>) {
         self.mapping = Mapping::new(policies.values().cloned().collect(), None);
         self.known = policies;
+    }
+
+    /// Says under which policy rows were made that name none.
+    pub(crate) fn made_under(&mut self, policy: String) {
+        self.made_under = Some(policy);
+    }
+
+    /// The rows with the policy that they were made under.
+    fn with_policy(&self, table: &'static Table, rows: RecordBatch) -> FormatResult<RecordBatch> {
+        let stated = [&ANNOTATIONS, &SUBMISSIONS].contains(&table);
+        let column = table.column("policy").filter(|_| stated);
+        let (Some(policy), Some(at)) = (&self.made_under, column) else { return Ok(rows) };
+        let said = rows.column(at);
+        let Some(view) = ColumnView::new(said) else { return Ok(rows) };
+        let all: StringArray =
+            (0..rows.num_rows()).map(|row| Some(view.text(row).unwrap_or(policy))).collect();
+        let mut columns = rows.columns().to_vec();
+        let error = glossator_store::Error::from;
+        columns[at] = cast(&all, said.data_type()).map_err(error)?;
+        Ok(RecordBatch::try_new(rows.schema(), columns).map_err(error)?)
     }
 
     fn knows(&self, policy: &str) -> bool {
@@ -141,23 +164,31 @@ impl<'s> StoreSink<'s> {
         Ok(self.intake.remove(keys)?)
     }
 
-    /// Sets rows aside whose key the import had before. Only for a quarantine: else the intake
-    /// finds them without remembering every key.
-    fn without_repeats(&mut self, rows: RecordBatch) -> FormatResult<RecordBatch> {
+    /// Sets rows aside whose key the import had before, and those that a strict policy would
+    /// refuse. Only for a quarantine: else the intake finds the first without remembering every
+    /// key, and the commit the others.
+    fn without_bad(&mut self, rows: RecordBatch) -> FormatResult<RecordBatch> {
         let annotations = Annotations::new(&rows);
         let json = JsonRows::new(&ANNOTATIONS, &rows)?;
         let (mut keep, mut bad) = (Vec::new(), Vec::new());
         for row in 0..annotations.len() {
             let (item, id) = (annotations.item_id(row), annotations.annotation_id(row));
-            if id.is_empty() || self.keys.insert(self.hasher.hash(item, id)) {
-                keep.push(row as u32);
-                continue;
-            }
+            let reason = match refused(&self.mapping, &annotations.row(row)) {
+                Some((policy, label)) => {
+                    let (field, name) = (annotations.field(row), policy.full_name());
+                    format!("`{label}` is no label of `{field}` in {name}, which is strict")
+                }
+                None if id.is_empty() || self.keys.insert(self.hasher.hash(item, id)) => {
+                    keep.push(row as u32);
+                    continue;
+                }
+                None => format!("the key stands twice in the import: `{item}` `{id}`"),
+            };
             let mut raw = Vec::new();
             json.write(row, &mut raw)?;
             bad.push(BadRecord {
                 place: Place { line: self.lines.get(row).copied(), ..Place::file(&self.file) },
-                reason: format!("the key stands twice in the import: `{item}` `{id}`"),
+                reason,
                 raw: String::from_utf8_lossy(&raw).into_owned(),
             });
         }
@@ -234,8 +265,9 @@ impl Sink for StoreSink<'_> {
     }
 
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
+        let rows = self.with_policy(table, rows)?;
         let rows = if table == &ANNOTATIONS && self.quarantine.is_some() {
-            self.without_repeats(rows)?
+            self.without_bad(rows)?
         } else {
             rows
         };

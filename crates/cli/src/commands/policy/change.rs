@@ -126,15 +126,9 @@ pub(super) fn add(context: &mut Context, args: &AddArgs) -> Result<u8> {
             policy.version = old.version.next(redo != Redo::None);
         }
         if reworded {
-            policy.changes.push(Change {
-                version: policy.version.clone(),
-                op: Op::Same,
-                field: None,
-                from: Vec::new(),
-                to: Vec::new(),
-                redo: args.redo.map_or(Redo::None, Redo::from),
-                reason: args.reason.clone(),
-            });
+            let redo = args.redo.map_or(Redo::None, Redo::from);
+            let change = Change::new(policy.version.clone(), Op::Same, redo);
+            policy.changes.push(Change { reason: args.reason.clone(), ..change });
         }
         step(old, &mut policy).map_err(wrong(&args.name))?;
     }
@@ -228,13 +222,10 @@ pub(super) fn rename(
     policy.version = policy.version.next(false);
     let message = format!("Policy {}: {field}: {from} is {to}", policy.full_name());
     policy.changes.push(Change {
-        version: policy.version.clone(),
-        op: Op::Rename,
         field: Some(field.to_owned()),
         from: vec![from],
         to: vec![to],
-        redo: Redo::None,
-        reason: None,
+        ..Change::new(policy.version.clone(), Op::Rename, Redo::None)
     });
     commit(context, &store, head, &policy, Vec::new(), &message)
 }

@@ -5,13 +5,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use glossator_formats::{ImportOptions, Importer, Input};
+use glossator_formats::ImportOptions;
 use glossator_store::Snapshot;
 use glossator_store::intake::{Intake, Intaken};
 use glossator_store::people::People;
 
 use crate::commands::import::sink::{StoreSink, Told};
-use crate::commands::import::{ImportArgs as AnyImport, importer, intake_options, record_file};
+use crate::commands::import::{ImportArgs as AnyImport, inputs, intake_options, record_file};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::policies;
@@ -122,15 +122,7 @@ fn take(
     about: &Relabelling<'_>,
     snapshot: &Snapshot<'_>,
 ) -> Result<Came> {
-    let files: Vec<(Input, &'static dyn Importer)> = args
-        .files
-        .iter()
-        .map(|file| {
-            let input = Input::new(context.path(file));
-            let importer = importer(&input, args.format.as_deref())?;
-            Ok((input, importer))
-        })
-        .collect::<Result<_>>()?;
+    let files = inputs(context, &args.files, args.format.as_deref())?;
     let source = args.source.clone();
     let source = source.unwrap_or_else(|| format!("relabel:{}", about.record.full_name()));
     let options = ImportOptions { source: Some(source), ..ImportOptions::default() };
