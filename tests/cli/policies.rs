@@ -183,6 +183,10 @@ fn a_policy_that_both_sides_changed_is_a_conflict_by_file() {
     fits("conflicts", &found);
     assert_eq!(found[0]["item_id"], "policies/vehicles/policy.toml");
     assert!(found[0]["ours"]["text"].as_str().unwrap().contains("automobile"));
+    assert_eq!(found[0]["theirs"]["changes"][0]["to"], json!(["bus"]));
+    let told = s.ok("conflicts");
+    assert!(told.contains("  ours: 1.1 rename label: car → automobile\n"), "{told}");
+    assert!(told.contains("  theirs: 1.1 rename label: van → bus\n"), "{told}");
     assert!(s.fails(2, "resolve --take both").contains("both cannot stay"));
     s.ok("resolve policies/vehicles/policy.toml --take theirs");
     s.ok("merge --continue");

@@ -1,6 +1,6 @@
 //! Tasks for a labelling tool: chosen items, with chosen answers or none.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -160,16 +160,14 @@ impl View for TaskView<'_> {
     }
 }
 
-/// Items for tasks, with what their data says besides.
-pub(crate) type Listed = BTreeMap<String, Map<String, Value>>;
-
-/// The listed items as plain tasks: data alone, without the tool's own numbers. Of those that no
-/// file described, tasks have the name alone.
+/// Items that rise, as plain tasks: data alone and what is added to it, without the tool's own
+/// numbers. Of those that no file described, tasks have the name alone.
 pub(crate) fn listed_items<'v>(
     whole: &'v SnapshotView<'v>,
-    listed: &'v Listed,
+    items: impl Iterator<Item = &'v String> + 'v,
+    more: impl Fn(&str) -> Map<String, Value> + 'v,
 ) -> FormatResult<Box<dyn Iterator<Item = FormatResult<RecordBatch>> + 'v>> {
-    let mut asked = listed.iter().peekable();
+    let mut asked = items.peekable();
     let mut rows = whole.rows(&ITEMS)?;
     let mut ended = false;
     let mut next = move || -> FormatResult<Option<RecordBatch>> {
@@ -177,19 +175,19 @@ pub(crate) fn listed_items<'v>(
             return Ok(None);
         }
         let mut builder = ItemsBuilder::default();
-        let bare = |builder: &mut ItemsBuilder, (item, more): (&String, &Map<String, Value>)| {
+        let bare = |builder: &mut ItemsBuilder, item: &String| {
             let data = serde_json::json!({ "item": item }).to_string();
             let row = ItemRow { item_id: item, data: Some(&data), ..ItemRow::default() };
-            plain_task(builder, &row, more);
+            plain_task(builder, &row, more(item));
         };
         match rows.next().transpose()? {
             Some(batch) => {
                 for row in Items::new(&batch).iter() {
-                    while let Some(item) = asked.next_if(|(item, _)| item.as_str() < row.item_id) {
+                    while let Some(item) = asked.next_if(|item| item.as_str() < row.item_id) {
                         bare(&mut builder, item);
                     }
-                    if let Some((_, more)) = asked.next_if(|(item, _)| *item == row.item_id) {
-                        plain_task(&mut builder, &row, more);
+                    if asked.next_if(|item| item.as_str() == row.item_id).is_some() {
+                        plain_task(&mut builder, &row, more(row.item_id));
                     }
                 }
             }
@@ -204,13 +202,13 @@ pub(crate) fn listed_items<'v>(
 }
 
 /// An item as a task that has only what it needs.
-fn plain_task(builder: &mut ItemsBuilder, row: &ItemRow<'_>, more: &Map<String, Value>) {
+fn plain_task(builder: &mut ItemsBuilder, row: &ItemRow<'_>, more: Map<String, Value>) {
     let parsed = row.data.and_then(|text| serde_json::from_str(text).ok());
     let mut data: Map<String, Value> = parsed.unwrap_or_default();
     if data.is_empty() {
         data.insert("image".to_owned(), Value::from(row.uri.unwrap_or(row.item_id)));
     }
-    data.extend(more.clone());
+    data.extend(more);
     let extra = serde_json::json!({ PLAIN_TASK: true }).to_string();
     let data = Value::Object(data).to_string();
     builder.push(&ItemRow {

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use glossator_lineage::merge::merge_files;
+use glossator_lineage::policy::{Change, Policy};
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::merging::review::Review;
 use crate::merging::{Decider, POLICIES, each_conflict, sides, under_way};
 use crate::render::conflict::{short, write_json};
-use crate::render::number;
+use crate::render::{number, plain};
 
 /// List the conflicts of the merge that is under way
 #[derive(Debug, Args)]
@@ -77,7 +79,9 @@ pub(crate) fn run(context: &mut Context, args: &ConflictsArgs) -> Result<u8> {
         }
         if known.is_none() || args.all {
             let text = |file: Option<&[u8]>| {
-                file.map(|bytes| serde_json::json!({"text": String::from_utf8_lossy(bytes)}))
+                let text = String::from_utf8_lossy(file?);
+                let changes = changes(conflict.base, &text);
+                Some(serde_json::json!({"text": text, "changes": changes}))
             };
             files.push(serde_json::json!({
                 "kind": "policy", "table": POLICIES, "item_id": conflict.path,
@@ -95,10 +99,35 @@ pub(crate) fn run(context: &mut Context, args: &ConflictsArgs) -> Result<u8> {
         let path = file["item_id"].as_str().unwrap_or_default().to_owned();
         let word = file["decided"].as_str().map(|word| format!("  [{word}]"));
         writeln!(context.out(), "policy  {path}  both changed it{}", word.unwrap_or_default())?;
+        for side in ["ours", "theirs"] {
+            for change in file[side]["changes"].as_array().into_iter().flatten() {
+                writeln!(context.out(), "  {side}: {}", told(change))?;
+            }
+        }
     }
     if !context.json {
         let (open, decided) = (number(open), number(decided));
         writeln!(context.out(), "{open} open, {decided} decided")?;
     }
     Ok(0)
+}
+
+/// What a side's policy changed since both parted; nothing where it is no policy that reads.
+fn changes(base: Option<&[u8]>, text: &str) -> Vec<Change> {
+    let base = base.and_then(|base| Policy::parse(&String::from_utf8_lossy(base)).ok());
+    let known = base.map(|base| base.changes).unwrap_or_default();
+    let now = Policy::parse(text).map(|policy| policy.changes).unwrap_or_default();
+    now.into_iter().filter(|change| !known.contains(change)).collect()
+}
+
+/// A change in a line: `1.1 rename label: car → automobile`.
+fn told(change: &Value) -> String {
+    let word = |name: &str| change[name].as_str().unwrap_or_default().to_owned();
+    let labels = |name: &str| -> String {
+        let all = change[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let ends = format!("{} → {}", labels("from"), labels("to"));
+    let text = format!("{} {} {}: {ends}", word("version"), word("op"), word("field"));
+    plain(&text).into_owned()
 }

@@ -1,5 +1,6 @@
 //! Open conflicts as tasks for Label Studio: items, with the rows of both sides as predictions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -11,13 +12,13 @@ use glossator_store::fs::output_file;
 use glossator_store::schema::{
     ANNOTATIONS, AnnotationRow, Annotations, AnnotationsBuilder, ITEMS, Table,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::commands::export::exporter;
 use crate::error::Result;
 use crate::filter::Filters;
 use crate::relabelling::list::ITEM_MEMBER;
-use crate::tasks::{Listed, listed_items};
+use crate::tasks::listed_items;
 use crate::view::{SnapshotView, only_source};
 
 /// The member of a task's `data` that names its conflicts.
@@ -27,7 +28,8 @@ const CONFLICTS_MEMBER: &str = "gloss_conflicts";
 #[derive(Default)]
 pub(crate) struct Review {
     rows: Vec<RecordBatch>,
-    listed: Listed,
+    /// What the data of each item's task says besides.
+    listed: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Review {
@@ -105,7 +107,9 @@ impl View for ReviewView<'_> {
             return Ok(Box::new(self.review.rows.iter().cloned().map(Ok)));
         }
         if table == &ITEMS {
-            return listed_items(&self.whole, &self.review.listed);
+            let listed = &self.review.listed;
+            let more = |item: &str| listed.get(item).cloned().unwrap_or_default();
+            return listed_items(&self.whole, listed.keys(), more);
         }
         Ok(Box::new(std::iter::empty()))
     }

@@ -23,7 +23,7 @@ use super::{Work, by, items};
 use crate::commands::export::exporter;
 use crate::error::Result;
 use crate::filter::Filters;
-use crate::tasks::{Listed, listed_items};
+use crate::tasks::listed_items;
 use crate::view::{SnapshotView, only_source};
 
 /// The member of a task's `data` that names its item.
@@ -44,7 +44,7 @@ pub(crate) struct Written {
 struct TaskList<'a> {
     whole: SnapshotView<'a>,
     work: &'a Work,
-    listed: Listed,
+    assigned: &'a Assigned,
     /// Labels as they are read under the version that is asked.
     labels: &'a Mapping,
     shown: Cell<u64>,
@@ -72,16 +72,8 @@ pub(crate) fn write(
         labels: false,
         left_out: Default::default(),
     };
-    let more = |item: &String| {
-        let mut more = Map::from_iter([(ITEM_MEMBER.to_owned(), Value::from(item.as_str()))]);
-        if let Some(people) = assigned.get(item) {
-            more.insert(ASSIGNED_MEMBER.to_owned(), Value::from(people.join(", ")));
-        }
-        (item.clone(), more)
-    };
-    let listed = work.plan.items().keys().map(more).collect();
     let (shown, foreign_masks) = Default::default();
-    let list = TaskList { whole, work, listed, labels: &labels, shown, foreign_masks };
+    let list = TaskList { whole, work, assigned, labels: &labels, shown, foreign_masks };
     let options = ExportOptions { without_people: true, source: None };
     let mut file = output_file(path)?;
     let mut losses = exporter.export(&list, &options, &mut file)?;
@@ -146,7 +138,13 @@ impl View for TaskList<'_> {
         if table != &ITEMS {
             return Ok(Box::new(std::iter::empty()));
         }
-        listed_items(&self.whole, &self.listed)
+        listed_items(&self.whole, self.work.plan.items().keys(), |item| {
+            let mut more = Map::from_iter([(ITEM_MEMBER.to_owned(), Value::from(item))]);
+            if let Some(people) = self.assigned.get(item) {
+                more.insert(ASSIGNED_MEMBER.to_owned(), Value::from(people.join(", ")));
+            }
+            more
+        })
     }
 
     fn person(&self, _annotator_id: &str) -> FormatResult<Option<String>> {

@@ -1,6 +1,7 @@
 //! What a version of a policy asks to be labelled again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -28,7 +29,9 @@ pub struct Plan {
     changes: Vec<Change>,
     found: Vec<Found>,
     rows: u64,
-    items: BTreeMap<String, BTreeSet<String>>,
+    items: BTreeMap<String, Rc<BTreeSet<String>>>,
+    /// Sets of questions, each once: items share them.
+    sets: BTreeSet<Rc<BTreeSet<String>>>,
 }
 
 /// What a change makes void; rows come item by item.
@@ -90,15 +93,17 @@ impl Plan {
                 found.items += 1;
                 found.last = Some(row.item.to_owned());
             }
-            let asked = match self.items.get_mut(row.item) {
-                Some(asked) => asked,
-                None => self.items.entry(row.item.to_owned()).or_default(),
+            let own = [row.field.to_owned()];
+            let more = match (&change.field, change.redo) {
+                (Some(field), _) => std::slice::from_ref(field),
+                (None, Redo::Items) => &self.fields,
+                (None, _) => &own,
             };
-            match (&change.field, change.redo) {
-                (Some(field), _) if asked.contains(field) => {}
-                (Some(field), _) => drop(asked.insert(field.clone())),
-                (None, Redo::Items) => asked.extend(self.fields.iter().cloned()),
-                (None, _) => drop(asked.insert(row.field.to_owned())),
+            let asked = self.items.get(row.item).cloned().unwrap_or_default();
+            if more.is_empty() || more.iter().any(|field| !asked.contains(field)) {
+                let all = asked.iter().chain(more).cloned().collect();
+                let all = shared(&mut self.sets, all);
+                self.items.insert(row.item.to_owned(), all);
             }
         }
         self.rows += u64::from(again);
@@ -124,13 +129,13 @@ impl Plan {
     }
 
     /// Items that have to be looked at again, with the questions to be asked.
-    pub fn items(&self) -> &BTreeMap<String, BTreeSet<String>> {
+    pub fn items(&self) -> &BTreeMap<String, Rc<BTreeSet<String>>> {
         &self.items
     }
 
     /// All questions that are asked again.
     pub fn asked(&self) -> BTreeSet<&str> {
-        self.items.values().flatten().map(String::as_str).collect()
+        self.items.values().flat_map(|asked| asked.iter()).map(String::as_str).collect()
     }
 
     /// The changes with what each makes void.
@@ -141,5 +146,20 @@ impl Plan {
             items: found.items,
         };
         self.changes.iter().zip(&self.found).map(group).collect()
+    }
+}
+
+/// The one copy of a set.
+fn shared(
+    sets: &mut BTreeSet<Rc<BTreeSet<String>>>,
+    set: BTreeSet<String>,
+) -> Rc<BTreeSet<String>> {
+    let set = Rc::new(set);
+    match sets.get(&set) {
+        Some(known) => known.clone(),
+        None => {
+            sets.insert(set.clone());
+            set
+        }
     }
 }
