@@ -354,3 +354,68 @@ fn a_pull_that_only_moves_a_protected_branch_forward_is_asked() {
     other.ok("pull");
     assert_eq!(other.commit("main"), s.commit("main"));
 }
+
+/// Somebody looks for cars; a third image has none. A new label has to be looked for in all three.
+#[test]
+fn who_found_nothing_has_to_look_again_where_a_label_is_new() {
+    let s = Session::new();
+    let xml = |labels: &str| {
+        format!(
+            "<View><Image name=\"image\" value=\"$image\"/>\
+             <RectangleLabels name=\"box\" toName=\"image\">{labels}</RectangleLabels></View>"
+        )
+    };
+    s.write("one.xml", xml("<Label value=\"car\"/>"));
+    s.write("two.xml", xml("<Label value=\"car\"/><Label value=\"bus\"/>"));
+    let boxed = |id: &str, label: &str| {
+        json!({
+            "id": id, "type": "rectanglelabels", "from_name": "box", "to_name": "image",
+            "original_width": 100, "original_height": 100,
+            "value": {"x": 1, "y": 1, "width": 10, "height": 10, "rotation": 0,
+                      "rectanglelabels": [label]},
+        })
+    };
+    let task = |id: usize, data: Value, results: Vec<Value>| {
+        json!({
+            "id": id, "data": data, "project": 9,
+            "annotations": [{"id": id, "completed_by": 5, "result": results}],
+        })
+    };
+    let image = |name: &str| json!({ "image": format!("https://x.org/{name}.jpg") });
+    let tasks = json!([
+        task(1, image("a"), vec![boxed("r1", "car")]),
+        task(2, image("b"), vec![boxed("r2", "car")]),
+        task(3, image("c"), vec![]),
+    ]);
+    s.write("tasks.json", tasks.to_string());
+    s.ok("policy import street one.xml");
+    s.ok("import tasks.json -m first --policy street@1");
+    s.ok("policy import street two.xml");
+    let plan = s.json("relabel plan --to street@2");
+    fits("relabel-plan", &plan);
+    assert_eq!((&plan[0]["rows"], &plan[0]["items"]), (&json!(0), &json!(3)));
+    s.ok("relabel start --to street@2 -o again.json");
+    let again: Value = serde_json::from_str(&s.read("again.json")).unwrap();
+    let shown: Vec<usize> = list(&again).iter().map(|t| list(&t["predictions"]).len()).collect();
+    assert_eq!(shown, [1, 1, 0]);
+    // The same person answers all; the first has a bus, too, and the last is empty still.
+    let results = [vec![boxed("r1", "car"), boxed("n1", "bus")], vec![boxed("r2", "car")], vec![]];
+    let asked = list(&again).iter().map(|task| task["data"].clone());
+    let answers: Vec<Value> =
+        asked.zip(results).enumerate().map(|(at, (data, all))| task(at + 1, data, all)).collect();
+    s.write("answers.json", json!(answers).to_string());
+    let came = s.json("relabel import answers.json");
+    assert_eq!((&came[0]["items"], &came[0]["superseded"]), (&json!(3), &json!(2)));
+    let handed = &came[0]["changes"]["submissions"];
+    assert_eq!(*handed, json!({"added": 3, "changed": 0, "removed": 0}));
+    let status = s.json("relabel status");
+    assert_eq!((&status[0]["done"], &status[0]["coverage"]), (&json!(3), &json!(1.0)));
+    s.ok("relabel finish");
+    // One answer a person and image: two with boxes, one that there is nothing.
+    let quality = s.json("quality");
+    let field = &quality[0]["fields"][0];
+    assert_eq!(field["answers"], 3, "{field}");
+    assert_eq!(field["boxes"]["empty_answers"], 1, "{}", field["boxes"]);
+    assert_eq!(s.json("relabel plan --to street@2")[0]["items"], 0);
+    s.ok("verify");
+}

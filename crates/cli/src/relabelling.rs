@@ -12,8 +12,10 @@ pub(crate) mod superseded;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use glossator_lineage::policy::{Mapping, Plan, Policy, RELABEL_FILE, Relabel, Version};
-use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations, SUPERSEDED};
+use glossator_lineage::policy::{Mapping, Plan, Policy, RELABEL_FILE, Relabel, Said, Version};
+use glossator_store::schema::{
+    ANNOTATIONS, AnnotationRow, Annotations, SUBMISSIONS, SUPERSEDED, SubmissionRow, Submissions,
+};
 use glossator_store::{CommitId, Snapshot, Store};
 
 use crate::context::resolve;
@@ -32,6 +34,23 @@ pub(crate) struct Work {
 /// Whether somebody stands by a row.
 pub(crate) fn stands(row: &AnnotationRow<'_>) -> bool {
     row.origin == "human" && !["draft", "skipped", SUPERSEDED].contains(&row.status)
+}
+
+/// Whether somebody stands by a submission.
+pub(crate) fn was_handed_in(row: &SubmissionRow<'_>) -> bool {
+    row.origin == "human" && !["draft", "skipped", SUPERSEDED].contains(&row.state)
+}
+
+/// What changes of policies have to know of a submission.
+pub(crate) fn said_of<'r>(row: &SubmissionRow<'r>) -> Said<'r> {
+    Said {
+        item: row.item_id,
+        policy: row.policy,
+        source: row.source,
+        annotator: row.annotator_id,
+        origin: row.origin,
+        ..Said::default()
+    }
 }
 
 /// Whose answer a row is part of, to which field and target.
@@ -55,10 +74,30 @@ impl Work {
         let mut plan = Plan::new(policy, to);
         let mapping = Mapping::new(vec![policy.clone()], None);
         let filters = Filters::default();
+        if plan.has_whole_items() {
+            for batch in filters.rows(snapshot, &SUBMISSIONS)? {
+                let batch = batch?;
+                for row in Submissions::new(&batch).iter().filter(was_handed_in) {
+                    plan.looked(&mapping, said_of(&row), row.fields_asked.as_deref());
+                }
+            }
+            for batch in filters.rows(snapshot, &ANNOTATIONS)? {
+                let batch = batch?;
+                for row in Annotations::new(&batch).iter().filter(stands) {
+                    plan.looked(&mapping, said(&row), Some(&[row.field]));
+                }
+            }
+        }
         for batch in filters.rows(snapshot, &ANNOTATIONS)? {
             let batch = batch?;
             let rows = Annotations::new(&batch);
             rows.iter().filter(stands).for_each(|row| plan.row(&mapping, said(&row)));
+        }
+        for batch in filters.rows(snapshot, &SUBMISSIONS)? {
+            let batch = batch?;
+            let rows = Submissions::new(&batch);
+            let handed = rows.iter().filter(was_handed_in);
+            handed.for_each(|row| plan.submission(&mapping, said_of(&row)));
         }
         Ok(Self { plan, mapping })
     }

@@ -12,7 +12,7 @@ use glossator_store::schema::{
 use glossator_store::segment::sort_by_key;
 use glossator_store::{Layer, Result, Snapshot, Transaction};
 
-use super::{Work, by, items, stands};
+use super::{Work, by, items, said_of, stands, was_handed_in};
 
 /// Items whose rows are held together.
 const ITEMS_TOGETHER: usize = 256;
@@ -49,10 +49,9 @@ pub(crate) fn supersede(
         let rows = Submissions::new(&old);
         let gone = (0..rows.len()).filter(|row| {
             let row = rows.row(*row);
-            row.origin == "human"
-                && !["draft", "skipped", SUPERSEDED].contains(&row.state)
+            was_handed_in(&row)
                 && !with_rows.contains(&(row.item_id, row.submission_id))
-                && work.plan.asks_whole_items(&work.mapping, row.policy)
+                && work.plan.asks_whole_items(&work.mapping, said_of(&row))
         });
         restated(&SUBMISSIONS, "state", &old, gone.collect())
     });

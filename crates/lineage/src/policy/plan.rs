@@ -1,7 +1,8 @@
 //! What a version of a policy asks to be labelled again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
+use std::slice::from_ref;
 
 use serde::Serialize;
 
@@ -40,6 +41,8 @@ struct Found {
     rows: u64,
     items: u64,
     last: Option<String>,
+    /// Items that somebody looked at since; of changes about whole items.
+    done: HashSet<String>,
 }
 
 impl Plan {
@@ -69,6 +72,7 @@ impl Plan {
         }
         let later = self.changes.iter().enumerate().filter(|(_, change)| made < change.version);
         later
+            .filter(|(at, _)| !self.found[*at].done.contains(row.item))
             .filter_map(|(at, change)| {
                 if change.redo == Redo::Items {
                     return Some((at, change.is_of(&row)));
@@ -78,6 +82,26 @@ impl Plan {
                 change.is_about(&row, was.as_deref()).then_some((at, true))
             })
             .collect()
+    }
+
+    /// Whether any change is about whole items: then [`looked`](Self::looked) comes first.
+    pub fn has_whole_items(&self) -> bool {
+        self.changes.iter().any(|change| change.redo == Redo::Items)
+    }
+
+    /// Takes in that somebody was asked these questions of an item under some version, all of them
+    /// where `fields` says nothing. Before all else.
+    pub fn looked(&mut self, mapping: &Mapping, said: Said<'_>, fields: Option<&[&str]>) {
+        let made = mapping.policy_of(said.policy).filter(|(policy, _)| policy.name == self.name);
+        let Some((_, made)) = made else { return };
+        for (change, found) in self.changes.iter().zip(&mut self.found) {
+            let of_field = |field: &String| fields.is_none_or(|all| all.contains(&field.as_str()));
+            let asked = change.field.as_ref().is_none_or(of_field);
+            let done = change.redo == Redo::Items && made >= change.version && asked;
+            if done && !found.done.contains(said.item) {
+                found.done.insert(said.item.to_owned());
+            }
+        }
     }
 
     /// Takes in a live annotation; those of an item follow each other.
@@ -95,18 +119,34 @@ impl Plan {
             }
             let own = [row.field.to_owned()];
             let more = match (&change.field, change.redo) {
-                (Some(field), _) => std::slice::from_ref(field),
+                (Some(field), _) => from_ref(field),
                 (None, Redo::Items) => &self.fields,
                 (None, _) => &own,
             };
-            let asked = self.items.get(row.item).cloned().unwrap_or_default();
-            if more.is_empty() || more.iter().any(|field| !asked.contains(field)) {
-                let all = asked.iter().chain(more).cloned().collect();
-                let all = shared(&mut self.sets, all);
-                self.items.insert(row.item.to_owned(), all);
-            }
+            ask(&mut self.items, &mut self.sets, row.item, more);
         }
         self.rows += u64::from(again);
+    }
+
+    /// Takes in a submission, after the annotations: who found nothing has no row.
+    pub fn submission(&mut self, mapping: &Mapping, said: Said<'_>) {
+        for at in self.whole(mapping, said) {
+            let more = self.changes[at].field.as_ref().map_or(&self.fields[..], from_ref);
+            if ask(&mut self.items, &mut self.sets, said.item, more) {
+                self.found[at].items += 1;
+            }
+        }
+    }
+
+    /// The later changes that are about whole items, by place.
+    fn whole(&self, mapping: &Mapping, said: Said<'_>) -> Vec<usize> {
+        let made = mapping.policy_of(said.policy).filter(|(policy, _)| policy.name == self.name);
+        let Some((_, made)) = made else { return Vec::new() };
+        let fits = |change: &Change| change.when.as_ref().is_none_or(|when| when.fits(&said));
+        let asks = |c: &Change| made < c.version && c.redo == Redo::Items && fits(c);
+        let open = |at: usize| !self.found[at].done.contains(said.item);
+        let all = self.changes.iter().enumerate();
+        all.filter(|(at, change)| asks(change) && open(*at)).map(|(at, _)| at).collect()
     }
 
     /// Whether a row says nothing any more, once its item was labelled again.
@@ -114,13 +154,9 @@ impl Plan {
         self.about(mapping, row).into_iter().any(|(_, itself)| itself)
     }
 
-    /// Whether who found nothing under a policy has to look again.
-    pub fn asks_whole_items(&self, mapping: &Mapping, policy: Option<&str>) -> bool {
-        let made = mapping.policy_of(policy).filter(|(policy, _)| policy.name == self.name);
-        made.is_some_and(|(_, made)| {
-            let mut later = self.changes.iter().filter(|change| made < change.version);
-            later.any(|change| change.redo == Redo::Items)
-        })
+    /// Whether who handed in a submission and found nothing has to look again.
+    pub fn asks_whole_items(&self, mapping: &Mapping, said: Said<'_>) -> bool {
+        !self.whole(mapping, said).is_empty()
     }
 
     /// Rows that have to be decided again, each once.
@@ -149,17 +185,25 @@ impl Plan {
     }
 }
 
-/// The one copy of a set.
-fn shared(
+/// Adds questions to those that are asked of an item; whether that is anything new. Items share
+/// sets of questions.
+fn ask(
+    items: &mut BTreeMap<String, Rc<BTreeSet<String>>>,
     sets: &mut BTreeSet<Rc<BTreeSet<String>>>,
-    set: BTreeSet<String>,
-) -> Rc<BTreeSet<String>> {
-    let set = Rc::new(set);
-    match sets.get(&set) {
-        Some(known) => known.clone(),
-        None => {
-            sets.insert(set.clone());
-            set
-        }
+    item: &str,
+    more: &[String],
+) -> bool {
+    let asked = items.get(item).cloned();
+    let known = |asked: &Rc<BTreeSet<String>>| more.iter().all(|field| asked.contains(field));
+    if asked.as_ref().is_some_and(known) {
+        return false;
     }
+    let before = asked.iter().flat_map(|asked| asked.iter());
+    let all: Rc<BTreeSet<String>> = Rc::new(before.chain(more).cloned().collect());
+    let all = sets.get(&all).cloned().unwrap_or_else(|| {
+        sets.insert(Rc::clone(&all));
+        all
+    });
+    items.insert(item.to_owned(), all);
+    true
 }

@@ -277,6 +277,25 @@ fn a_plan_says_which_questions_are_asked_again() {
         .map(|(item, asked)| (item.as_str(), asked.iter().map(String::as_str).collect()))
         .collect();
     assert_eq!(asked, [("i", vec!["f", "h"]), ("j", vec!["h"])]);
+    // Who found nothing is asked the new question, and nobody is asked twice.
+    for item in ["i", "k"] {
+        plan.submission(&mapping, Said { item, policy: Some("p@1"), ..Said::default() });
+        plan.submission(&mapping, Said { item, policy: Some("p@2"), ..Said::default() });
+    }
+    let asked = |item: &str| plan.items().get(item).map(|asked| asked.len());
+    assert_eq!([asked("i"), asked("k")], [Some(2), Some(1)]);
+    assert_eq!(plan.groups().iter().map(|group| group.items).collect::<Vec<_>>(), [1, 3]);
+    // Somebody who was asked the new question of an item answered for it, not of another.
+    let mut later = Plan::new(&policy, &policy.version);
+    let second = |item| Said { item, policy: Some("p@2"), ..Said::default() };
+    later.looked(&mapping, second("i"), Some(&["f"]));
+    later.looked(&mapping, second("j"), Some(&["h"]));
+    later.looked(&mapping, second("k"), None);
+    rows.into_iter().for_each(|row| later.row(&mapping, row));
+    for item in ["i", "j", "k"] {
+        later.submission(&mapping, Said { item, policy: Some("p@1"), ..Said::default() });
+    }
+    assert_eq!(later.items().keys().collect::<Vec<_>>(), ["i"]);
     let void: Vec<bool> = rows.into_iter().map(|row| plan.is_void(&mapping, row)).collect();
     assert_eq!(void, [true, false, false], "a new question makes no old answer void");
 }
