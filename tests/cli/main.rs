@@ -31,6 +31,7 @@ mod policies;
 mod quality;
 mod race;
 mod redact;
+mod relabel;
 mod remote;
 mod rights;
 mod runs;

@@ -392,3 +392,108 @@ fn one_person_answers_one_task_of_label_studio_on_both_branches() {
     assert_eq!(s.rows().iter().filter(|row| row["gold"] == true).count(), 1);
     s.ok("verify");
 }
+
+/// A policy may say how conflicts between answers to a question are decided.
+#[test]
+fn a_policys_fields_decide_what_the_merge_does_not() {
+    let s = Session::new();
+    labels(&s, &[("a", "ann", "cat")], "first");
+    s.write(
+        "policy.toml",
+        "name = \"pets\"\nversion = \"1\"\n\n[[field]]\nname = \"label\"\nlabels = \"open\"\n\
+         merge = \"repeats\"\n",
+    );
+    s.ok("policy add pets --file policy.toml");
+    s.write("bad.toml", s.read("policy.toml").replace("repeats", "mean-box").replace("1", "2"));
+    assert!(s.fails(2, "policy add pets --file bad.toml").contains("of kind \"bbox\""));
+    s.ok("branch side");
+    labels(&s, &[("b", "ann", "cat")], "ours");
+    s.ok("switch side");
+    labels(&s, &[("b", "eve", "cat")], "other");
+    s.write("late.csv", "item,annotation_id,annotator,label\nb,late,ann,dog\n");
+    s.ok("import late.csv -m theirs");
+    s.ok("switch main");
+    let told = s.gloss("merge side --strict --dry-run --json");
+    assert_eq!(told.code, 1, "--strict lets no policy decide");
+    let told = s.json("merge side");
+    fits("merge", &told);
+    assert_eq!(
+        (&told[0]["result"], &told[0]["decided"]),
+        (&json!("merged"), &json!({"repeats": 1}))
+    );
+    let of_b: Vec<[String; 3]> = rows(&s).into_iter().filter(|row| row[0] == "b").collect();
+    assert_eq!(of_b.len(), 3, "{of_b:?}");
+    fits("show", &s.json("show"));
+    s.ok("verify");
+}
+
+#[test]
+fn open_conflicts_can_be_looked_at_in_label_studio() {
+    let s = start();
+    labels(&s, &[("a", "ann", "bird")], "ours");
+    s.ok("switch side");
+    labels(&s, &[("a", "ann", "wolf"), ("c", "bob", "cow")], "theirs");
+    s.ok("switch main");
+    labels(&s, &[("c", "bob", "emu")], "more");
+    assert_eq!(s.gloss("merge side").code, 1);
+    s.ok("conflicts --export review.json");
+    let tasks: Value = serde_json::from_str(&s.read("review.json")).unwrap();
+    let told: Vec<Value> = tasks
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| {
+            let shown = |one: &Value| {
+                json!([one["model_version"], one["result"][0]["value"]["choices"][0]])
+            };
+            let shown: Vec<Value> =
+                task["predictions"].as_array().unwrap().iter().map(shown).collect();
+            json!([task["data"]["gloss_item"], shown])
+        })
+        .collect();
+    let wanted = json!([
+        ["a", [["ours", "bird"], ["theirs", "wolf"]]],
+        ["c", [["ours", "emu"], ["theirs", "cow"]]],
+    ]);
+    assert_eq!(json!(told), wanted);
+    let named = &tasks[0]["data"]["gloss_conflicts"][0];
+    assert_eq!(named["kind"], "changed-twice");
+    let key = named["annotation_id"].as_str().unwrap();
+    s.ok(&format!("resolve a {key} --take theirs"));
+    s.ok("conflicts --export review.json");
+    let tasks: Value = serde_json::from_str(&s.read("review.json")).unwrap();
+    assert_eq!(tasks.as_array().unwrap().len(), 1, "what is decided is not asked");
+}
+
+/// A lock file and a recorded run, of the first commit: one row of it becomes another, and `b`,
+/// which it has, gets one more; `d` is not of it.
+#[test]
+fn a_dry_run_says_whose_labels_would_move() {
+    let s = start();
+    let away = s.path("remote").display().to_string();
+    s.ok(&format!("remote add origin 'file://{away}'"));
+    s.ok("push");
+    s.ok("pin --format csv");
+    s.ok("run record --pin gloss.lock --name baseline");
+    s.ok("switch side");
+    labels(&s, &[("a", "ann", "bird"), ("b", "eve", "wolf"), ("d", "eve", "cow")], "theirs");
+    s.ok("switch main");
+    let pins = |told: &Value| -> Vec<Value> {
+        let pins = told["pins"].as_array().unwrap();
+        pins.iter().map(|pin| json!([pin["pin"], pin["changes"]])).collect()
+    };
+    let changes = json!({"added": 1, "changed": 1, "removed": 0});
+    for line in ["merge side --dry-run", "merge side --dry-run --no-ff"] {
+        let told = s.json(&format!("{line} --pin gloss.lock"));
+        fits("merge", &told);
+        let wanted = [json!(["gloss.lock", changes]), json!(["run baseline", changes])];
+        assert_eq!(pins(&told[0]), wanted, "{line}");
+        assert_eq!(pins(&s.json(line)[0]), wanted[1..], "{line}");
+    }
+    let told = s.ok("merge side --dry-run");
+    assert!(told.contains("pinned by run baseline at "), "{told}");
+    assert!(s.fails(2, "merge side --dry-run --pin none.lock").contains("no `none.lock`"));
+    labels(&s, &[("e", "eve", "cow")], "other");
+    s.ok("switch side");
+    assert_eq!(pins(&s.json("merge main --dry-run")[0]), Vec::<Value>::new());
+}

@@ -183,6 +183,10 @@ fn a_policy_that_both_sides_changed_is_a_conflict_by_file() {
     fits("conflicts", &found);
     assert_eq!(found[0]["item_id"], "policies/vehicles/policy.toml");
     assert!(found[0]["ours"]["text"].as_str().unwrap().contains("automobile"));
+    assert_eq!(found[0]["theirs"]["changes"][0]["to"], json!(["bus"]));
+    let told = s.ok("conflicts");
+    assert!(told.contains("  ours: 1.1 rename label: car → automobile\n"), "{told}");
+    assert!(told.contains("  theirs: 1.1 rename label: van → bus\n"), "{told}");
     assert!(s.fails(2, "resolve --take both").contains("both cannot stay"));
     s.ok("resolve policies/vehicles/policy.toml --take theirs");
     s.ok("merge --continue");
@@ -389,4 +393,126 @@ fn a_superseded_row_may_have_a_label_that_is_gone() {
     assert_eq!(labels(&s, "ls"), ["car", "van", "bike", "car"]);
     assert_eq!(s.ok("policy check"), "every label is known\n");
     s.ok("check --gate items=1");
+}
+
+#[test]
+fn a_changed_guideline_is_shown_word_by_word() {
+    let s = start();
+    s.write("guideline.md", "Draw tight boxes.\nVans have no rear windows.\n");
+    s.ok("policy add vehicles --guideline guideline.md --redo none");
+    s.write("guideline.md", "Draw loose boxes.\nVans have no rear windows.\n");
+    s.ok("policy add vehicles --guideline guideline.md --redo rows");
+    assert_eq!(s.json("policy list")[0]["policy"], "vehicles@2");
+    let told = s.json("policy diff vehicles 1.1 2");
+    fits("policy-diff", &told);
+    let words = json!([
+        {"what": "same", "text": "Draw "},
+        {"what": "gone", "text": "tight"},
+        {"what": "new", "text": "loose"},
+        {"what": "same", "text": " boxes.\nVans have no rear windows.\n"},
+    ]);
+    assert_eq!(told[0]["guideline"], words);
+    let text = s.ok("policy diff vehicles 1.1 2");
+    assert!(text.contains("guideline:\nDraw [-tight-]{+loose+} boxes.\n"), "{text}");
+    assert_eq!(s.json("policy diff vehicles 2 2")[0]["guideline"], json!([]));
+}
+
+#[test]
+fn a_revert_gives_policies_back() {
+    let s = start();
+    s.ok("policy rename vehicles label car automobile");
+    s.ok("revert main");
+    assert_eq!(s.json("policy list")[0]["policy"], "vehicles@1");
+    assert_eq!(labels(&s, "ls"), ["car", "van", "car"]);
+    s.ok("policy rename vehicles label car auto");
+    s.ok("policy rename vehicles label van bus");
+    let told = s.fails(1, "revert main~1");
+    assert!(told.contains("`policies/vehicles/policy.toml` was changed again since"), "{told}");
+    s.ok("revert main");
+    s.ok("revert main~2");
+    assert_eq!(s.json("policy list")[0]["policy"], "vehicles@1");
+    s.ok("verify");
+}
+
+#[test]
+fn what_a_strict_policy_refuses_can_be_set_aside() {
+    let s = start();
+    let text = s.ok("policy show vehicles");
+    s.write("strict.toml", text.replacen("version = \"1\"", "version = \"2\"\nstrict = true", 1));
+    s.ok("policy add vehicles --file strict.toml");
+    let rows = "item,annotator,label,policy\nd,ann,boat,vehicles@2\ne,ann,bike,vehicles@2\n";
+    s.write("more.csv", rows);
+    s.fails(2, "import more.csv -m more");
+    let came = s.json("import more.csv -m more --quarantine bad.jsonl");
+    assert_eq!(came[0]["quarantined"], 1);
+    let bad: Value = serde_json::from_str(s.read("bad.jsonl").trim()).unwrap();
+    fits("quarantine", std::slice::from_ref(&bad));
+    assert_eq!(bad["reason"], "`boat` is no label of `label` in vehicles@2, which is strict");
+    assert_eq!(labels(&s, "ls"), ["car", "van", "car", "bike"]);
+}
+
+#[test]
+fn an_import_says_under_which_policy_rows_were_made() {
+    let s = Session::new();
+    s.write("tasks.json", crate::samples::ours(crate::samples::TEXTS));
+    s.write("config.xml", crate::samples::ours("label-studio-live/text/config.xml"));
+    s.ok("policy import reading config.xml");
+    assert!(s.fails(2, "import tasks.json -m first --policy reading").contains("names no version"));
+    let came = s.json("import tasks.json -m first --policy reading@1");
+    assert_eq!(came[0]["warnings"], json!({}));
+    let policies = |s: &Session| -> Vec<Value> {
+        let all: std::collections::BTreeSet<String> =
+            s.rows().iter().map(|row| row["policy"].to_string()).collect();
+        all.into_iter().map(|text| serde_json::from_str(&text).unwrap()).collect()
+    };
+    assert_eq!(policies(&s), ["reading@1"]);
+    // The file alone does not know it, and it stays.
+    assert_eq!(s.json("import tasks.json -m again")[0]["commit"], json!(null));
+    assert_eq!(policies(&s), ["reading@1"]);
+    s.ok("policy rename reading sentiment positive good");
+    assert_eq!(labels(&s, "ls --field sentiment --label good").len(), 11);
+    s.ok("verify");
+    assert!(s.fails(2, "import tasks.json -m x --policy other@1 --update").contains("--policy"));
+}
+
+/// A row filter and another scale, read by whoever reads labels; rows stay as they are.
+#[test]
+fn changes_of_some_rows_and_of_numbers_are_read_everywhere() {
+    let s = Session::new();
+    let rows = "item,annotator,field,label,number,policy\na,ann,kind,lorry,,p@1\n\
+                b,bob,kind,lorry,,p@1\na,ann,stars,,1,p@1\nb,bob,stars,,5,p@1\n";
+    s.write("rows.csv", rows);
+    s.ok("import rows.csv --map number=number -m first");
+    s.write(
+        "p.toml",
+        r#"
+name = "p"
+version = "2"
+field = [{ name = "kind", label = [{ name = "van" }, { name = "lorry" }] },
+         { name = "stars", labels = "open" }]
+change = [
+    { version = "2", op = "rename", field = "kind", from = ["lorry"], to = ["van"],
+      when = { annotator = ["bob"] } },
+    { version = "2", op = "convert", field = "stars", factor = 25, offset = -25 },
+]
+"#,
+    );
+    s.ok("policy add p --file p.toml");
+    let read = |line: &str| -> Vec<Value> {
+        let said = |row: Value| match row["label"].is_null() {
+            true => row["number"].clone(),
+            false => row["label"].clone(),
+        };
+        s.json(line).into_iter().map(said).collect()
+    };
+    let words = |all: [&Value; 4]| all.map(Clone::clone).to_vec();
+    let (lorry, van) = (json!("lorry"), json!("van"));
+    assert_eq!(read("ls"), words([&lorry, &json!(0.0), &van, &json!(100.0)]));
+    assert_eq!(read("ls --raw"), words([&lorry, &json!(1.0), &lorry, &json!(5.0)]));
+    let told = s.json("policy diff p 1");
+    fits("policy-diff", &told);
+    let rows: Vec<&Value> =
+        told[0]["changes"].as_array().unwrap().iter().map(|change| &change["rows"]).collect();
+    assert_eq!(rows, [&json!(1), &json!(2)]);
+    fits("policy", &s.json("policy show p"));
 }

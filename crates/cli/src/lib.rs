@@ -19,6 +19,7 @@ mod policies;
 mod post;
 mod protect;
 mod records;
+mod relabelling;
 mod render;
 mod rights;
 mod signing;

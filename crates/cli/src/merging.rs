@@ -2,22 +2,31 @@
 
 mod decider;
 mod figures;
+mod pins;
+pub(crate) mod review;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 use glossator_lineage::Stat;
-use glossator_lineage::merge::{Conflict, ConflictKind, Files, Rule, Sides, merge, merge_files};
-use glossator_store::delta::Counts;
+use glossator_lineage::merge::{
+    Conflict, ConflictKind, Files, How, Rule, Sides, merge, merge_files,
+};
+use glossator_store::delta::{Counts, DeltaBatch};
 use glossator_store::fs::Lock;
+use glossator_store::history::Identity;
 use glossator_store::merging::{MergeKind, Merging, Take};
+use glossator_store::people::People;
 use glossator_store::{CommitId, CommitOptions, Layer, Made, Store, Transaction};
 use serde::Serialize;
 
 pub(crate) use self::decider::{Decider, POLICIES};
 use self::figures::{Figures, figures};
+pub(crate) use self::pins::{Pin, Pins};
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::policies::all;
 use crate::render::conflict::short;
 use crate::render::{counts, number, plain};
 
@@ -29,13 +38,21 @@ pub(crate) fn sides(merging: &Merging) -> Sides {
     Sides { base: merging.base, ours: merging.ours, theirs: merging.theirs }
 }
 
+/// The annotator id of whoever merges, and the file that knows whose it is.
+pub(crate) fn author_of(store: &Store, who: &Identity) -> Result<(String, People)> {
+    let mut people = store.people()?;
+    Ok((people.identify(None, Some(&who.email), None), people))
+}
+
 /// Walks over every conflict of a merge, and writes nothing.
 pub(crate) fn each_conflict(
     store: &Store,
     merging: &Merging,
+    author: &str,
     visit: &mut dyn FnMut(&Conflict<'_>) -> glossator_store::Result<Option<Take>>,
 ) -> Result<()> {
-    merge(store, sides(merging), merging.strict, visit, &mut |_, deltas| {
+    let how = How { strict: merging.strict, author };
+    merge(store, sides(merging), how, visit, &mut |_, deltas| {
         for delta in deltas {
             delta?;
         }
@@ -79,6 +96,38 @@ pub(crate) struct Report<'a> {
     /// Measures of each field, before and after; with `--dry-run --quality`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<Vec<Figures>>,
+    /// Pinned commits whose rows it would touch; with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<Pin>>,
+}
+
+impl<'a> Report<'a> {
+    /// A result of two sides, of which nothing else is known yet.
+    pub(crate) fn new(
+        result: &'a str,
+        branch: &'a str,
+        base: Option<CommitId>,
+        (ours, theirs): (Option<CommitId>, CommitId),
+    ) -> Self {
+        let (changes, conflicts, decided) = Default::default();
+        let (open, labels, quality, pins) = Default::default();
+        let commit = None;
+        Self {
+            result,
+            branch,
+            base,
+            ours,
+            theirs,
+            commit,
+            changes,
+            conflicts,
+            open,
+            decided,
+            labels,
+            quality,
+            pins,
+        }
+    }
 }
 
 /// What is only shown.
@@ -115,12 +164,22 @@ pub(crate) fn attempt(
     store: &Store,
     mut merging: Merging,
     rules: &[Rule],
-    show: Show,
+    (show, pins): (Show, &[PathBuf]),
 ) -> Result<u8> {
     let _writing = store.writing()?;
     let branch = merging.branch.parse()?;
     let options = context.commit_options(store, Some(branch), "merge", "merge")?;
     let mut decider = Decider::new(&merging.decisions, rules, &options.author.name);
+    if !merging.strict {
+        decider.drive(all(store, merging.ours)?.into_values());
+    }
+    let (author, mut people) = author_of(store, &options.author)?;
+    let how = How { strict: merging.strict, author: &author };
+    let mut pins = match show {
+        Show::Nothing => None,
+        _ => Some(Pins::open(context, store, pins)?),
+    };
+    let mut see = |table, delta: &DeltaBatch| pins.as_mut().map_or(Ok(()), |p| p.see(table, delta));
     let mut shown = Vec::new();
     let snapshot = store.snapshot(Some(merging.ours), &[])?;
     let mut transaction = Transaction::new(&snapshot);
@@ -132,24 +191,22 @@ pub(crate) fn attempt(
         }
         Ok(take)
     };
-    let open =
-        merge(
-            store,
-            sides(&merging),
-            merging.strict,
-            &mut decide,
-            &mut |table, deltas| match show {
-                Show::Nothing => transaction.apply_with_origins(table, deltas).map(drop),
-                Show::Rows => deltas.into_iter().try_for_each(|delta| stat.add(&delta?)),
-                Show::Quality => {
-                    let counted = deltas.map(|delta| {
-                        let delta = delta?;
-                        stat.add(&delta).map(|()| delta)
-                    });
-                    transaction.apply_with_origins(table, Box::new(counted)).map(drop)
-                }
-            },
-        )?;
+    let open = merge(store, sides(&merging), how, &mut decide, &mut |table, deltas| match show {
+        Show::Nothing => transaction.apply_with_origins(table, deltas).map(drop),
+        Show::Rows => deltas.into_iter().try_for_each(|delta| {
+            let delta = delta?;
+            see(table, &delta)?;
+            stat.add(&delta)
+        }),
+        Show::Quality => {
+            let counted = deltas.map(|delta| {
+                let delta = delta?;
+                see(table, &delta)?;
+                stat.add(&delta).map(|()| delta)
+            });
+            transaction.apply_with_origins(table, Box::new(counted)).map(drop)
+        }
+    })?;
     let name = merging.branch.clone();
     let (files, open_files) = merge_files(store, sides(&merging), &mut |conflict| {
         let take = decider.decide_file(conflict);
@@ -159,24 +216,15 @@ pub(crate) fn attempt(
         take
     })?;
     let open = open + open_files;
-    let mut report = Report {
-        result: "conflicts",
-        branch: &name,
-        base: merging.base,
-        ours: Some(merging.ours),
-        theirs: merging.theirs,
-        commit: None,
-        changes: BTreeMap::new(),
-        conflicts: decider.kinds,
-        open,
-        decided: decider.decided,
-        labels: None,
-        quality: None,
-    };
+    let (ours, theirs) = (Some(merging.ours), merging.theirs);
+    let (conflicts, decided) = (decider.kinds, decider.decided);
+    let report = Report::new("conflicts", &name, merging.base, (ours, theirs));
+    let mut report = Report { conflicts, decided, open, ..report };
     if show != Show::Nothing {
         report.result = "dry-run";
         report.changes = stat.tables;
         report.labels = Some(stat.labels);
+        report.pins = pins.map(Pins::touched);
         if show == Show::Quality {
             let after = snapshot.above(&[transaction.finish()?])?;
             report.quality = Some(figures(&snapshot, &after)?);
@@ -189,6 +237,9 @@ pub(crate) fn attempt(
         store.write_merging(&merging)?;
         told(context, &merging, &report, &shown)?;
         return Ok(1);
+    }
+    if merging.decisions.iter().any(|d| matches!(d.take, Take::MeanBox | Take::PerColumn)) {
+        store.save_people(&mut people)?;
     }
     let layer = transaction.finish()?;
     report.commit = commit(store, &merging, layer.clone(), &files, &options)?;
@@ -260,6 +311,7 @@ pub(crate) fn told(
     for line in report.quality.iter().flatten() {
         writeln!(out, "  {line}")?;
     }
+    show_pins(out, report.pins.iter().flatten())?;
     for kind in ConflictKind::ALL {
         if let Some(count) = report.conflicts.get(kind.word()) {
             writeln!(out, "  conflicts {}: {}", kind.word(), number(*count))?;
@@ -284,6 +336,18 @@ pub(crate) fn told(
     Ok(())
 }
 
+/// Prints what becomes of pinned commits' rows.
+pub(crate) fn show_pins<'p>(
+    out: &mut dyn Write,
+    pins: impl Iterator<Item = &'p Pin>,
+) -> Result<()> {
+    for pin in pins {
+        let (name, commit) = (plain(&pin.pin), pin.commit.short());
+        writeln!(out, "  pinned by {name} at {commit}: {}", counts(&pin.changes))?;
+    }
+    Ok(())
+}
+
 /// Continues the merge that is under way.
 pub(crate) fn go_on(context: &mut Context, rules: &[Rule]) -> Result<u8> {
     let store = context.store()?;
@@ -304,7 +368,7 @@ pub(crate) fn go_on(context: &mut Context, rules: &[Rule]) -> Result<u8> {
         return Err(CliError::check(message)
             .hint("`gloss merge --abort`, then merge again: what is decided by rule stays so"));
     }
-    attempt(context, &store, merging, rules, Show::Nothing)
+    attempt(context, &store, merging, rules, (Show::Nothing, &[]))
 }
 
 /// Forgets the merge that is under way.

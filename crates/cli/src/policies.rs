@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use clap::Args;
-use glossator_lineage::policy::{Mapping, Policy, PolicyError, Version};
+use glossator_lineage::policy::{Mapping, Policy, PolicyError, Said, Version};
 use glossator_store::change::read_change;
-use glossator_store::schema::{ANNOTATIONS, Annotations};
+use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations};
 use glossator_store::transaction::{Guard, Moving};
 use glossator_store::{CommitId, Error, Snapshot, Store};
 use serde::{Deserialize, Serialize};
@@ -87,12 +87,27 @@ fn is_over(status: &str) -> bool {
     ["superseded", "skipped"].contains(&status)
 }
 
+/// What changes of policies have to know of a row.
+pub(crate) fn said<'r>(row: &AnnotationRow<'r>) -> Said<'r> {
+    Said {
+        item: row.item_id,
+        field: row.field,
+        policy: row.policy,
+        label: row.label,
+        source: row.source,
+        annotator: row.annotator_id,
+        origin: row.origin,
+        kind: row.kind,
+        target: row.target,
+    }
+}
+
 /// Notes the labels of a batch of annotations that the policies of their rows do not know.
 pub(crate) fn note_unknown(mapping: &Mapping, batch: &RecordBatch, unknown: &mut Unknown) {
     for row in Annotations::new(batch).iter().filter(|row| !is_over(row.status)) {
         let Some((policy, _)) = mapping.policy_of(row.policy) else { continue };
         let Some(label) = row.label else { continue };
-        let read = mapping.label(row.policy, row.field, label);
+        let read = mapping.label(&said(&row), label);
         let read = read.unwrap_or_else(|| label.to_owned());
         if !policy.knows(row.field, &read) {
             let key = (policy.full_name(), row.field.to_owned(), read);
@@ -139,6 +154,17 @@ pub(crate) fn known<'p>(
 /// What every commit has to pass.
 pub(crate) const GUARDS: &[Guard<'static>] = &[&refuse_unknown, &hold_gates, &hold_signature];
 
+/// The strict policy that does not know the label of a row, and that label.
+pub(crate) fn refused<'m>(
+    mapping: &'m Mapping,
+    row: &AnnotationRow<'_>,
+) -> Option<(&'m Policy, String)> {
+    let (policy, _) = mapping.policy_of(row.policy)?;
+    let label = row.label.filter(|_| policy.strict && !is_over(row.status))?;
+    let read = mapping.label(&said(row), label).unwrap_or_else(|| label.to_owned());
+    (!policy.knows(row.field, &read)).then_some((policy, read))
+}
+
 /// Refuses labels that a strict policy does not know.
 fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
     let Some(change) = moving.record.tables.get(ANNOTATIONS.name) else { return Ok(()) };
@@ -154,31 +180,19 @@ fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result
         return Ok(());
     }
     let mapping = Mapping::new(policies, None);
-    let column = |name| ANNOTATIONS.column(name).unwrap_or_default();
-    let [label, field, stated, status] = ["label", "field", "policy", "status"].map(column);
+    let columns: Vec<usize> = (0..ANNOTATIONS.columns.len()).collect();
     let (mut wrong, mut first) = (0_u64, None);
     for delta in read_change(store.objects(), &ANNOTATIONS, change)? {
-        let delta = delta?;
-        let rows = delta.new_rows()?;
-        for row in 0..rows.len() {
-            let text = |column: usize| rows.column(column).text(row);
-            let (Some(label), Some(field)) = (text(label), text(field)) else { continue };
-            if is_over(text(status).unwrap_or_default()) {
-                continue;
-            }
-            let Some((policy, _)) = mapping.policy_of(text(stated)) else { continue };
-            let read = mapping.label(text(stated), field, label);
-            let read = read.as_deref().unwrap_or(label);
-            if policy.strict && !policy.knows(field, read) {
-                wrong += 1;
-                first.get_or_insert_with(|| {
-                    let item = rows.key(row).0;
-                    format!(
-                        "item `{item}`: `{read}` is no label of `{field}` in {}, which is strict",
-                        policy.full_name()
-                    )
-                });
-            }
+        let rows = delta?.new.project(&columns)?;
+        for row in Annotations::new(&rows).iter() {
+            let Some((policy, label)) = refused(&mapping, &row) else { continue };
+            wrong += 1;
+            first.get_or_insert_with(|| {
+                let (item, field, name) = (row.item_id, row.field, policy.full_name());
+                format!(
+                    "item `{item}`: `{label}` is no label of `{field}` in {name}, which is strict"
+                )
+            });
         }
     }
     match first {

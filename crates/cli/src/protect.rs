@@ -3,18 +3,16 @@
 use glossator_store::transaction::Moving;
 use glossator_store::{CommitId, Error, Snapshot, Store};
 
-use crate::commands::check::failures;
+use crate::commands::check::{Asked, failures, of_policies, typed};
+use crate::error::Result;
 use crate::measure::{HARDEST, MeasureArgs, measured};
-use crate::policies::unknown;
+use crate::policies::{all, unknown};
 use crate::signing::checker;
 
 /// Refuses a commit with which the labels of a protected branch would not pass.
 pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
     let branch = moving.name.strip_prefix("refs/heads/").unwrap_or(moving.name);
-    let gates = gates_of(store, branch)?;
-    if gates.is_empty() {
-        return Ok(());
-    }
+    let Some(gates) = gates_of(store, branch, moving.head)? else { return Ok(()) };
     // Of the commit itself: its labels are read as its own policies read them.
     hold(branch, &gates, &store.snapshot(Some(moving.new), &[])?)
 }
@@ -63,19 +61,34 @@ pub(crate) fn hold_commit(
     commit: CommitId,
 ) -> glossator_store::Result<()> {
     hold_signatures(store, branch, old, commit)?;
-    let gates = gates_of(store, branch)?;
-    if gates.is_empty() {
-        return Ok(());
-    }
+    let Some(gates) = gates_of(store, branch, old)? else { return Ok(()) };
     hold(branch, &gates, &store.snapshot(Some(commit), &[])?)
 }
 
-fn gates_of(store: &Store, branch: &str) -> glossator_store::Result<Vec<String>> {
-    Ok(store.protected()?.branches.remove(branch).unwrap_or_default())
+/// What a protected branch asks: its own gates and those of the policies that it has now, whatever
+/// becomes of these. `None` where nothing is asked.
+fn gates_of(
+    store: &Store,
+    branch: &str,
+    head: Option<CommitId>,
+) -> glossator_store::Result<Option<Vec<Asked>>> {
+    let Some(own) = store.protected()?.branches.remove(branch) else { return Ok(None) };
+    let asked = || -> Result<Vec<Asked>> {
+        let mut asked = typed(&own)?;
+        if let Some(head) = head {
+            asked.extend(of_policies(all(store, head)?.values())?);
+        }
+        Ok(asked)
+    };
+    let asked = asked().map_err(|e| refused(branch, vec![e.message().to_owned()]))?;
+    Ok((!asked.is_empty()).then_some(asked))
 }
 
-fn hold(branch: &str, gates: &[String], after: &Snapshot<'_>) -> glossator_store::Result<()> {
-    let refused = |why| Error::Refused { branch: branch.to_owned(), why };
+fn refused(branch: &str, why: Vec<String>) -> Error {
+    Error::Refused { branch: branch.to_owned(), why }
+}
+
+fn hold(branch: &str, gates: &[Asked], after: &Snapshot<'_>) -> glossator_store::Result<()> {
     let asked = measured(after, &MeasureArgs::default(), HARDEST);
     let failed = asked.and_then(|report| {
         let mut failed = failures(gates, &report)?;
@@ -86,7 +99,7 @@ fn hold(branch: &str, gates: &[String], after: &Snapshot<'_>) -> glossator_store
     });
     match failed {
         Ok(failed) if failed.is_empty() => Ok(()),
-        Ok(failed) => Err(refused(failed)),
-        Err(error) => Err(refused(vec![error.message().to_owned()])),
+        Ok(failed) => Err(refused(branch, failed)),
+        Err(error) => Err(refused(branch, vec![error.message().to_owned()])),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
-use glossator_formats::{ExportOptions, Result as FormatResult, View};
+use glossator_formats::{ExportOptions, PLAIN_TASK, Result as FormatResult, View};
 use glossator_store::fs::output_file;
 use glossator_store::schema::{
     ANNOTATIONS, Annotations, ITEMS, ItemRow, Items, ItemsBuilder, SOURCES, SUBMISSIONS,
@@ -13,6 +13,7 @@ use glossator_store::schema::{
 };
 use glossator_store::segment::sort_by_key;
 use glossator_store::{Error, Snapshot};
+use serde_json::{Map, Value};
 
 use crate::answers::AnswerArgs;
 use crate::commands::export::exporter;
@@ -157,6 +158,69 @@ impl View for TaskView<'_> {
     fn person(&self, _annotator_id: &str) -> FormatResult<Option<String>> {
         Ok(None)
     }
+}
+
+/// Items that rise, as plain tasks: data alone and what is added to it, without the tool's own
+/// numbers. Of those that no file described, tasks have the name alone.
+pub(crate) fn listed_items<'v>(
+    whole: &'v SnapshotView<'v>,
+    items: impl Iterator<Item = &'v String> + 'v,
+    more: impl Fn(&str) -> Map<String, Value> + 'v,
+) -> FormatResult<Box<dyn Iterator<Item = FormatResult<RecordBatch>> + 'v>> {
+    let mut asked = items.peekable();
+    let mut rows = whole.rows(&ITEMS)?;
+    let mut ended = false;
+    let mut next = move || -> FormatResult<Option<RecordBatch>> {
+        if ended {
+            return Ok(None);
+        }
+        let mut builder = ItemsBuilder::default();
+        let bare = |builder: &mut ItemsBuilder, item: &String| {
+            let data = serde_json::json!({ "item": item }).to_string();
+            let row = ItemRow { item_id: item, data: Some(&data), ..ItemRow::default() };
+            plain_task(builder, &row, more(item));
+        };
+        match rows.next().transpose()? {
+            Some(batch) => {
+                for row in Items::new(&batch).iter() {
+                    while let Some(item) = asked.next_if(|item| item.as_str() < row.item_id) {
+                        bare(&mut builder, item);
+                    }
+                    if asked.next_if(|item| item.as_str() == row.item_id).is_some() {
+                        plain_task(&mut builder, &row, more(row.item_id));
+                    }
+                }
+            }
+            None => {
+                ended = true;
+                asked.by_ref().for_each(|item| bare(&mut builder, item));
+            }
+        }
+        Ok(Some(builder.finish()))
+    };
+    Ok(Box::new(std::iter::from_fn(move || next().transpose())))
+}
+
+/// An item as a task that has only what it needs.
+fn plain_task(builder: &mut ItemsBuilder, row: &ItemRow<'_>, more: Map<String, Value>) {
+    let parsed = row.data.and_then(|text| serde_json::from_str(text).ok());
+    let mut data: Map<String, Value> = parsed.unwrap_or_default();
+    if data.is_empty() {
+        data.insert("image".to_owned(), Value::from(row.uri.unwrap_or(row.item_id)));
+    }
+    data.extend(more);
+    let extra = serde_json::json!({ PLAIN_TASK: true }).to_string();
+    let data = Value::Object(data).to_string();
+    builder.push(&ItemRow {
+        item_id: row.item_id,
+        uri: row.uri,
+        data: Some(&data),
+        width: row.width,
+        height: row.height,
+        seq: row.seq,
+        extra: Some(&extra),
+        ..ItemRow::default()
+    });
 }
 
 /// Writes tasks for Label Studio, without people's names; the file is there whole or not at all.

@@ -31,6 +31,7 @@ use glossator_store::schema::Table;
 
 pub use error::{Error, Place, Result};
 pub use input::Input;
+pub use label_studio::PLAIN_TASK;
 pub use table::{EachPart, JsonRows, read_partial};
 
 /// The largest single record (a task, a line, a cell) that an importer takes, in bytes.

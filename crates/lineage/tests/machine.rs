@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use glossator_lineage::between;
-use glossator_lineage::merge::{Conflict, Sides, merge};
+use glossator_lineage::merge::{Conflict, How, Sides, merge};
 use glossator_store::history::RefName;
 use glossator_store::intake::{Edit, Edits, Intake, IntakeOptions};
 use glossator_store::merging::Take;
@@ -172,9 +172,10 @@ impl World {
             let snapshot = self.store.snapshot(Some(ours), &[]).unwrap();
             let mut transaction = Transaction::new(&snapshot);
             let mut ours = |_: &Conflict<'_>| Ok(Some(Take::Ours));
-            let open = merge(&self.store, sides, false, &mut ours, &mut |table, deltas| {
-                transaction.apply_with_origins(table, deltas).map(drop)
-            });
+            let open =
+                merge(&self.store, sides, How::default(), &mut ours, &mut |table, deltas| {
+                    transaction.apply_with_origins(table, deltas).map(drop)
+                });
             assert_eq!(open.unwrap(), 0);
             transaction.finish().unwrap()
         };

@@ -22,7 +22,7 @@ pub(crate) const MERGE_FILE: &str = "stage/merge.json";
 
 /// Which side a conflict is decided for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Take {
     /// The row as it is on the branch that is merged into.
     Ours,
@@ -30,6 +30,10 @@ pub enum Take {
     Theirs,
     /// Both rows, or the one that is left of two.
     Both,
+    /// A box between both.
+    MeanBox,
+    /// A row of what each side changed of it.
+    PerColumn,
 }
 
 impl Take {
@@ -39,6 +43,8 @@ impl Take {
             Self::Ours => "ours",
             Self::Theirs => "theirs",
             Self::Both => "both",
+            Self::MeanBox => "mean-box",
+            Self::PerColumn => "per-column",
         }
     }
 }

@@ -6,6 +6,9 @@ use crate::error::Result;
 use crate::id::CommitId;
 use crate::store::Store;
 
+/// The file in the tree of what a branch relabels.
+pub const RELABEL_FILE: &str = "relabel.toml";
+
 /// The directory of policies in the tree.
 pub const POLICIES_DIR: &str = "policies/";
 /// The directory of rights records in the tree.

@@ -133,6 +133,25 @@ fn a_later_answer_of_a_table_is_a_new_version_unless_appended() {
     assert_eq!(live(&test).len(), 3);
 }
 
+/// A file knows neither that something took the place of its answers nor under which policy they
+/// were made; an edit does.
+#[test]
+fn what_files_do_not_know_stays() {
+    let test = TestStore::new();
+    let known = AnnotationRow {
+        status: "superseded",
+        policy: Some("p@1"),
+        ..answer("annotation/1", "f", "a")
+    };
+    annotations(&test, Default::default(), &[known]);
+    let keep = IntakeOptions { keep_ours: true, ..Default::default() };
+    let file = answer("annotation/1", "f", "a");
+    assert_eq!(annotations(&test, keep, std::slice::from_ref(&file)), [0, 0, 0]);
+    let other = AnnotationRow { policy: Some("p@2"), ..file.clone() };
+    assert_eq!(annotations(&test, keep, &[other]), [0, 1, 0], "a file that names one is heard");
+    assert_eq!(annotations(&test, Default::default(), &[file]), [0, 1, 0]);
+}
+
 #[test]
 fn a_place_alone_is_no_change() {
     let test = TestStore::new();
@@ -277,6 +296,7 @@ const TOOL: IntakeOptions = IntakeOptions {
     append: false,
     prune: false,
     in_order: false,
+    keep_ours: false,
     volatile: |_| &["ago"],
     unique: |_| Some("uid"),
 };

@@ -356,8 +356,9 @@ fn offer_theirs(store: &Store, dir: &Path) -> Result<()> {
 
 fn pull(disk: &Disk, dir: &Path) -> Result<()> {
     let store = Store::open(disk, &dir.join(STORE_DIR))?;
-    let pulled = remote_at(dir)
-        .and_then(|remote| remote.pull(&store, "origin", &identity(), &remote::Silent));
+    let pulled = remote_at(dir).and_then(|remote| {
+        remote.pull(&store, "origin", &identity(), &|_, _, _| Ok(()), &remote::Silent)
+    });
     of_store(pulled).map(drop)
 }
 

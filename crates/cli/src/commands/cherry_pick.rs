@@ -63,5 +63,6 @@ pub(crate) fn run(context: &mut Context, args: &CherryPickArgs) -> Result<u8> {
         strict: false,
         decisions: Vec::new(),
     };
-    attempt(context, &store, merging, &rules, if args.dry_run { Show::Rows } else { Show::Nothing })
+    let show = if args.dry_run { Show::Rows } else { Show::Nothing };
+    attempt(context, &store, merging, &rules, (show, &[]))
 }

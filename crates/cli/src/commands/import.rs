@@ -4,7 +4,7 @@ mod keys;
 mod reading;
 mod repeats;
 mod signed;
-mod sink;
+pub(crate) mod sink;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ use signed::Batch;
 use sink::StoreSink;
 
 /// Options that say how whole rows are read: an edit by key would ignore them.
-const ONLY_WHOLE_ROWS: [&str; 11] = [
+const ONLY_WHOLE_ROWS: [&str; 12] = [
     "signed_by",
     "gold",
     "append",
@@ -40,6 +40,7 @@ const ONLY_WHOLE_ROWS: [&str; 11] = [
     "value",
     "source",
     "images",
+    "policy",
     "quarantine",
 ];
 
@@ -218,6 +219,20 @@ fn read_signed(
     }
 }
 
+/// Files with the importers that read them.
+pub(super) fn inputs(
+    context: &Context,
+    files: &[PathBuf],
+    format: Option<&str>,
+) -> Result<Vec<(Input, &'static dyn Importer)>> {
+    let open = |file: &PathBuf| {
+        let input = Input::new(context.path(file));
+        let importer = importer(&input, format)?;
+        Ok((input, importer))
+    };
+    files.iter().map(open).collect()
+}
+
 /// Reads the files into a change. With `in_order`, rows are not kept aside: `None` where they would
 /// have to be.
 fn intake(
@@ -229,7 +244,7 @@ fn intake(
 ) -> Result<Option<Made>> {
     let store = snapshot.store();
     let mut options = args.reading.options(context)?;
-    let inputs = inputs(context, args)?;
+    let inputs = inputs(context, &args.files, args.format.as_deref())?;
     let intake_options = IntakeOptions {
         in_order,
         ..intake_options(args, inputs.first().map(|(_, importer)| *importer))
@@ -241,6 +256,10 @@ fn intake(
     }
     let mut sink = StoreSink::new(intake, store.people()?, quarantine, context.interactive())?;
     sink.know(policies::of(snapshot)?);
+    if let Some(policy) = &args.reading.policy {
+        let (name, version) = policies::named(policy)?;
+        sink.made_under(format!("{name}@{version}"));
+    }
     let mut sources = Vec::new();
     let (mut field, mut notes) = (None, Vec::new());
     if let (true, Some(source)) = (args.prune, &args.reading.source) {
@@ -314,16 +333,6 @@ fn intake(
     }))
 }
 
-/// The files, with who reads each.
-fn inputs(context: &Context, args: &ImportArgs) -> Result<Vec<(Input, &'static dyn Importer)>> {
-    let read = args.files.iter().map(|file| {
-        let input = Input::new(context.path(file));
-        let importer = importer(&input, args.format.as_deref())?;
-        Ok((input, importer))
-    });
-    read.collect()
-}
-
 /// The column that holds a table's answers, by whose name the field is called.
 fn answer_column(mapping: &[(String, String)]) -> Option<String> {
     if mapping.iter().any(|(ours, _)| ours == "field") {
@@ -335,8 +344,12 @@ fn answer_column(mapping: &[(String, String)]) -> Option<String> {
 }
 
 /// What the format knows of the tool's own members; files of one import are of one format.
-fn intake_options(args: &ImportArgs, importer: Option<&'static dyn Importer>) -> IntakeOptions {
-    let known = IntakeOptions { append: args.append, prune: args.prune, ..Default::default() };
+pub(super) fn intake_options(
+    args: &ImportArgs,
+    importer: Option<&'static dyn Importer>,
+) -> IntakeOptions {
+    let (append, prune, keep_ours) = (args.append, args.prune, true);
+    let known = IntakeOptions { append, prune, keep_ours, ..Default::default() };
     match importer.map(Importer::name) {
         Some("label-studio") => IntakeOptions {
             volatile: |table| find("label-studio").map_or(&[][..], |i| i.volatile(table)),
@@ -404,6 +417,18 @@ fn record(
     if is_table(importer) {
         sink.table_source(&report.source)?;
     }
+    record_file(sink, input, importer, report, batch)?;
+    Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
+}
+
+/// Records which file was read, and the signature of who delivered it.
+pub(super) fn record_file(
+    sink: &mut StoreSink<'_>,
+    input: &Input,
+    importer: &dyn Importer,
+    report: &ImportReport,
+    batch: Option<&Batch>,
+) -> Result<()> {
     let mut hasher = blake3::Hasher::new();
     let mut file = input.open_raw()?;
     hasher.update_reader(&mut file)?;
@@ -421,7 +446,7 @@ fn record(
         records: report.records,
         signature: batch.map(|batch| batch.signature.clone()),
     });
-    Ok((!pairs.is_empty()).then(|| format!("columns: {}", pairs.join(" "))))
+    Ok(())
 }
 
 /// Bytes of a file that detection looks at: a first record with a long text fits.

@@ -1,16 +1,18 @@
 //! `gloss merge`
 
-use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use glossator_lineage::between;
 use glossator_lineage::merge::Rule;
 use glossator_store::merging::{MergeKind, Merging};
+use glossator_store::schema::ANNOTATIONS;
 use glossator_store::{CommitId, Store};
 
 use crate::context::{Context, resolve};
 use crate::error::{CliError, Result};
-use crate::merging::{Report, Show, abort, attempt, check_idle, go_on};
+use crate::merging::{Pins, Report, Show, abort, attempt, check_idle, go_on, show_pins};
 use crate::protect::hold_commit;
 use crate::render::plain;
 use crate::signing::SignArgs;
@@ -42,6 +44,9 @@ pub(crate) struct MergeArgs {
     /// And how good the labels are, before and after; reads the whole table
     #[arg(long, requires = "dry_run")]
     quality: bool,
+    /// And what it would mean for what this lock file pins; runs that are recorded are told anyway
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pin: Vec<PathBuf>,
     /// The message of the merge commit
     #[arg(short, long, value_name = "MSG")]
     message: Option<String>,
@@ -70,6 +75,12 @@ pub(crate) enum RuleArg {
     NewerPolicy,
     /// Both answers, or the row that one side removed
     Union,
+    /// The box between two boxes of one label
+    MeanBox,
+    /// Each column by itself
+    PerColumn,
+    /// Both answers of one person to one question
+    Repeats,
 }
 
 impl From<RuleArg> for Rule {
@@ -81,6 +92,9 @@ impl From<RuleArg> for Rule {
             RuleArg::Reviewed => Self::Reviewed,
             RuleArg::NewerPolicy => Self::NewerPolicy,
             RuleArg::Union => Self::Union,
+            RuleArg::MeanBox => Self::MeanBox,
+            RuleArg::PerColumn => Self::PerColumn,
+            RuleArg::Repeats => Self::Repeats,
         }
     }
 }
@@ -109,6 +123,7 @@ pub(crate) fn run(context: &mut Context, args: &MergeArgs) -> Result<u8> {
             (true, true) => Show::Quality,
         },
         message: args.message.clone(),
+        pins: &args.pin,
     };
     merge_in(context, &store, &request)
 }
@@ -122,6 +137,8 @@ pub(crate) struct Request<'r> {
     pub no_ff: bool,
     pub show: Show,
     pub message: Option<String>,
+    /// Lock files, for what is only shown.
+    pub pins: &'r [PathBuf],
 }
 
 /// Merges a commit into the branch of `HEAD`.
@@ -136,20 +153,9 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
     };
     let forward = ours.is_none() || (base == ours && !request.no_ff);
     if forward || base == Some(theirs) {
-        let report = Report {
-            result: if base == Some(theirs) { "up-to-date" } else { "fast-forward" },
-            branch: branch.as_str(),
-            base,
-            ours,
-            theirs,
-            commit: Some(if forward { theirs } else { ours.unwrap_or(theirs) }),
-            changes: BTreeMap::new(),
-            conflicts: BTreeMap::new(),
-            open: 0,
-            decided: BTreeMap::new(),
-            labels: None,
-            quality: None,
-        };
+        let result = if base == Some(theirs) { "up-to-date" } else { "fast-forward" };
+        let mut report = Report::new(result, branch.as_str(), base, (ours, theirs));
+        report.commit = Some(if forward { theirs } else { ours.unwrap_or(theirs) });
         let dry_run = request.show != Show::Nothing;
         let moves = report.result == "fast-forward";
         if moves && !dry_run {
@@ -157,6 +163,13 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
             let (_, who) = context.identities(store)?;
             let why = format!("merge {}: fast-forward", request.name);
             store.fast_forward(&branch, ours, theirs, &who, &why)?;
+        }
+        if moves && dry_run {
+            let mut pins = Pins::open(context, store, request.pins)?;
+            for delta in between(store, ours, Some(theirs), &ANNOTATIONS)? {
+                pins.see(&ANNOTATIONS, &delta?)?;
+            }
+            report.pins = Some(pins.touched());
         }
         if context.json {
             context.json_line(&report)?;
@@ -171,6 +184,7 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
             }
             (false, _) => writeln!(out, "{branch} has everything of {name}")?,
         }
+        show_pins(out, report.pins.iter().flatten())?;
         return Ok(0);
     }
     let message = request.message.clone();
@@ -187,7 +201,7 @@ pub(crate) fn merge_in(context: &mut Context, store: &Store, request: &Request<'
         strict: request.strict,
         decisions: Vec::new(),
     };
-    attempt(context, store, merging, request.rules, request.show)
+    attempt(context, store, merging, request.rules, (request.show, request.pins))
 }
 
 /// The commit where two parted.

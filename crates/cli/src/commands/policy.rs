@@ -1,6 +1,7 @@
 //! `gloss policy`
 
 mod change;
+mod diff;
 mod show;
 
 use std::path::PathBuf;
@@ -195,7 +196,7 @@ pub(crate) fn run(context: &mut Context, args: &PolicyArgs) -> Result<u8> {
         C::Show { name, at } => show::show(context, name, at.as_deref()),
         C::List { at } => show::list(context, at.as_deref()),
         C::Log { name } => show::log(context, name),
-        C::Diff { name, old, new } => show::diff(context, name, old, new.as_deref()),
+        C::Diff { name, old, new } => diff::diff(context, name, old, new.as_deref()),
         C::Check { revision } => show::check(context, revision.as_deref()),
         C::Export { name, output } => show::export(context, name, output.as_deref()),
     }

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::merging::Show;
 use crate::network::{Bar, entry_of, open, who};
 use crate::pin::Lock;
-use crate::protect::hold_signatures;
+use crate::protect::hold_commit;
 use crate::signing::SignArgs;
 
 /// Fetch, and merge the remote's branch into the one you are on
@@ -60,9 +60,13 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
     }
     let pulled = {
         let bar = Bar::new(context);
-        remote.pull_if(&store, &name, &who, &bar, &|branch, old, new| {
-            hold_signatures(&store, branch, old, new)
-        })
+        remote.pull(
+            &store,
+            &name,
+            &who,
+            &|branch, old, new| hold_commit(&store, branch, old, new),
+            &bar,
+        )
     };
     let report = match pulled {
         // It was fetched; both sides have commits of their own.
@@ -77,6 +81,7 @@ pub(crate) fn run(context: &mut Context, args: &PullArgs) -> Result<u8> {
                 no_ff: false,
                 show: Show::Nothing,
                 message: None,
+                pins: &[],
             };
             return merge_in(context, &store, &request);
         }

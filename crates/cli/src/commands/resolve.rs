@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::merge::RuleArg;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::merging::{Decider, POLICIES, each_conflict, sides, under_way};
+use crate::merging::{Decider, POLICIES, author_of, each_conflict, sides, under_way};
 use crate::render::{number, plain};
 
 /// Decide conflicts of the merge that is under way
@@ -108,7 +108,8 @@ pub(crate) fn run(context: &mut Context, args: &ResolveArgs) -> Result<u8> {
     let (author, _) = context.identities(&store)?;
     let mut decider = Decider::new(&merging.decisions, &[], &author.name);
     let (mut decided, mut open, mut impossible) = (0_u64, 0_u64, None);
-    each_conflict(&store, &merging, &mut |conflict| {
+    let (id, _) = author_of(&store, &author)?;
+    each_conflict(&store, &merging, &id, &mut |conflict| {
         let take = if asked(args, conflict) { choose(&mut how, conflict) } else { None };
         let known = decider.known(conflict).cloned();
         match take.filter(|(take, _)| conflict.can_take(*take)) {

@@ -1,22 +1,25 @@
 //! `gloss revert`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use clap::Args;
+use glossator_lineage::merge::Files;
 use glossator_store::change::read_change;
 use glossator_store::delta::DeltaStream;
 use glossator_store::schema::{ANNOTATIONS, REVIEWS, SUBMISSIONS, Table};
-use glossator_store::{Stage, Transaction};
+use glossator_store::{CommitId, Made, Stage, Store, Transaction};
 
 use crate::context::{Context, head, resolve};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::render::counts;
 use crate::signing::SignArgs;
 
 /// Undo a commit by a new one
 #[derive(Debug, Args)]
 #[command(after_help = "Example: gloss revert main~1\n\n\
-    Labels, submissions and reviews go back; what is known of items, sources and annotators stays. \
+    Labels, submissions, reviews and policies go back; what is known of items, sources and \
+    annotators stays. \
     Rows that were changed again since are not overwritten: the revert is refused and names them.")]
 pub(crate) struct RevertArgs {
     /// The commit to undo
@@ -53,8 +56,14 @@ pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
         .message
         .clone()
         .unwrap_or_else(|| format!("Revert \"{title}\"\n\nThis undoes commit {commit}."));
-    let stage = Stage::new(Some(base), vec![layer])?;
-    let made = context.commit(&store, store.branch()?, &stage, &message, "revert")?;
+    let files = policy_files(&store, base, commit)?;
+    let made = if files.is_empty() {
+        let stage = Stage::new(Some(base), vec![layer])?;
+        context.commit(&store, store.branch()?, &stage, &message, "revert")?
+    } else {
+        let options = context.commit_options(&store, None, &message, "revert")?;
+        store.commit_on(Some(base), &Made { files: &files, ..Made::of(&layer) }, &options)?
+    };
     if context.json {
         context.json_line(&serde_json::json!({ "commit": made, "reverted": commit }))?;
         return Ok(0);
@@ -68,4 +77,26 @@ pub(crate) fn run(context: &mut Context, args: &RevertArgs) -> Result<u8> {
         None => writeln!(context.out(), "nothing left to undo")?,
     }
     Ok(0)
+}
+
+/// The files of policies that a commit changed, as they were before it.
+fn policy_files(store: &Store, head: CommitId, commit: CommitId) -> Result<Files> {
+    let before = store.history.first_parent(commit)?;
+    let before = before.map_or(Ok(BTreeMap::new()), |parent| store.policy_files(parent))?;
+    let (after, now) = (store.policy_files(commit)?, store.policy_files(head)?);
+    let mut files = Files::new();
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for path in paths {
+        let (was, made, is) = (before.get(path), after.get(path), now.get(path));
+        if was == made || is == was {
+            continue;
+        }
+        if is != made {
+            return Err(CliError::check(format!("`{path}` was changed again since")).hint(
+                "revert the later versions of the policy first, the newest before the others",
+            ));
+        }
+        files.push((path.clone(), was.cloned()));
+    }
+    Ok(files)
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use glossator_lineage::merge::{Conflict, ConflictKind, FileConflict, Rule};
+use glossator_lineage::policy::Policy;
 use glossator_store::merging::{Decision, Take};
+use glossator_store::schema::ANNOTATIONS;
 
 /// What decisions of files name as their table.
 pub(crate) const POLICIES: &str = "policies";
@@ -12,6 +14,8 @@ pub(crate) const POLICIES: &str = "policies";
 pub(crate) struct Decider<'r> {
     known: HashMap<(String, String, String), Decision>,
     rules: &'r [Rule],
+    /// Policies, whose fields may name a rule.
+    policies: Vec<Policy>,
     who: String,
     /// Decisions of conflicts that there are, old and new.
     pub made: Vec<Decision>,
@@ -27,11 +31,34 @@ impl<'r> Decider<'r> {
         Self {
             known: known.iter().map(|decision| (key(decision), decision.clone())).collect(),
             rules,
+            policies: Vec::new(),
             who: who.to_owned(),
             made: Vec::new(),
             kinds: BTreeMap::new(),
             decided: BTreeMap::new(),
         }
+    }
+
+    /// Lets the rules of policies' fields decide what nothing else does.
+    pub(crate) fn drive(&mut self, policies: impl Iterator<Item = Policy>) {
+        let drives = |policy: &Policy| policy.fields.iter().any(|field| field.merge.is_some());
+        self.policies = policies.filter(drives).collect();
+    }
+
+    /// The rule that a policy has for the question of a conflict: the row's own policy, else the
+    /// only one that has any.
+    fn driver(&self, conflict: &Conflict<'_>) -> Option<Rule> {
+        let row = conflict.ours.or(conflict.theirs).filter(|_| conflict.table == &ANNOTATIONS)?;
+        let field = row.text(conflict.table, "field")?;
+        let stated = row.text(conflict.table, "policy");
+        let own = stated.as_deref().and_then(|stated| Some(stated.rsplit_once('@')?.0));
+        let asks = |policy: &&Policy| policy.field(&field).is_some_and(|f| f.merge.is_some());
+        let mut asking = self.policies.iter().filter(asks);
+        let policy = match own {
+            Some(own) => asking.find(|policy| policy.name == own)?,
+            None => asking.next().filter(|_| asking.next().is_none())?,
+        };
+        policy.field(&field)?.merge
     }
 
     /// What was decided of a conflict before.
@@ -44,7 +71,8 @@ impl<'r> Decider<'r> {
     pub(crate) fn decide(&mut self, conflict: &Conflict<'_>) -> Option<Take> {
         *self.kinds.entry(conflict.kind.word()).or_default() += 1;
         let by_rule = || {
-            self.rules.iter().find_map(|rule| {
+            let driver = if self.policies.is_empty() { None } else { self.driver(conflict) };
+            self.rules.iter().copied().chain(driver).find_map(|rule| {
                 let take = rule.decide(conflict).filter(|take| conflict.can_take(*take))?;
                 Some(self.decision(conflict, take, Some(rule.word())))
             })

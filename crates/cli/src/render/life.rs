@@ -10,6 +10,7 @@ use glossator_store::schema::{AnnotationRow, Annotations};
 use serde::Serialize;
 
 use super::{lines, plain, row, table};
+use crate::policies::said;
 
 /// One thing that was done, as `history --json` prints it.
 #[derive(Debug, Serialize)]
@@ -50,7 +51,7 @@ struct Value {
 impl Value {
     fn of((batch, at): (&RecordBatch, usize), mapping: &Mapping) -> Self {
         let row: AnnotationRow<'_> = Annotations::new(batch).row(at);
-        let read = row.label.and_then(|label| mapping.label(row.policy, row.field, label));
+        let read = row.label.and_then(|label| mapping.label(&said(&row), label));
         Self {
             label: row.label.map(str::to_owned),
             read_as: read.filter(|read| Some(read.as_str()) != row.label),

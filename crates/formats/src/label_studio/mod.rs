@@ -39,6 +39,9 @@ use self::task::Builders;
 use crate::json::{Event, Member, Node, Reader, Record, Top, members};
 use crate::{Error, ImportOptions, ImportReport, Importer, Input, Result, Sink};
 
+/// A member of an item's `extra`: its task has only the members that it needs, as import files
+/// have.
+pub const PLAIN_TASK: &str = "~bare";
 /// The longest id, in bytes.
 const ID_BYTES_MAX: usize = 1024;
 /// What a source begins with that is named after the tool's project.

@@ -15,8 +15,7 @@ use super::submission::{self, Owner, Sort, Whole, has, list};
 use super::{Check, Fault, Stop, extra_cell, id_node, id_text, number_or_text};
 use crate::json::{self as js, Member, Node, find};
 
-/// The file has only the members that it needs, as import files have.
-const BARE: &str = "~bare";
+use super::PLAIN_TASK as BARE;
 
 /// Endings of files that a task can show or play.
 const MEDIA: [&str; 24] = [

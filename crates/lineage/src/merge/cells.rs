@@ -16,7 +16,7 @@ use super::window::{Place, Window};
 
 /// How a column takes part in a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// Part of what somebody decided: it moves with the other such columns.
     Whole,
     /// When that was, and how long it took: it moves with what was decided.
@@ -34,7 +34,7 @@ enum How {
 }
 
 /// How each column of a table takes part.
-fn how(table: &Table, column: usize) -> How {
+pub(super) fn how(table: &Table, column: usize) -> How {
     let decided = [&ANNOTATIONS, &SUBMISSIONS, &REVIEWS].contains(&table);
     match table.columns[column].name {
         "seq" => How::Seat,
@@ -68,11 +68,12 @@ pub(super) enum Source {
     Cell(Place),
     Text(Option<String>),
     Names(Vec<String>),
+    Floats(Vec<f64>),
 }
 
 /// Which side changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pick {
+pub(super) enum Pick {
     /// Neither, or both alike.
     Equal,
     Ours,
@@ -105,7 +106,7 @@ impl PartialEq for Cells<'_, '_> {
 
 impl Three {
     /// The store's one rule, on some columns: disjoint applies, equal drops out, else conflict.
-    fn pick(&self, window: &Window<'_>, columns: Columns) -> Pick {
+    pub(super) fn pick(&self, window: &Window<'_>, columns: Columns) -> Pick {
         let cells = |place: Option<Place>| place.map(|place| Cells { window, place, columns });
         let (base, ours, theirs) = (cells(self.base), cells(self.ours), cells(self.theirs));
         match resolve(base, theirs, ours) {
@@ -206,7 +207,7 @@ impl Three {
     }
 
     /// A cell that both sides changed; `None` is a conflict.
-    fn apart(
+    pub(super) fn apart(
         &self,
         window: &Window<'_>,
         column: usize,
@@ -305,6 +306,12 @@ impl RowsMade {
                 Source::Names(names) if !names.is_empty() => {
                     if let ColumnBuilder::Texts(list) = builder {
                         names.iter().for_each(|name| list.values().append_value(name));
+                        list.append(true);
+                    }
+                }
+                Source::Floats(floats) => {
+                    if let ColumnBuilder::Floats(list) = builder {
+                        list.values().append_slice(floats);
                         list.append(true);
                     }
                 }

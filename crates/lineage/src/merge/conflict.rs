@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 use glossator_store::merging::Take;
 use glossator_store::schema::{ColumnView, Table};
+use serde::{Deserialize, Serialize};
 
 /// How two sides disagree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -90,10 +91,13 @@ pub struct Conflict<'a> {
     pub rows: [usize; 2],
     /// When the submissions of ours and theirs were changed last, microseconds since 1970 UTC.
     pub handed_in: [Option<i64>; 2],
+    /// Whether one row can be made of both: their mean box, and by columns.
+    pub(super) makes: [bool; 2],
 }
 
 impl Conflict<'_> {
-    /// Whether it can be decided so: both rows can stay where they are two, or one is left.
+    /// Whether it can be decided so: both rows can stay where they are two, or one is left; one can
+    /// be made of both where they allow it.
     pub fn can_take(&self, take: Take) -> bool {
         let one_left = self.ours.is_none() || self.theirs.is_none();
         let two_keys = match (self.ours, self.theirs) {
@@ -110,12 +114,18 @@ impl Conflict<'_> {
             }
             _ => false,
         };
-        take != Take::Both || one_left || two_keys
+        match take {
+            Take::Ours | Take::Theirs => true,
+            Take::Both => one_left || two_keys,
+            Take::MeanBox => self.makes[0],
+            Take::PerColumn => self.makes[1],
+        }
     }
 }
 
 /// A rule that decides conflicts, or leaves them open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// Our side.
     Ours,
@@ -129,12 +139,27 @@ pub enum Rule {
     NewerPolicy,
     /// Both answers, or the row that one side removed.
     Union,
+    /// The box between two boxes of one label; whoever merges is its author.
+    MeanBox,
+    /// Each column by itself, where both sides changed different ones; the same.
+    PerColumn,
+    /// Both answers, where one person answered one question twice.
+    Repeats,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Ours, Self::Theirs, Self::Newest, Self::Reviewed, Self::NewerPolicy, Self::Union];
+    pub const ALL: [Self; 9] = [
+        Self::Ours,
+        Self::Theirs,
+        Self::Newest,
+        Self::Reviewed,
+        Self::NewerPolicy,
+        Self::Union,
+        Self::MeanBox,
+        Self::PerColumn,
+        Self::Repeats,
+    ];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -145,6 +170,9 @@ impl Rule {
             Self::Reviewed => "reviewed",
             Self::NewerPolicy => "newer-policy",
             Self::Union => "union",
+            Self::MeanBox => "mean-box",
+            Self::PerColumn => "per-column",
+            Self::Repeats => "repeats",
         }
     }
 
@@ -179,6 +207,12 @@ impl Rule {
                 if a.0 == b.0 { larger(a.1.cmp(&b.1)) } else { None }
             }
             Self::Union => conflict.can_take(Take::Both).then_some(Take::Both),
+            Self::MeanBox => conflict.can_take(Take::MeanBox).then_some(Take::MeanBox),
+            Self::PerColumn => conflict.can_take(Take::PerColumn).then_some(Take::PerColumn),
+            Self::Repeats => {
+                let twice = conflict.kind == ConflictKind::AnsweredTwice;
+                (twice && conflict.can_take(Take::Both)).then_some(Take::Both)
+            }
         }
     }
 }

@@ -19,10 +19,11 @@ mod cells;
 mod conflict;
 mod files;
 mod json;
+mod made;
 mod twins;
 mod window;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
@@ -51,6 +52,15 @@ pub struct Sides {
     pub theirs: CommitId,
 }
 
+/// How sides are merged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How<'a> {
+    /// Whether rows that both sides changed are conflicts even where the changes fit together.
+    pub strict: bool,
+    /// The annotator id of whoever merges, who is the author of rows that are made of two.
+    pub author: &'a str,
+}
+
 /// Decides a conflict, or leaves it open.
 pub type Decide<'d> = dyn FnMut(&Conflict<'_>) -> Result<Option<Take>> + 'd;
 
@@ -59,21 +69,19 @@ pub type Sink<'d> = dyn FnMut(&'static Table, DeltaStream<'_>) -> Result<()> + '
 
 /// Merges every table; gives how many conflicts are left open, which stay as they are on our side.
 ///
-/// With `strict`, rows that both sides changed are conflicts even where the changes fit together.
-///
 /// # Errors
 /// Whatever the store, `decide` or `sink` says.
 pub fn merge(
     store: &Store,
     sides: Sides,
-    strict: bool,
+    how: How<'_>,
     decide: &mut Decide<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<u64> {
     let emptied = Default::default();
     let snapshots =
         [store.snapshot(Some(sides.ours), &[])?, store.snapshot(Some(sides.theirs), &[])?];
-    let mut merging = Merging { snapshots, strict, decide, open: 0, emptied };
+    let mut merging = Merging { snapshots, how, decide, open: 0, emptied };
     for table in TABLES {
         let mut theirs = between(store, sides.base, Some(sides.theirs), table)?.peekable();
         // Where they did nothing, what we did need not be read; but for submissions of ours of
@@ -96,10 +104,10 @@ pub fn merge(
     Ok(merging.open)
 }
 
-struct Merging<'s, 'd, 'e> {
+struct Merging<'s, 'd, 'e, 'h> {
     /// Ours and theirs, for what conflicts have to know besides their rows.
     snapshots: [Snapshot<'s>; 2],
-    strict: bool,
+    how: How<'h>,
     decide: &'d mut Decide<'e>,
     open: u64,
     /// Submissions of each side, by item, of which no added row is left.
@@ -112,11 +120,18 @@ struct Outcome {
     new: Option<Place>,
 }
 
-/// Rows of one item that go because their twins stay.
+/// Rows of one item that go because their twins stay, and rows of ours that become others.
 #[derive(Default)]
-struct Gone([HashSet<Place>; 2]);
+struct Gone([HashSet<Place>; 2], HashMap<Place, Place>);
 
-impl Merging<'_, '_, '_> {
+impl Gone {
+    /// Whether a row of a side is no part of its submission any more.
+    fn has(&self, side: usize, place: Place) -> bool {
+        self.0[side].contains(&place) || self.1.contains_key(&place)
+    }
+}
+
+impl Merging<'_, '_, '_, '_> {
     /// Merges the changes of some items.
     fn window(
         &mut self,
@@ -133,7 +148,7 @@ impl Merging<'_, '_, '_> {
         };
         for pairs in pairs.chunk_by(|a, b| item(a) == item(b)) {
             let gone = match table == &ANNOTATIONS {
-                true => self.twins(window, pairs)?,
+                true => self.twins(window, &mut made, pairs)?,
                 false => Gone::default(),
             };
             for &(ours, theirs) in pairs {
@@ -153,6 +168,9 @@ impl Merging<'_, '_, '_> {
     /// A row that we alone touched stays, but where it is a twin's or of an emptied submission.
     fn ours_alone(&self, table: &'static Table, gone: &Gone, entry: Entry<'_>) -> Option<Outcome> {
         let new = entry.new?;
+        if let Some(made) = gone.1.get(&new) {
+            return Some(Outcome { old: Some(new), new: Some(*made) });
+        }
         let goes = gone.0[0].contains(&new) || self.is_emptied(table, 0, &entry);
         goes.then_some(Outcome { old: Some(new), new: None })
     }
@@ -187,7 +205,7 @@ impl Merging<'_, '_, '_> {
         let three = Three { base: ours.old, ours: ours.new, theirs: theirs.new };
         let snapshots = &self.snapshots;
         let mut reviewed = || is_reviewed(snapshots, window, ours);
-        let new = match three.merge(window, self.strict, &mut reviewed)? {
+        let new = match three.merge(window, self.how.strict, &mut reviewed)? {
             Merged::Ours => return Ok(None),
             Merged::Theirs => theirs.new,
             Merged::Made(sources) => Some((usize::MAX, made.push(window, &sources))),
@@ -196,6 +214,10 @@ impl Merging<'_, '_, '_> {
                 Some(Take::Theirs) => theirs.new,
                 Some(Take::Both) if ours.new.is_some() => return Ok(None),
                 Some(Take::Both) => theirs.new,
+                Some(take) => match made::sources(window, &three, take, self.how.author) {
+                    Some(sources) => Some((usize::MAX, made.push(window, &sources))),
+                    None => return Ok(None),
+                },
             },
         };
         Ok(Some(Outcome { old: ours.new, new }))
@@ -225,6 +247,12 @@ impl Merging<'_, '_, '_> {
                 self.handed_in(window, 0, three.ours)?,
                 self.handed_in(window, 1, three.theirs)?,
             ],
+            makes: [Take::MeanBox, Take::PerColumn].map(|take| {
+                let author = self.how.author;
+                // One row is made of two, never of whole answers.
+                let single = rows.iter().all(|rows| *rows <= 1);
+                single && !author.is_empty() && made::sources(window, three, take, author).is_some()
+            }),
         };
         let take = (self.decide)(&conflict)?.filter(|take| conflict.can_take(*take));
         self.open += u64::from(take.is_none());
@@ -258,6 +286,7 @@ impl Merging<'_, '_, '_> {
     fn twins(
         &mut self,
         window: &Window<'_>,
+        rows: &mut RowsMade,
         pairs: &[(Option<Entry<'_>>, Option<Entry<'_>>)],
     ) -> Result<Gone> {
         let added = |side: fn(&(Option<Entry<'_>>, Option<Entry<'_>>)) -> bool| {
@@ -296,6 +325,15 @@ impl Merging<'_, '_, '_> {
                 Take::Ours => gone.0[1].extend(twin.theirs),
                 Take::Theirs => gone.0[0].extend(twin.ours),
                 Take::Both => {}
+                Take::MeanBox | Take::PerColumn => {
+                    let [ours, theirs] = [own, other].map(|rows| rows.first().copied());
+                    let three = Three { base: None, ours, theirs };
+                    let made = made::sources(window, &three, take, self.how.author);
+                    if let (Some(ours), Some(sources)) = (ours, made) {
+                        gone.1.insert(ours, (usize::MAX, rows.push(window, &sources)));
+                        gone.0[1].extend(twin.theirs);
+                    }
+                }
             }
         }
         self.empty_submissions(window, pairs, &gone);
@@ -317,7 +355,7 @@ impl Merging<'_, '_, '_> {
                 let Some(new) = entry.new else { continue };
                 let Some(submission) = window.text(new, column) else { continue };
                 item = entry.key.0;
-                *left.entry(submission).or_default() |= !gone.0[side].contains(&new);
+                *left.entry(submission).or_default() |= !gone.has(side, new);
             }
             let emptied = left.into_iter().filter(|(_, left)| !left);
             self.emptied[side].extend(emptied.map(|(id, _)| (item.to_owned(), id.to_owned())));

@@ -60,6 +60,8 @@ pub fn import(name: &str, text: &str, format: ImportFormat) -> Result<Policy, Po
         version: Version::first(),
         strict: false,
         unstated: None,
+        gates: Default::default(),
+        relabel: None,
         fields,
         changes: Vec::new(),
     };
@@ -75,6 +77,7 @@ fn field(name: &str, kind: Option<&str>, taxonomy: Vec<Label>) -> Field {
         order: Vec::new(),
         cardinality: None,
         required: false,
+        merge: None,
         labels: if taxonomy.is_empty() { Vocabulary::Open } else { Vocabulary::Closed },
         taxonomy,
     }

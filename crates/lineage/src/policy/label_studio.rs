@@ -107,6 +107,7 @@ fn element(
                 false => Cardinality::One,
             }),
             required: attribute(tag, "required")?.as_deref() == Some("true"),
+            merge: None,
             labels: if labels.is_some() { Vocabulary::Closed } else { Vocabulary::Open },
             taxonomy: Vec::new(),
         });

@@ -9,23 +9,31 @@
 //! - A file that [`Policy::parse`] takes has no label twice, no circle of parents, and no label
 //!   that becomes two others in one version.
 
+mod gates;
 mod import;
 mod label_studio;
 mod mapping;
 mod plan;
+mod relabel;
 mod step;
+mod when;
 
+pub use gates::{Gates, Relabelling};
 pub use import::{ImportFormat, import};
 pub use label_studio::to_label_config;
 pub use mapping::Mapping;
 pub use plan::{Group, Plan};
+pub use relabel::{RELABEL_FILE, Relabel};
 pub use step::{Consequence, step};
+pub use when::{Said, When};
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::merge::Rule;
 
 /// Labels above each other at most, as elements of a tool's description.
 pub(crate) const PARENTS_MAX: usize = 100;
@@ -105,7 +113,7 @@ impl fmt::Display for Version {
 }
 
 /// `policy.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Its name, that of its directory: `[a-z0-9._-]`.
@@ -118,6 +126,12 @@ pub struct Policy {
     /// The version that rows without a policy count as made under: a claim made later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstated: Option<Version>,
+    /// How good labels have to be.
+    #[serde(default, skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
+    /// When labelling again counts as done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relabel: Option<Relabelling>,
     /// The questions.
     #[serde(default, rename = "field", skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
@@ -151,6 +165,9 @@ pub struct Field {
     /// Whether each item needs an answer.
     #[serde(default, skip_serializing_if = "is_false")]
     pub required: bool,
+    /// What decides conflicts between its answers, where a merge does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Rule>,
     /// Whether labels outside the list are known.
     #[serde(default)]
     pub labels: Vocabulary,
@@ -216,7 +233,7 @@ pub struct Label {
 }
 
 /// What a version changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// The version that it led to.
@@ -232,6 +249,15 @@ pub struct Change {
     /// The labels after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
+    /// What is added to a number, after it was multiplied: of a conversion alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<f64>,
+    /// By what a number is multiplied: of a conversion alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// Which rows alone it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What has to be labelled again.
     #[serde(default)]
     pub redo: Redo,
@@ -262,6 +288,8 @@ pub enum Op {
     FieldAdd,
     /// A question is gone.
     FieldDrop,
+    /// Numbers are on another scale.
+    Convert,
 }
 
 /// What has to be labelled again.
@@ -329,6 +357,10 @@ impl Policy {
         if self.unstated.as_ref().is_some_and(|version| *version > self.version) {
             return rule("unstated", "it is a version that does not exist yet");
         }
+        self.gates.check(self)?;
+        if let Some(relabel) = &self.relabel {
+            relabel.check()?;
+        }
         let mut last = None;
         for change in &self.changes {
             let place = change.place();
@@ -350,7 +382,9 @@ impl Policy {
         for change in self.changes.iter().filter(|change| change.is_lossless()) {
             let field = change.field.as_deref().unwrap_or_default();
             for from in &change.from {
-                if becomes.insert((&change.version, field, from), change).is_some() {
+                // Rows of one label may become several by what else they are.
+                let known = becomes.insert((&change.version, field, from), change);
+                if known.is_some_and(|known| known.when.is_none() || change.when.is_none()) {
                     return rule(change.place(), format!("`{from}` becomes two labels at once"));
                 }
             }
@@ -421,6 +455,9 @@ impl Field {
                 at = *next;
             }
         }
+        if self.merge == Some(Rule::MeanBox) && self.kind.as_deref() != Some("bbox") {
+            return rule(place, "`merge = \"mean-box\"` is for a field of kind \"bbox\"");
+        }
         match self.order.iter().find(|level| !labels.contains_key(level.as_str())) {
             Some(level) if self.labels == Vocabulary::Closed => {
                 rule(place, format!("`{level}` of `order` is no label"))
@@ -431,9 +468,33 @@ impl Field {
 }
 
 impl Change {
+    /// A change to a version, of nothing yet.
+    pub fn new(version: Version, op: Op, redo: Redo) -> Self {
+        let (from, to) = Default::default();
+        let (offset, factor) = (None, None);
+        Self { version, op, field: None, from, to, offset, factor, when: None, redo, reason: None }
+    }
+
+    /// Whether it is about a row that says this label at the time of the change.
+    pub fn is_about(&self, said: &Said<'_>, label: Option<&str>) -> bool {
+        let named = |from: &String| label == Some(from.as_str());
+        self.is_of(said) && (self.from.is_empty() || self.from.iter().any(named))
+    }
+
+    /// Whether it is about rows like this one, whatever they say.
+    fn is_of(&self, said: &Said<'_>) -> bool {
+        self.field.as_ref().is_none_or(|own| own == said.field)
+            && self.when.as_ref().is_none_or(|when| when.fits(said))
+    }
+
     /// Whether rows need not be touched: the old label says all of the new one.
     pub fn is_lossless(&self) -> bool {
         matches!(self.op, Op::Rename | Op::Merge)
+    }
+
+    /// What a conversion does to a number: factor and offset.
+    fn scale(&self) -> (f64, f64) {
+        (self.factor.unwrap_or(1.0), self.offset.unwrap_or(0.0))
     }
 
     fn place(&self) -> String {
@@ -452,10 +513,21 @@ impl Change {
             Op::Drop => (ends.0 > 0 && ends.1 == 0, "labels in `from`"),
             Op::Add => (ends.0 == 0 && ends.1 > 0, "labels in `to`"),
             Op::Restate => (ends.0 > 0 && ends.1 == 0, "labels in `from`"),
-            Op::Same | Op::FieldAdd | Op::FieldDrop => (ends == (0, 0), "no labels"),
+            Op::Same | Op::FieldAdd | Op::FieldDrop | Op::Convert => (ends == (0, 0), "no labels"),
         };
         if !fits {
             return rule(place, format!("it has {form}"));
+        }
+        let given = self.factor.is_some() || self.offset.is_some();
+        if given != (self.op == Op::Convert) {
+            return rule(place, "a conversion, and no other change, says `factor` or `offset`");
+        }
+        let (factor, offset) = self.scale();
+        if !factor.is_finite() || factor == 0.0 || !offset.is_finite() {
+            return rule(place, "`factor` and `offset` are numbers, and the first is not 0");
+        }
+        if self.when.as_ref().is_some_and(When::is_empty) {
+            return rule(place, "`when` says nothing: leave it out");
         }
         if self.op != Op::Same && self.field.is_none() {
             return rule(place, "it says no `field`");

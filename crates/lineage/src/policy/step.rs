@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Change, Op, Policy, PolicyError, Redo, rule};
 
 /// What the next version means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Consequence {
     /// The changes since, stated and derived.
     pub changes: Vec<Change>,
@@ -85,13 +85,6 @@ fn names(field: &super::Field) -> BTreeSet<&str> {
 }
 
 fn change(policy: &Policy, op: Op, field: &str, to: Vec<String>, redo: Redo) -> Change {
-    Change {
-        version: policy.version.clone(),
-        op,
-        field: Some(field.to_owned()),
-        from: Vec::new(),
-        to,
-        redo,
-        reason: None,
-    }
+    let field = Some(field.to_owned());
+    Change { field, to, ..Change::new(policy.version.clone(), op, redo) }
 }

@@ -38,11 +38,16 @@ fn a_policy_reads_and_is_written_back() {
     assert!(policy.knows("another question", "car"));
 }
 
+/// What a label of a field is read as.
+fn read(mapping: &Mapping, policy: Option<&str>, field: &str, label: &str) -> Option<String> {
+    mapping.label(&Said { field, policy, ..Said::default() }, label)
+}
+
 #[test]
 fn labels_are_read_as_of_a_version_whatever_the_rows_say() {
     let policy = Policy::parse(VEHICLES).unwrap();
     let now = Mapping::new(vec![policy.clone()], None);
-    for (stated, label, read) in [
+    for (stated, label, wanted) in [
         (Some("vehicles@1"), "car", Some("automobile")),
         (Some("vehicles@1"), "lorry", Some("van")),
         (Some("vehicles@2"), "car", Some("car")),
@@ -53,18 +58,18 @@ fn labels_are_read_as_of_a_version_whatever_the_rows_say() {
         (Some("others@1"), "car", None),
         (Some("vehicles"), "car", None),
     ] {
-        assert_eq!(now.label(stated, "kind", label).as_deref(), read, "{stated:?} {label}");
+        assert_eq!(read(&now, stated, "kind", label).as_deref(), wanted, "{stated:?} {label}");
     }
-    assert_eq!(now.label(None, "colour", "car").as_deref(), Some("car"));
+    assert_eq!(read(&now, None, "colour", "car").as_deref(), Some("car"));
     let second = "2".parse().unwrap();
     let then = Mapping::new(vec![policy.clone()], Some(("vehicles", &second)));
-    assert_eq!(then.label(None, "kind", "lorry").as_deref(), Some("lorry"));
-    assert_eq!(then.label(None, "kind", "car").as_deref(), Some("automobile"));
+    assert_eq!(read(&then, None, "kind", "lorry").as_deref(), Some("lorry"));
+    assert_eq!(read(&then, None, "kind", "car").as_deref(), Some("automobile"));
     // Backwards a rename can be undone, a merge cannot.
     let first = Version::first();
     let back = Mapping::new(vec![policy], Some(("vehicles", &first)));
-    assert_eq!(back.label(Some("vehicles@3"), "kind", "automobile").as_deref(), Some("car"));
-    assert_eq!(back.label(Some("vehicles@3"), "kind", "van").as_deref(), Some("van"));
+    assert_eq!(read(&back, Some("vehicles@3"), "kind", "automobile").as_deref(), Some("car"));
+    assert_eq!(read(&back, Some("vehicles@3"), "kind", "van").as_deref(), Some("van"));
 }
 
 /// Two labels that change places in one version do not chase each other.
@@ -80,8 +85,8 @@ fn changes_of_one_version_are_made_at_once() {
         ]
     "#;
     let swap = Mapping::new(vec![Policy::parse(text).unwrap()], None);
-    assert_eq!(swap.label(Some("p@1"), "f", "a").as_deref(), Some("b"));
-    assert_eq!(swap.label(Some("p@1"), "f", "b").as_deref(), Some("a"));
+    assert_eq!(read(&swap, Some("p@1"), "f", "a").as_deref(), Some("b"));
+    assert_eq!(read(&swap, Some("p@1"), "f", "b").as_deref(), Some("a"));
 }
 
 #[test]
@@ -223,7 +228,7 @@ fn a_plan_counts_what_each_change_makes_void() {
     let policy = Policy::parse(text).unwrap();
     let mapping = Mapping::new(vec![policy.clone()], None);
     let plan = |to: &str| {
-        let mut plan = Plan::new("p", &policy.changes, &to.parse().unwrap());
+        let mut plan = Plan::new(&policy, &to.parse().unwrap());
         for (item, field, stated, label) in [
             ("i", "f", None, "car"),
             // Named `truck` when it was split.
@@ -233,7 +238,8 @@ fn a_plan_counts_what_each_change_makes_void() {
             ("k", "f", Some("p@4"), "tram"),
             ("k", "g", Some("q@1"), "truck"),
         ] {
-            plan.row(&mapping, (item, field), (stated, Some(label)));
+            let label = Some(label);
+            plan.row(&mapping, Said { item, field, policy: stated, label, ..Said::default() });
         }
         let groups = plan.groups().iter().map(|g| (g.change.op, g.rows, g.items)).collect();
         (plan.rows(), plan.items().len(), groups)
@@ -261,4 +267,143 @@ fn a_chain_of_parents_ends_somewhere() {
     assert_eq!(xml.matches("<Choice ").count(), 101);
     let told = chain(12_000).unwrap_err().to_string();
     assert!(told.contains("`l101` has more than 100 ancestors"), "{told}");
+}
+
+/// Which questions are asked of an item again, and which of its rows that makes void.
+#[test]
+fn a_plan_says_which_questions_are_asked_again() {
+    let text = r#"
+        name = "p"
+        version = "2"
+        field = [{ name = "f", label = [{ name = "x1" }, { name = "x2" }, { name = "y" }] },
+                 { name = "g", labels = "open" }, { name = "h", labels = "open" }]
+        change = [
+            { version = "2", op = "split", field = "f", from = ["x"], to = ["x1", "x2"] },
+            { version = "2", op = "field-add", field = "h", redo = "items" },
+        ]
+    "#;
+    let policy = Policy::parse(text).unwrap();
+    let mapping = Mapping::new(vec![policy.clone()], None);
+    let row = |item, field, label| {
+        let (policy, label) = (Some("p@1"), Some(label));
+        Said { item, field, policy, label, ..Said::default() }
+    };
+    let mut plan = Plan::new(&policy, &policy.version);
+    let rows = [row("i", "f", "x"), row("i", "g", "z"), row("j", "f", "y")];
+    rows.into_iter().for_each(|row| plan.row(&mapping, row));
+    let asked: Vec<(&str, Vec<&str>)> = plan
+        .items()
+        .iter()
+        .map(|(item, asked)| (item.as_str(), asked.iter().map(String::as_str).collect()))
+        .collect();
+    assert_eq!(asked, [("i", vec!["f", "h"]), ("j", vec!["h"])]);
+    // Who found nothing is asked the new question, and nobody is asked twice.
+    for item in ["i", "k"] {
+        plan.submission(&mapping, Said { item, policy: Some("p@1"), ..Said::default() });
+        plan.submission(&mapping, Said { item, policy: Some("p@2"), ..Said::default() });
+    }
+    let asked = |item: &str| plan.items().get(item).map(|asked| asked.len());
+    assert_eq!([asked("i"), asked("k")], [Some(2), Some(1)]);
+    assert_eq!(plan.groups().iter().map(|group| group.items).collect::<Vec<_>>(), [1, 3]);
+    // Somebody who was asked the new question of an item answered for it, not of another.
+    let mut later = Plan::new(&policy, &policy.version);
+    let second = |item| Said { item, policy: Some("p@2"), ..Said::default() };
+    later.looked(&mapping, second("i"), Some(&["f"]));
+    later.looked(&mapping, second("j"), Some(&["h"]));
+    later.looked(&mapping, second("k"), None);
+    rows.into_iter().for_each(|row| later.row(&mapping, row));
+    for item in ["i", "j", "k"] {
+        later.submission(&mapping, Said { item, policy: Some("p@1"), ..Said::default() });
+    }
+    assert_eq!(later.items().keys().collect::<Vec<_>>(), ["i"]);
+    let void: Vec<bool> = rows.into_iter().map(|row| plan.is_void(&mapping, row)).collect();
+    assert_eq!(void, [true, false, false], "a new question makes no old answer void");
+}
+
+#[test]
+fn gates_are_read_and_checked() {
+    let policy = |gates: &str| {
+        Policy::parse(&format!(
+            "name = \"p\"\nversion = \"1\"\n{gates}\n[[field]]\nname = \"f\"\nlabels = \"open\"\n"
+        ))
+    };
+    let good = policy("[gates]\nalpha = 0.8\nf.items = 100\n[relabel]\ncoverage = 0.9").unwrap();
+    let gates: Vec<_> = good.gates.iter().collect();
+    assert_eq!(gates, [(None, "alpha", 0.8), (Some("f"), "items", 100.0)]);
+    assert_eq!(Policy::parse(&good.render().unwrap()).unwrap(), good);
+    for (bad, told) in [
+        ("[gates.x]\nalpha = 1", "`x` is no field"),
+        ("[gates]\nalpha = inf", "no number that can be reached"),
+        ("[relabel]\ncoverage = 2", "a share, from 0 to 1"),
+        ("[gates]\nalpha = \"much\"", "line 4: a gate is a number"),
+    ] {
+        let error = policy(bad).unwrap_err().to_string();
+        assert!(error.contains(told), "{bad}: {error}");
+    }
+}
+
+/// One vendor meant something else by a word; another counted from 1 to 5 where all say percent.
+#[test]
+fn a_change_may_be_about_some_rows_alone_and_about_numbers() {
+    let text = r#"
+        name = "p"
+        version = "3"
+        field = [{ name = "f", label = [{ name = "bus" }, { name = "coach" }, { name = "van" }] },
+                 { name = "stars", kind = "number", labels = "open" }]
+        change = [
+            { version = "2", op = "rename", field = "f", from = ["lorry"], to = ["coach"],
+              when = { source = ["b"] } },
+            { version = "2", op = "rename", field = "f", from = ["lorry"], to = ["van"],
+              when = { source = ["a", "c"], kind = ["choice"] } },
+            { version = "2", op = "convert", field = "stars", factor = 25, offset = -25 },
+            { version = "3", op = "restate", field = "f", from = ["bus"], redo = "rows",
+              when = { annotator = ["eve"] } },
+        ]
+    "#;
+    let policy = Policy::parse(text).unwrap();
+    assert_eq!(Policy::parse(&policy.render().unwrap()).unwrap(), policy);
+    let now = Mapping::new(vec![policy.clone()], None);
+    let said = |source, kind, annotator| Said {
+        field: "f",
+        policy: Some("p@1"),
+        label: Some("lorry"),
+        source,
+        kind,
+        annotator,
+        ..Said::default()
+    };
+    let label = |said: &Said<'_>| now.label(said, "lorry").unwrap();
+    assert_eq!(label(&said("b", "choice", "")), "coach");
+    assert_eq!(label(&said("a", "choice", "")), "van");
+    assert_eq!(label(&said("a", "bbox", "")), "lorry");
+    // 1 to 5 stars are 0 to 100 percent, and back.
+    let stars = Said { field: "stars", policy: Some("p@1"), ..Said::default() };
+    let read: Vec<Option<f64>> =
+        [1.0, 3.0, 5.0].into_iter().map(|stars_of| now.number(&stars, stars_of)).collect();
+    assert_eq!(read, [Some(0.0), Some(50.0), Some(100.0)]);
+    let first = Version::first();
+    let back = Mapping::new(vec![policy.clone()], Some(("p", &first)));
+    let later = Said { policy: Some("p@2"), ..stars };
+    assert_eq!(back.number(&later, 50.0), Some(3.0));
+    assert_eq!(now.number(&later, 50.0), None, "it is on that scale");
+    // What is to be done again is Eve's alone.
+    let mut plan = Plan::new(&policy, &policy.version);
+    for (item, annotator) in [("i", "eve"), ("j", "bob")] {
+        plan.row(&now, Said { item, label: Some("bus"), ..said("a", "choice", annotator) });
+    }
+    assert_eq!(plan.items().keys().collect::<Vec<_>>(), ["i"]);
+    for (bad, told) in [
+        ("op = \"convert\", field = \"stars\"", "says `factor` or `offset`"),
+        ("op = \"convert\", field = \"stars\", factor = 0", "the first is not 0"),
+        ("op = \"same\", factor = 2", "and no other change"),
+        ("op = \"same\", when = {}", "says nothing"),
+        ("op = \"same\", when = { weather = [\"x\"] }", "weather"),
+    ] {
+        let text = format!(
+            "name = \"p\"\nversion = \"2\"\nchange = [{{ version = \"2\", {bad} }}]\n\
+                            field = [{{ name = \"stars\", labels = \"open\" }}]"
+        );
+        let error = Policy::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(told), "{bad}: {error}");
+    }
 }

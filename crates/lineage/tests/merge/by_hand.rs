@@ -436,3 +436,105 @@ fn the_rule_is_that_of_the_commit_race() {
         assert_eq!(resolve(base, theirs, ours), said);
     }
 }
+
+/// A box of one person, in a submission.
+fn boxed<'a>(id: &'a str, label: &'a str, corners: &'a [f64]) -> AnnotationRow<'a> {
+    AnnotationRow {
+        kind: "bbox",
+        unit: Some("px"),
+        geometry: Some(corners),
+        updated_at: Some(1),
+        ..twin(id, label)
+    }
+}
+
+/// Label, text, geometry, annotator and submission of the rows of item `i`.
+type Said = (Option<String>, Option<String>, Option<Vec<f64>>, String, Option<String>);
+
+fn said(test: &TestStore, made: &Merged) -> Vec<Said> {
+    let mut found = Vec::new();
+    each(test, made.commit, |row| {
+        if row.item_id == "i" {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            found.push((
+                text(row.label),
+                text(row.text),
+                row.geometry.map(<[f64]>::to_vec),
+                row.annotator_id.to_owned(),
+                text(row.submission_id),
+            ));
+        }
+    });
+    found
+}
+
+fn by(rule: Rule) -> impl Fn(&Conflict<'_>) -> Option<Take> {
+    move |conflict| rule.decide(conflict)
+}
+
+/// What a merge makes of two rows is nobody's of them: the merger is its author.
+#[test]
+fn a_row_that_is_made_of_two_has_the_merger_as_its_author() {
+    let merger = || "merger".to_owned();
+    let label = |label: &str| Some(label.to_owned());
+    // One box, moved two ways: 2/2 and 4/2 from where they differ.
+    let (start, ours, theirs) = ([0., 0., 90., 90.], [2., 0., 90., 90.], [0., 4., 90., 90.]);
+    let (test, made) = both_ways(
+        &annotations(&[boxed("b", "car", &start)]),
+        &annotations(&[boxed("b", "car", &ours)]),
+        &annotations(&[boxed("b", "car", &theirs)]),
+        &by(Rule::MeanBox),
+    );
+    assert_eq!((made.open, kinds(&made)), (0, vec!["changed-twice"]));
+    let mean = || Some(vec![1., 2., 90., 90.]);
+    assert_eq!(said(&test, &made), [(label("car"), None, mean(), merger(), None)]);
+    // One person's box, drawn on both sides.
+    let (test, made) = both_ways(
+        &vec![],
+        &annotations(&[boxed("b1", "car", &ours)]),
+        &annotations(&[boxed("b2", "car", &theirs)]),
+        &by(Rule::MeanBox),
+    );
+    assert_eq!((made.open, kinds(&made)), (0, vec!["answered-twice"]));
+    assert_eq!(said(&test, &made), [(label("car"), None, mean(), merger(), None)]);
+    // Two labels have no mean.
+    let (_, made) = both_ways(
+        &annotations(&[boxed("b", "car", &start)]),
+        &annotations(&[boxed("b", "bus", &ours)]),
+        &annotations(&[boxed("b", "car", &theirs)]),
+        &by(Rule::MeanBox),
+    );
+    assert_eq!(made.open, 1);
+    // A label and a text, each changed on one side.
+    let start = answer("i", "a", "car");
+    let (ours, theirs) = (
+        AnnotationRow { label: Some("truck"), status: "accepted", ..start.clone() },
+        AnnotationRow { text: Some("red"), ..start.clone() },
+    );
+    let start = annotations(&[start]);
+    let (ours, theirs) = (annotations(&[ours]), annotations(&[theirs]));
+    let (test, made) = both_ways(&start, &ours, &theirs, &by(Rule::PerColumn));
+    assert_eq!((made.open, kinds(&made)), (0, vec!["changed-twice"]));
+    assert_eq!(said(&test, &made), [(label("truck"), label("red"), None, merger(), None)]);
+    each(&test, made.commit, |row| {
+        assert_eq!(row.status, "submitted", "what was accepted was another row");
+    });
+    // The same column changed twice stays open.
+    let other = annotations(&[answer("i", "a", "bus")]);
+    assert_eq!(both_ways(&start, &ours, &other, &by(Rule::PerColumn)).1.open, 1);
+}
+
+#[test]
+fn answers_given_twice_stay_where_they_are_repeats() {
+    let (test, made) = both_ways(
+        &vec![],
+        &annotations(&[twin("t1", "car")]),
+        &annotations(&[twin("t2", "bus")]),
+        &by(Rule::Repeats),
+    );
+    assert_eq!((made.open, said(&test, &made).len()), (0, 2));
+    let start = annotations(&[answer("i", "a", "car")]);
+    let edit = |label| annotations(&[answer("i", "a", label)]);
+    let (_, made) = both_ways(&start, &edit("bus"), &edit("van"), &by(Rule::Repeats));
+    assert_eq!(made.open, 1, "one answer that both changed is no repeat");
+}

@@ -1,7 +1,7 @@
 //! Branches that go apart, and merging them.
 
 use arrow::array::RecordBatch;
-use glossator_lineage::merge::{Conflict, Sides, merge};
+use glossator_lineage::merge::{Conflict, How, Sides, merge};
 use glossator_store::change::only_old;
 use glossator_store::intake::{Intake, IntakeOptions};
 use glossator_store::merging::Take;
@@ -86,7 +86,7 @@ pub fn merged_from(
             conflicts.push((conflict.kind.word(), item.to_owned(), key.to_owned()));
             Ok(take(conflict))
         };
-        let open = merge(&test.store, sides, false, &mut decide, &mut |table, deltas| {
+        let open = merge(&test.store, sides, MERGER, &mut decide, &mut |table, deltas| {
             transaction.apply_with_origins(table, deltas).map(drop)
         })
         .unwrap();
@@ -98,6 +98,9 @@ pub fn merged_from(
     assert_eq!(test.store.history.commit(commit).unwrap().parents, [sides.ours, sides.theirs]);
     Merged { open, conflicts, commit }
 }
+
+/// Who merges.
+const MERGER: How<'static> = How { strict: false, author: "merger" };
 
 /// Leaves every conflict open.
 pub fn nobody(_: &Conflict<'_>) -> Option<Take> {

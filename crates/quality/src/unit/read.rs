@@ -231,6 +231,9 @@ impl<'a> Reader<'a> {
             for row in start..end {
                 if let Some(reason) = reason(&rows, row) {
                     *self.out.excluded.entry(reason).or_default() += 1;
+                    if reason == "superseded" {
+                        self.once_answered(&rows, row);
+                    }
                     continue;
                 }
                 let (name, kind) = (rows.field(row), rows.kind(row));
@@ -322,6 +325,19 @@ impl<'a> Reader<'a> {
             if let Some(&at) = self.fields.get(&(name.to_owned(), kind.to_owned())) {
                 self.out.fields[at].prelabels.entry(model).or_default().rejected += 1;
             }
+        }
+    }
+
+    /// Remembers that a submission had an answer: one that others took the place of is not one
+    /// that found nothing.
+    fn once_answered(&mut self, rows: &Annotations<'_>, row: usize) {
+        let Some(submission) = rows.submission_id(row) else { return };
+        let item = rows.item_id(row);
+        if let Some(answered) = &mut self.answered {
+            answered.insert(digest(item, submission, rows.field(row)));
+        }
+        if has_objects(rows.kind(row)) {
+            self.handed.insert((item.to_owned(), submission.to_owned()));
         }
     }
 

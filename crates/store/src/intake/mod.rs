@@ -60,6 +60,9 @@ pub struct IntakeOptions {
     /// order with their ids stated. From the first that does not on, [`Intake::rows`] says
     /// [`Error::OutOfOrder`], and the import has to begin again without this.
     pub in_order: bool,
+    /// What files do not know stays: that something took the place of an answer (`superseded`), and
+    /// the policy of rows for which they name none.
+    pub keep_ours: bool,
     /// Members of a table's `extra` that the tool changes by itself.
     pub volatile: fn(&Table) -> &'static [&'static str],
     /// The member of a table's `extra` that no two rows of the world share.
@@ -68,7 +71,8 @@ pub struct IntakeOptions {
 
 impl Default for IntakeOptions {
     fn default() -> Self {
-        Self { append: false, prune: false, in_order: false, volatile: |_| &[], unique: |_| None }
+        let (append, prune, in_order, keep_ours) = Default::default();
+        Self { append, prune, in_order, keep_ours, volatile: |_| &[], unique: |_| None }
     }
 }
 

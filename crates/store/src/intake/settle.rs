@@ -16,7 +16,7 @@ use crate::delta::{DeltaBatch, DeltaStream, RowChange};
 use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::items::{self, SOURCES_MEMBER};
-use crate::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, Table};
+use crate::schema::{ANNOTATIONS, ITEMS, REVIEWS, SUBMISSIONS, SUPERSEDED, Table};
 use crate::segment::{BatchStream, SegmentKind, segment_schema};
 use crate::snapshot::{Located, TableSnapshot};
 use crate::store::{Layer, Snapshot};
@@ -243,7 +243,7 @@ impl<'a> Settle<'a> {
     ) -> Result<DeltaBatch> {
         let table = self.base.table;
         self.seen.note_sources(table, &new);
-        let mut merged = Merged::new(table, &new, old, (self.options.volatile)(table))?;
+        let mut merged = Merged::new(table, &new, old, self.options)?;
         let mut changes = Vec::new();
         for row in 0..new.num_rows() {
             if equal[row] {
@@ -318,6 +318,10 @@ struct Merged<'b> {
     new: Rows<'b>,
     old: Rows<'b>,
     volatile: &'static [&'static str],
+    /// The column of which `superseded` stays.
+    status: Option<usize>,
+    /// The column that files that do not know it leave as it is.
+    policy: Option<usize>,
     seq: Option<usize>,
     extra: Option<usize>,
     /// By row: columns whose old value stays.
@@ -331,13 +335,16 @@ impl<'b> Merged<'b> {
         table: &'static Table,
         new: &'b RecordBatch,
         old: &'b RecordBatch,
-        volatile: &'static [&'static str],
+        options: IntakeOptions,
     ) -> Result<Self> {
+        let status = if table == &SUBMISSIONS { "state" } else { "status" };
         Ok(Self {
             table,
             new: Rows::new(table, new)?,
             old: Rows::new(table, old)?,
-            volatile,
+            volatile: (options.volatile)(table),
+            status: table.column(status).filter(|_| options.keep_ours),
+            policy: table.column("policy").filter(|_| options.keep_ours),
             seq: table.column("seq"),
             extra: table.column("extra"),
             keep_old: HashMap::new(),
@@ -352,6 +359,14 @@ impl<'b> Merged<'b> {
         let text = self.extra.and_then(|extra| self.new.column(extra).text(row));
         if self.table == &SUBMISSIONS && text.is_some_and(is_stub) {
             return false;
+        }
+        let superseded = |status: &usize| self.old.column(*status).text(was) == Some(SUPERSEDED);
+        let unnamed = |policy: &usize| self.new.column(*policy).is_null(row);
+        for column in [self.status.filter(superseded), self.policy.filter(unnamed)] {
+            if let Some(column) = column.filter(|column| differing.contains(column)) {
+                *self.keep_old.entry(row).or_default() |= 1 << column;
+                differing.retain(|known| *known != column);
+            }
         }
         if self.table == &ITEMS {
             self.merge_item(row, was, &mut differing);

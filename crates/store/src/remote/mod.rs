@@ -58,7 +58,7 @@ pub use fetch::{FetchReport, RefChange, fetch_commit};
 pub use layout::{Attempt, Key, LogEntry, PeopleEntry, RemoteRef, Root};
 pub(crate) use lend::RemoteLender;
 pub use probe::Probe;
-pub use pull::PullReport;
+pub use pull::{Allow, PullReport};
 pub use push::{PushReport, PushRequest};
 
 /// Who is told how far work is.

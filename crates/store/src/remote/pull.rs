@@ -24,7 +24,7 @@ pub struct PullReport {
 pub type Allow<'a> = &'a dyn Fn(&str, Option<CommitId>, CommitId) -> crate::Result<()>;
 
 impl Remote {
-    /// Fetches, and moves the branch of `HEAD` forward to the remote's.
+    /// Fetches, and moves the branch of `HEAD` forward to the remote's, unless `allow` refuses.
     ///
     /// # Errors
     /// [`Error::Diverged`] where both have commits of their own: it was fetched, and the branch is
@@ -34,22 +34,8 @@ impl Remote {
         store: &Store,
         name: &str,
         who: &Identity,
-        progress: &dyn Progress,
-    ) -> Result<PullReport> {
-        self.pull_if(store, name, who, progress, &|_, _, _| Ok(()))
-    }
-
-    /// As [`Remote::pull`]; `allow` may refuse what the branch would move to.
-    ///
-    /// # Errors
-    /// What `allow` says: it was fetched, and the branch is as it was.
-    pub fn pull_if(
-        &self,
-        store: &Store,
-        name: &str,
-        who: &Identity,
-        progress: &dyn Progress,
         allow: Allow<'_>,
+        progress: &dyn Progress,
     ) -> Result<PullReport> {
         let branch = store.branch()?;
         let fetched = self.fetch(store, name, who, progress)?;

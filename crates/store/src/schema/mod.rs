@@ -27,6 +27,9 @@ pub use tables::{
     SubmissionRow, Submissions, SubmissionsBuilder, TABLES,
 };
 
+/// The status of an answer that another took the place of.
+pub const SUPERSEDED: &str = "superseded";
+
 /// A set of a table's columns, by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Columns(pub(crate) u64);

@@ -9,6 +9,7 @@ use crate::history::{GitFault, RefName, Root};
 use crate::id::{CommitId, Digest};
 use crate::limits::SEGMENT_ROWS_MAX;
 use crate::merging::MERGE_FILE;
+use crate::policy_files::RELABEL_FILE;
 use crate::redaction::{REDACTIONS_REF, Redactions};
 use crate::removal::RemovalRef;
 use crate::schema::{TABLES, Table};
@@ -282,7 +283,7 @@ impl Verifier<'_> {
 fn is_known_path(path: &str) -> bool {
     let name = |text: &str| text.parse::<RefName>().is_ok();
     match path.split('/').collect::<Vec<_>>()[..] {
-        [file] => file == FACTS_FILE || file == CHANGE_FILE,
+        [file] => [FACTS_FILE, CHANGE_FILE, RELABEL_FILE].contains(&file),
         ["tables", file] => {
             file.strip_suffix(".jsonl").is_some_and(|stem| Table::by_name(stem).is_some())
         }

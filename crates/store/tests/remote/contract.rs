@@ -69,7 +69,8 @@ fn round_trip(remote: &Remote) {
     let report = push(&there.store, remote).unwrap();
     assert_eq!(report.commits, 2);
 
-    let pulled = remote.pull(&here.store, "origin", &identity(), &silent()).unwrap();
+    let pulled =
+        remote.pull(&here.store, "origin", &identity(), &|_, _, _| Ok(()), &silent()).unwrap();
     assert_eq!(pulled.fetched.commits, 2);
     assert_eq!(head(&here.store), head(&there.store));
     let expected = [("a", "three"), ("b", "two")].map(|(a, b)| (a.to_owned(), b.to_owned()));
@@ -94,7 +95,7 @@ fn a_moved_branch_is_a_refused_push(remote: &Remote) {
     assert_eq!(refused.len(), 1);
     assert_eq!((refused[0].why, refused[0].by.as_str()), (Why::NotForward, "Test"));
     assert_eq!(refused[0].theirs, theirs.to_string());
-    match remote.pull(&here.store, "origin", &identity(), &silent()) {
+    match remote.pull(&here.store, "origin", &identity(), &|_, _, _| Ok(()), &silent()) {
         Err(Error::Diverged { ahead: 1, behind: 1, .. }) => {}
         other => panic!("{other:?}"),
     }

@@ -84,10 +84,10 @@ fn work_goes_on_in_a_clone_of_the_history() {
     let (there, _) = clone_history(&team.remote);
     import(&there.store, "b", "two");
     assert_eq!(push(&there.store, &team.remote).unwrap().commits, 1);
-    team.remote.pull(&team.here.store, "origin", &identity(), &Silent).unwrap();
+    team.remote.pull(&team.here.store, "origin", &identity(), &|_, _, _| Ok(()), &Silent).unwrap();
     import(&team.here.store, "c", "three");
     push(&team.here.store, &team.remote).unwrap();
-    team.remote.pull(&there.store, "origin", &identity(), &Silent).unwrap();
+    team.remote.pull(&there.store, "origin", &identity(), &|_, _, _| Ok(()), &Silent).unwrap();
     assert_eq!(labels(&there.store), labels(&team.here.store));
     sound(&there.store);
 }

@@ -32,6 +32,9 @@ pub(crate) struct Reading {
     /// Images and categories of COCO results
     #[arg(long, value_name = "FILE")]
     pub images: Option<PathBuf>,
+    /// The version of a policy that rows without one were made under
+    #[arg(long, value_name = "NAME@VERSION")]
+    pub policy: Option<String>,
     /// Take the good records and write the bad ones, with reasons, to this file
     #[arg(long, value_name = "FILE")]
     pub quarantine: Option<PathBuf>,

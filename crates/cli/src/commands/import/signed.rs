@@ -17,7 +17,7 @@ const SIGNATURE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file whose signature is good.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// The digest of the bytes that were checked.
     pub(super) digest: Digest,
     pub(super) signature: BatchSignature,

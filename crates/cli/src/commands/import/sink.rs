@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::Int32Type;
 use glossator_formats::{BadRecord, Error as FormatError, Person, Place, Result as FormatResult};
 use glossator_formats::{JsonRows, Sink};
@@ -18,20 +18,20 @@ use glossator_store::intake::{Intake, Intaken};
 use glossator_store::key_index::KeyHasher;
 use glossator_store::people::People;
 use glossator_store::schema::{
-    ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, AnnotatorsBuilder, SOURCES, SourceRow,
-    SourcesBuilder, Table,
+    ANNOTATIONS, ANNOTATORS, Annotations, AnnotatorRow, AnnotatorsBuilder, ColumnView, SOURCES,
+    SUBMISSIONS, SourceRow, SourcesBuilder, Table,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
-use crate::policies::{Unknown, named, note_unknown};
+use crate::policies::{Unknown, named, note_unknown, refused};
 
 /// Names of policies that a warning lists at most.
 const POLICIES_TOLD_MAX: usize = 20;
 
 /// What importers said besides rows.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     pub warnings: BTreeMap<String, u64>,
     pub losses: BTreeMap<String, u64>,
     pub quarantined: u64,
@@ -39,7 +39,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Gold rows are kept whether or not anybody answered.
-    pub(super) fn gold_without_answers(&mut self, intaken: &Intaken) {
+    pub(crate) fn gold_without_answers(&mut self, intaken: &Intaken) {
         let count = intaken.gold_without_answers;
         if count > 0 {
             self.warnings.insert("items with gold that nobody answered".to_owned(), count);
@@ -48,7 +48,7 @@ impl Told {
 }
 
 /// A sink into the store.
-pub(super) struct StoreSink<'s> {
+pub(crate) struct StoreSink<'s> {
     intake: Intake<'s>,
     people: People,
     told: Told,
@@ -68,12 +68,14 @@ pub(super) struct StoreSink<'s> {
     /// How it reads labels, and those that it does not know.
     mapping: Mapping,
     unknown: Unknown,
+    /// The policy of rows that name none.
+    made_under: Option<String>,
     /// Sources that annotations have so far.
     sources: HashSet<String>,
 }
 
 impl<'s> StoreSink<'s> {
-    pub(super) fn new(
+    pub(crate) fn new(
         intake: Intake<'s>,
         people: People,
         quarantine: Option<PathBuf>,
@@ -106,14 +108,35 @@ impl<'s> StoreSink<'s> {
             known,
             mapping,
             unknown,
+            made_under: None,
             sources,
         })
     }
 
     /// Names the policies that need no warning.
-    pub(super) fn know(&mut self, policies: BTreeMap<String, Policy>) {
+    pub(crate) fn know(&mut self, policies: BTreeMap<String, Policy>) {
         self.mapping = Mapping::new(policies.values().cloned().collect(), None);
         self.known = policies;
+    }
+
+    /// Says under which policy rows were made that name none.
+    pub(crate) fn made_under(&mut self, policy: String) {
+        self.made_under = Some(policy);
+    }
+
+    /// The rows with the policy that they were made under.
+    fn with_policy(&self, table: &'static Table, rows: RecordBatch) -> FormatResult<RecordBatch> {
+        let stated = [&ANNOTATIONS, &SUBMISSIONS].contains(&table);
+        let column = table.column("policy").filter(|_| stated);
+        let (Some(policy), Some(at)) = (&self.made_under, column) else { return Ok(rows) };
+        let said = rows.column(at);
+        let Some(view) = ColumnView::new(said) else { return Ok(rows) };
+        let all: StringArray =
+            (0..rows.num_rows()).map(|row| Some(view.text(row).unwrap_or(policy))).collect();
+        let mut columns = rows.columns().to_vec();
+        let error = glossator_store::Error::from;
+        columns[at] = cast(&all, said.data_type()).map_err(error)?;
+        Ok(RecordBatch::try_new(rows.schema(), columns).map_err(error)?)
     }
 
     fn knows(&self, policy: &str) -> bool {
@@ -123,7 +146,7 @@ impl<'s> StoreSink<'s> {
     }
 
     /// Records the source of a table, where any row is of it: rows may state their own.
-    pub(super) fn table_source(&mut self, source: &str) -> Result<()> {
+    pub(crate) fn table_source(&mut self, source: &str) -> Result<()> {
         if !self.sources.contains(source) {
             return Ok(());
         }
@@ -132,32 +155,40 @@ impl<'s> StoreSink<'s> {
         Ok(self.intake.rows(&SOURCES, builder.finish())?)
     }
 
-    pub(super) fn file(&mut self, file: SourceFile) {
+    pub(crate) fn file(&mut self, file: SourceFile) {
         self.intake.source_file(file);
     }
 
     /// Removes the annotations that have these keys.
-    pub(super) fn remove(&mut self, keys: &RecordBatch) -> FormatResult<()> {
+    pub(crate) fn remove(&mut self, keys: &RecordBatch) -> FormatResult<()> {
         Ok(self.intake.remove(keys)?)
     }
 
-    /// Sets rows aside whose key the import had before. Only for a quarantine: else the intake
-    /// finds them without remembering every key.
-    fn without_repeats(&mut self, rows: RecordBatch) -> FormatResult<RecordBatch> {
+    /// Sets rows aside whose key the import had before, and those that a strict policy would
+    /// refuse. Only for a quarantine: else the intake finds the first without remembering every
+    /// key, and the commit the others.
+    fn without_bad(&mut self, rows: RecordBatch) -> FormatResult<RecordBatch> {
         let annotations = Annotations::new(&rows);
         let json = JsonRows::new(&ANNOTATIONS, &rows)?;
         let (mut keep, mut bad) = (Vec::new(), Vec::new());
         for row in 0..annotations.len() {
             let (item, id) = (annotations.item_id(row), annotations.annotation_id(row));
-            if id.is_empty() || self.keys.insert(self.hasher.hash(item, id)) {
-                keep.push(row as u32);
-                continue;
-            }
+            let reason = match refused(&self.mapping, &annotations.row(row)) {
+                Some((policy, label)) => {
+                    let (field, name) = (annotations.field(row), policy.full_name());
+                    format!("`{label}` is no label of `{field}` in {name}, which is strict")
+                }
+                None if id.is_empty() || self.keys.insert(self.hasher.hash(item, id)) => {
+                    keep.push(row as u32);
+                    continue;
+                }
+                None => format!("the key stands twice in the import: `{item}` `{id}`"),
+            };
             let mut raw = Vec::new();
             json.write(row, &mut raw)?;
             bad.push(BadRecord {
                 place: Place { line: self.lines.get(row).copied(), ..Place::file(&self.file) },
-                reason: format!("the key stands twice in the import: `{item}` `{id}`"),
+                reason,
                 raw: String::from_utf8_lossy(&raw).into_owned(),
             });
         }
@@ -169,17 +200,17 @@ impl<'s> StoreSink<'s> {
     }
 
     /// Says which file is read from here on.
-    pub(super) fn begin(&mut self, file: String) {
+    pub(crate) fn begin(&mut self, file: String) {
         self.file = file;
     }
 
     /// Says that the files have all rows of a source.
-    pub(super) fn complete(&mut self, source: &str) {
+    pub(crate) fn complete(&mut self, source: &str) {
         self.intake.complete(source.to_owned());
     }
 
     /// Ends the import: what it made, the people, and what was told.
-    pub(super) fn finish(mut self) -> StoreResult<(Intaken, People, Told)> {
+    pub(crate) fn finish(mut self) -> StoreResult<(Intaken, People, Told)> {
         self.progress.finish_and_clear();
         let mut aliases = AnnotatorsBuilder::default();
         for (alias, of) in &self.people.aliases {
@@ -234,8 +265,9 @@ impl Sink for StoreSink<'_> {
     }
 
     fn rows(&mut self, table: &'static Table, rows: RecordBatch) -> FormatResult<()> {
+        let rows = self.with_policy(table, rows)?;
         let rows = if table == &ANNOTATIONS && self.quarantine.is_some() {
-            self.without_repeats(rows)?
+            self.without_bad(rows)?
         } else {
             rows
         };

@@ -11,6 +11,7 @@ use glossator_store::fs::Disk;
 use glossator_store::{CommitId, Layer, Made, Store};
 
 use super::{AddArgs, FormatName};
+use crate::commands::check::of_policies;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::policies::{POLICY_FILE, all, known, named, of_file, path};
@@ -43,6 +44,7 @@ fn commit(
     message: &str,
 ) -> Result<u8> {
     let text = policy.render().map_err(wrong(&policy.name))?;
+    of_policies(std::iter::once(policy))?;
     // What is written must read: an error now rather than at each later command.
     Policy::parse(&text).map_err(wrong(&policy.name))?;
     files.push((path(&policy.name, POLICY_FILE), Some(text.into_bytes())));
@@ -93,6 +95,8 @@ pub(super) fn add(context: &mut Context, args: &AddArgs) -> Result<u8> {
             version: Version::first(),
             strict: false,
             unstated: None,
+            gates: Default::default(),
+            relabel: None,
             fields: args.field.iter().map(|text| field(text)).collect(),
             changes: Vec::new(),
         },
@@ -122,15 +126,9 @@ pub(super) fn add(context: &mut Context, args: &AddArgs) -> Result<u8> {
             policy.version = old.version.next(redo != Redo::None);
         }
         if reworded {
-            policy.changes.push(Change {
-                version: policy.version.clone(),
-                op: Op::Same,
-                field: None,
-                from: Vec::new(),
-                to: Vec::new(),
-                redo: args.redo.map_or(Redo::None, Redo::from),
-                reason: args.reason.clone(),
-            });
+            let redo = args.redo.map_or(Redo::None, Redo::from);
+            let change = Change::new(policy.version.clone(), Op::Same, redo);
+            policy.changes.push(Change { reason: args.reason.clone(), ..change });
         }
         step(old, &mut policy).map_err(wrong(&args.name))?;
     }
@@ -151,6 +149,7 @@ fn field(text: &str) -> Field {
         order: Vec::new(),
         cardinality: None,
         required: false,
+        merge: None,
         labels: if taxonomy.is_empty() { Vocabulary::Open } else { Vocabulary::Closed },
         taxonomy,
     }
@@ -177,6 +176,8 @@ pub(super) fn import(
         policy.changes.clone_from(&old.changes);
         policy.unstated.clone_from(&old.unstated);
         policy.strict = old.strict;
+        policy.gates.clone_from(&old.gates);
+        policy.relabel.clone_from(&old.relabel);
         step(old, &mut policy).map_err(|e| of_file(&shown, &e))?;
     }
     let files = match format {
@@ -229,13 +230,10 @@ pub(super) fn rename(
     policy.version = policy.version.next(false);
     let message = format!("Policy {}: {field}: {from} is {to}", policy.full_name());
     policy.changes.extend(renamed.into_iter().map(|(from, to)| Change {
-        version: policy.version.clone(),
-        op: Op::Rename,
         field: Some(field.to_owned()),
         from: vec![from],
         to: vec![to],
-        redo: Redo::None,
-        reason: None,
+        ..Change::new(policy.version.clone(), Op::Rename, Redo::None)
     }));
     commit(context, &store, head, &policy, Vec::new(), &message)
 }

@@ -1,20 +1,17 @@
 //! Policies as they are, and what their versions mean for rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use glossator_lineage::policy::{Change, Mapping, Policy, Version, to_label_config};
+use glossator_lineage::policy::{Policy, to_label_config};
 use glossator_store::fs::output_file;
-use glossator_store::schema::{ANNOTATIONS, Annotations};
 use glossator_store::{CommitId, Store};
-use serde::Serialize;
 
 use crate::context::{Context, resolve};
 use crate::error::Result;
-use crate::filter::Filters;
 use crate::policies::{POLICY_FILE, all, known, of_file, path, unknown};
-use crate::render::{lines, number, plain, row, table};
+use crate::render::{number, plain, row};
 
 /// Labels that are listed at most.
 const UNKNOWN_MAX: usize = 1_000;
@@ -96,83 +93,6 @@ pub(super) fn log(context: &mut Context, name: &str) -> Result<u8> {
             }
         }
     }
-    Ok(0)
-}
-
-/// A change with the rows and items that it is about.
-#[derive(Serialize)]
-struct Meant<'c> {
-    #[serde(flatten)]
-    change: &'c Change,
-    rows: u64,
-    items: usize,
-}
-
-pub(super) fn diff(context: &mut Context, name: &str, old: &str, new: Option<&str>) -> Result<u8> {
-    let (store, head) = at(context, None)?;
-    let policies = all(&store, head)?;
-    let wrong = |e: String| crate::error::CliError::input(e);
-    let old: Version = old.parse().map_err(wrong)?;
-    let policy = known(&policies, name, Some(&old))?;
-    let new: Version = match new {
-        Some(new) => new.parse().map_err(wrong)?,
-        None => policy.version.clone(),
-    };
-    known(&policies, name, Some(&new))?;
-    let changes: Vec<&Change> = policy
-        .changes
-        .iter()
-        .filter(|change| change.version > old && change.version <= new)
-        .collect();
-    let mapping = Mapping::new(vec![policy.clone()], None);
-    let mut rows = vec![0_u64; changes.len()];
-    let mut items: Vec<BTreeSet<String>> = vec![BTreeSet::new(); changes.len()];
-    let snapshot = store.snapshot(Some(head), &[])?;
-    let filters = Filters::default();
-    for batch in filters.rows(&snapshot, &ANNOTATIONS)? {
-        let batch = batch?;
-        for row in Annotations::new(&batch).iter() {
-            let Some((of, made)) = mapping.policy_of(row.policy) else { continue };
-            let Some(label) = row.label.filter(|_| of.name == name) else { continue };
-            for (at, change) in changes.iter().enumerate() {
-                let here = change.field.as_deref().is_none_or(|field| field == row.field);
-                // Labels are named as they were right before the change.
-                let was = policy.read(row.field, label, &made, &change.version);
-                let meant = change.from.is_empty() || change.from.contains(&was);
-                if made < change.version && here && meant {
-                    rows[at] += 1;
-                    items[at].insert(row.item_id.to_owned());
-                }
-            }
-        }
-    }
-    let meant: Vec<Meant<'_>> = changes
-        .iter()
-        .zip(rows.iter().zip(&items))
-        .map(|(change, (rows, items))| Meant { change, rows: *rows, items: items.len() })
-        .collect();
-    if context.json {
-        context.json_line(&serde_json::json!({
-            "policy": name, "old": old, "new": new, "changes": meant,
-        }))?;
-        return Ok(0);
-    }
-    let mut shown =
-        table(&["version", "op", "field", "from", "to", "redo", "rows before", "items"]);
-    for one in &meant {
-        let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        shown.add_row([
-            one.change.version.to_string(),
-            word(serde_json::to_value(one.change.op)?),
-            one.change.field.clone().unwrap_or_default(),
-            plain(&one.change.from.join(", ")).into_owned(),
-            plain(&one.change.to.join(", ")).into_owned(),
-            word(serde_json::to_value(one.change.redo)?),
-            number(one.rows),
-            number(one.items as u64),
-        ]);
-    }
-    writeln!(context.out(), "{}", lines(&shown))?;
     Ok(0)
 }
 
