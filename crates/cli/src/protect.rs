@@ -15,7 +15,7 @@ pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store:
         return Ok(());
     }
     // Of the commit itself: its labels are read as its own policies read them.
-    hold(branch, &gates, &store.snapshot(Some(moving.new), &[])?)
+    hold(branch, &gates, &store.snapshot(Some(moving.commit), &[])?)
 }
 
 /// Refuses to move a protected branch to a commit whose labels do not pass.
