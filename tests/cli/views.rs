@@ -369,3 +369,24 @@ fn weighted_majorities_equal_those_of_crowd_kit() {
         assert_eq!(format!("{found:.6}"), expected, "{name}");
     }
 }
+
+/// Workers who answered a site twice once voted with both answers, and 1,043 sites had several
+/// final labels. By Python, of the file itself: each worker's last answer to each site, and the
+/// label that alone has most of these.
+#[test]
+fn real_workers_who_repeat_themselves_have_one_vote_for_training() {
+    let Some(file) = shared("crowd-adult2-ordinal/answers.csv.gz") else { return };
+    let s = Session::new();
+    s.write("answers.csv.gz", std::fs::read(file).unwrap());
+    s.ok("import answers.csv.gz -m answers");
+    s.ok("export --format csv --view labels -o labels.csv");
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    let mut reader = csv::Reader::from_path(s.path("labels.csv")).unwrap();
+    let at = reader.headers().unwrap().iter().position(|name| name == "label").unwrap();
+    for row in reader.records() {
+        *counts.entry(row.unwrap()[at].to_owned()).or_default() += 1;
+    }
+    let expected = [("G", 9_329), ("P", 420), ("R", 123), ("X", 745)];
+    assert_eq!(counts, expected.map(|(label, count)| (label.to_owned(), count)).into());
+    assert_eq!(one(&s, "consensus", "consensus")["fields"][0]["decided"], 10_617);
+}

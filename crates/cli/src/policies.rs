@@ -170,7 +170,7 @@ fn refuse_unknown(store: &Store, moving: &Moving<'_>) -> glossator_store::Result
     let Some(change) = moving.record.tables.get(ANNOTATIONS.name) else { return Ok(()) };
     let mut policies = Vec::new();
     // Of the commit itself: it may bring the version that knows its labels.
-    for (path, bytes) in store.policy_files(moving.new)? {
+    for (path, bytes) in store.policy_files(moving.commit)? {
         // One that does not read says nothing; commands that ask for it tell.
         let text = String::from_utf8_lossy(&bytes);
         let policy = if path.ends_with(POLICY_FILE) { Policy::parse(&text).ok() } else { None };

@@ -14,7 +14,7 @@ pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store:
     let branch = moving.name.strip_prefix("refs/heads/").unwrap_or(moving.name);
     let Some(gates) = gates_of(store, branch, moving.head)? else { return Ok(()) };
     // Of the commit itself: its labels are read as its own policies read them.
-    hold(branch, &gates, &store.snapshot(Some(moving.new), &[])?)
+    hold(branch, &gates, &store.snapshot(Some(moving.commit), &[])?)
 }
 
 /// Refuses a commit that is not signed on a branch that takes only signed ones.

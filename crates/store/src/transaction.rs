@@ -183,9 +183,9 @@ pub struct Moving<'m> {
     pub name: &'m str,
     /// Where it is.
     pub head: Option<CommitId>,
-    /// The commit that it is to move to: written, and readable by its id.
-    pub new: CommitId,
-    /// What the commit does, against the head.
+    /// The commit that it is to move to.
+    pub commit: CommitId,
+    /// What the commit does, against where it is.
     pub record: &'m ChangeRecord,
 }
 
@@ -433,7 +433,7 @@ impl Store {
             }
         };
         for guard in options.guards {
-            guard(self, &Moving { name, head, new: commit, record: &record })?;
+            guard(self, &Moving { name, head, commit, record: &record })?;
         }
         self.history.move_ref(lock, &change)?;
         Ok(Some(commit))
