@@ -233,8 +233,29 @@ fn answers_may_come_as_a_table_and_another_copy_goes_on() {
     said.sort();
     wanted.sort();
     assert_eq!(said, wanted, "whom nobody asked again stands; `c` was not asked for");
+    let told = s.gloss("policy check main");
+    assert_eq!(told.code, 1, "nobody asks for a van any more: {}", told.out);
     s.ok("relabel finish");
     assert_eq!(s.json("status")[0]["branch"], "main");
+    assert_eq!(s.ok("policy check"), "every label is known\n", "what is superseded is no answer");
+    s.ok("verify");
+}
+
+/// A strict policy refuses labels that it does not know, and not the end of those that it had.
+#[test]
+fn a_strict_policy_lets_old_answers_be_superseded() {
+    let s = vehicles();
+    let text = s.ok("policy show vehicles");
+    let third = text.replacen("version = \"2\"", "version = \"3\"\nstrict = true", 1);
+    s.write("strict.toml", third);
+    s.ok("policy add vehicles --file strict.toml");
+    s.ok("relabel start --to vehicles@3 -o t.json");
+    s.write("answers.csv", "item,annotator,label\na,ann,van\nb,eve,lorry\n");
+    assert!(s.fails(2, "relabel import answers.csv").contains("`van` is no label of `label`"));
+    s.write("answers.csv", "item,annotator,label\na,ann,pickup\nb,eve,lorry\n");
+    assert_eq!(s.json("relabel import answers.csv")[0]["superseded"], 2);
+    s.ok("relabel finish");
+    assert_eq!(s.ok("policy check"), "every label is known\n");
     s.ok("verify");
 }
 

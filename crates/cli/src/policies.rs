@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use clap::Args;
 use glossator_lineage::policy::{Mapping, Policy, PolicyError, Said, Version};
 use glossator_store::change::read_change;
-use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations};
+use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations, SUPERSEDED};
 use glossator_store::transaction::{Guard, Moving};
 use glossator_store::{CommitId, Error, Snapshot, Store};
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,9 @@ pub(crate) fn said<'r>(row: &AnnotationRow<'r>) -> Said<'r> {
 
 /// Notes the labels of a batch of annotations that the policies of their rows do not know.
 pub(crate) fn note_unknown(mapping: &Mapping, batch: &RecordBatch, unknown: &mut Unknown) {
-    for row in Annotations::new(batch).iter() {
+    // What another answer took the place of may say what nobody asks any more.
+    let rows = Annotations::new(batch);
+    for row in rows.iter().filter(|row| row.status != SUPERSEDED) {
         let Some((policy, _)) = mapping.policy_of(row.policy) else { continue };
         let Some(label) = row.label else { continue };
         let read = mapping.label(&said(&row), label);
@@ -155,7 +157,8 @@ pub(crate) fn refused<'m>(
     row: &AnnotationRow<'_>,
 ) -> Option<(&'m Policy, String)> {
     let (policy, _) = mapping.policy_of(row.policy)?;
-    let label = row.label.filter(|_| policy.strict)?;
+    // What is superseded may say what nobody asks any more.
+    let label = row.label.filter(|_| policy.strict && row.status != SUPERSEDED)?;
     let read = mapping.label(&said(row), label).unwrap_or_else(|| label.to_owned());
     (!policy.knows(row.field, &read)).then_some((policy, read))
 }

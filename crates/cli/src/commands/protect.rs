@@ -13,9 +13,9 @@ use crate::error::{CliError, Result};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gloss protect main --gate alpha=0.8 --gate items=100\n  \
     gloss protect main --gates\n  gloss protect main --off\n  gloss protect\n\n\
-    Commits, merges and pushes that move the branch are refused where `gloss check` would fail \
-    with these gates and those of the branch's policies. Of this copy of the store alone: others \
-    have gates of their own.")]
+    Commits, merges, pulls and pushes that move the branch are refused where its labels would not \
+    pass these gates and those of its policies. Of this copy of the store alone: others have gates \
+    of their own. Labels that a policy does not know are `strict`'s to refuse.")]
 pub(crate) struct ProtectArgs {
     /// The branch; without one, protected branches are listed
     branch: Option<String>,
