@@ -291,6 +291,15 @@ fn a_protected_branch_takes_no_label_that_a_check_refuses() {
     s.ok("check --gate items=1");
     s.write("fine.csv", "item,annotator,label,policy\nz,ann,van,vehicles@1\n");
     s.ok("import fine.csv -m fine");
+    // A version that drops a label comes before its rows are relabelled.
+    let split = "\n[[change]]\nversion = \"2\"\nop = \"split\"\nfield = \"label\"\n\
+                 from = [\"van\"]\nto = [\"pickup\", \"lorry\"]\nredo = \"rows\"\n";
+    let text = s.ok("policy show vehicles").replacen("version = \"1\"", "version = \"2\"", 1);
+    let labels = "name = \"pickup\"\n\n[[field.label]]\nname = \"lorry\"";
+    s.write("next.toml", text.replacen("name = \"van\"", labels, 1) + split);
+    s.ok("policy add vehicles --file next.toml");
+    s.write("late.csv", "item,annotator,label,policy\ny,ann,van,vehicles@1\n");
+    assert!(s.fails(1, "import late.csv -m late").contains("`van` is no label"));
 }
 
 /// Rows that nobody stands by any more, or not yet, were planned for ever.

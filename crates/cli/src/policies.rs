@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use clap::Args;
 use glossator_lineage::policy::{Mapping, Policy, PolicyError, Said, Version};
 use glossator_store::change::read_change;
-use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations};
+use glossator_store::schema::{ANNOTATIONS, AnnotationRow, Annotations, SUPERSEDED};
 use glossator_store::transaction::{Guard, Moving};
 use glossator_store::{CommitId, Error, Snapshot, Store};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,15 @@ pub(crate) type Unknown = BTreeMap<(String, String, String), u64>;
 
 /// Labels that the policies of their rows do not know, as they are read now.
 pub(crate) fn unknown(snapshot: &Snapshot<'_>) -> Result<Unknown> {
-    let mapping = Mapping::new(of(snapshot)?.into_values().collect(), None);
+    unknown_to(&of(snapshot)?, snapshot)
+}
+
+/// Labels of a snapshot that these policies do not know.
+pub(crate) fn unknown_to(
+    policies: &BTreeMap<String, Policy>,
+    snapshot: &Snapshot<'_>,
+) -> Result<Unknown> {
+    let mapping = Mapping::new(policies.values().cloned().collect(), None);
     let filters = Filters::default();
     let mut unknown = BTreeMap::new();
     for batch in filters.rows(snapshot, &ANNOTATIONS)? {
@@ -84,7 +92,7 @@ pub(crate) fn unknown(snapshot: &Snapshot<'_>) -> Result<Unknown> {
 
 /// Whether nobody stands by a row any more: what was answered anew keeps the label that it had.
 fn is_over(status: &str) -> bool {
-    ["superseded", "skipped"].contains(&status)
+    [SUPERSEDED, "skipped"].contains(&status)
 }
 
 /// What changes of policies have to know of a row.

@@ -1,12 +1,12 @@
 //! Gates and signatures of protected branches: asked when a branch is about to move.
 
 use glossator_store::transaction::Moving;
-use glossator_store::{CommitId, Error, Snapshot, Store};
+use glossator_store::{CommitId, Error, Store};
 
 use crate::commands::check::{Asked, failures, of_policies, typed};
 use crate::error::Result;
 use crate::measure::{HARDEST, MeasureArgs, measured};
-use crate::policies::{all, unknown};
+use crate::policies::{all, of, unknown, unknown_to};
 use crate::signing::checker;
 
 /// Refuses a commit with which the labels of a protected branch would not pass.
@@ -14,13 +14,13 @@ pub(crate) fn hold_gates(store: &Store, moving: &Moving<'_>) -> glossator_store:
     let branch = moving.name.strip_prefix("refs/heads/").unwrap_or(moving.name);
     let Some(gates) = gates_of(store, branch, moving.head)? else { return Ok(()) };
     // Of the commit itself: its labels are read as its own policies read them.
-    hold(branch, &gates, &store.snapshot(Some(moving.commit), &[])?)
+    hold(store, branch, &gates, (moving.head, moving.commit))
 }
 
 /// Refuses a commit that is not signed on a branch that takes only signed ones.
 pub(crate) fn hold_signature(store: &Store, moving: &Moving<'_>) -> glossator_store::Result<()> {
     let branch = moving.name.strip_prefix("refs/heads/").unwrap_or(moving.name);
-    hold_signatures(store, branch, moving.head, moving.new)
+    hold_signatures(store, branch, moving.head, moving.commit)
 }
 
 /// Refuses to move a branch that takes only signed commits to one where any that it has not yet is
@@ -62,7 +62,7 @@ pub(crate) fn hold_commit(
 ) -> glossator_store::Result<()> {
     hold_signatures(store, branch, old, commit)?;
     let Some(gates) = gates_of(store, branch, old)? else { return Ok(()) };
-    hold(branch, &gates, &store.snapshot(Some(commit), &[])?)
+    hold(store, branch, &gates, (old, commit))
 }
 
 /// What a protected branch asks: its own gates and those of the policies that it has now, whatever
@@ -88,13 +88,26 @@ fn refused(branch: &str, why: Vec<String>) -> Error {
     Error::Refused { branch: branch.to_owned(), why }
 }
 
-fn hold(branch: &str, gates: &[Asked], after: &Snapshot<'_>) -> glossator_store::Result<()> {
-    let asked = measured(after, &MeasureArgs::default(), HARDEST);
+fn hold(
+    store: &Store,
+    branch: &str,
+    gates: &[Asked],
+    (old, new): (Option<CommitId>, CommitId),
+) -> glossator_store::Result<()> {
+    let after = store.snapshot(Some(new), &[])?;
+    let asked = measured(&after, &MeasureArgs::default(), HARDEST);
     let failed = asked.and_then(|report| {
         let mut failed = failures(gates, &report)?;
-        failed.extend(unknown(after)?.into_iter().map(|((policy, field, label), rows)| {
-            format!("`{label}` is no label of `{field}` in {policy}: {rows} row(s)")
-        }));
+        let (policies, unknown) = (of(&after)?, unknown(&after)?);
+        if !unknown.is_empty() {
+            // A version that drops a label comes before its rows are relabelled.
+            let before = unknown_to(&policies, &store.snapshot(old, &[])?)?;
+            let more = |key, rows: u64| before.get(key).is_none_or(|before| rows > *before);
+            let more = unknown.iter().filter(|(key, rows)| more(key, **rows));
+            failed.extend(more.map(|((policy, field, label), rows)| {
+                format!("`{label}` is no label of `{field}` in {policy}: {rows} row(s)")
+            }));
+        }
         Ok(failed)
     });
     match failed {

@@ -15,11 +15,11 @@ use crate::error::{CliError, Result};
 #[command(after_help = "Examples:\n  gloss protect main --gate alpha=0.8 --gate items=100\n  \
     gloss protect main --gates\n  gloss protect main --signed\n  \
     gloss protect main --off\n  gloss protect\n\n\
-    Commits, merges and pushes that move the branch are refused where `gloss check` would fail \
-    with these gates and those of the branch's policies. Of this copy of the store alone: others \
-    have gates of their own. With --signed every commit that the branch takes, by a pull too, must \
-    have a good signature of somebody whom git's configuration knows (gpg.ssh.allowedSignersFile, \
-    or the keyring of gpg).")]
+    Commits, merges, pulls and pushes that move the branch are refused where its labels would not \
+    pass these gates and those of its policies, and where they bring labels that no policy knows. Of \
+    this copy of the store alone: others have gates of their own. With --signed every commit that \
+    the branch takes must have a good signature of somebody whom git's configuration knows \
+    (gpg.ssh.allowedSignersFile, or the keyring of gpg).")]
 pub(crate) struct ProtectArgs {
     /// The branch; without one, protected branches are listed
     branch: Option<String>,
