@@ -21,9 +21,10 @@ use crate::rights::held_items;
     gloss redact --annotator w17 --ground consent-withdrawn --reason \"letter of 3 May\"\n  \
     gloss redact --where label=faces --reason \"collected without a basis\"\n\n\
     The rows leave every segment, old value, count and cache of every commit, with all versions \
-    that they had. Ids of commits, pins and signatures stay as they are: `gloss verify` proves what \
-    is left against them, and says how much was erased. What this cannot reach: other copies until \
-    they fetch, versions that a bucket keeps, authors and messages of commits, text of policies.")]
+    that they had. Ids of commits, pins and signatures stay as they are: `gloss verify` proves \
+    what is left against them, and says how much was erased. What this cannot reach: other copies \
+    until they fetch, versions that a bucket keeps, authors and messages of commits, text of \
+    policies.")]
 pub(crate) struct RedactArgs {
     /// An item, with everything that is said of it
     #[arg(long, value_name = "ID", conflicts_with_all = ["annotator", "conditions"])]

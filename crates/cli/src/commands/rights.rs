@@ -26,8 +26,8 @@ const FAILED: u8 = 1;
 #[command(after_help = "Examples:\n  gloss rights add clinic-a rights.toml\n  \
     gloss rights assign clinic-a --source label-studio:7\n  \
     gloss rights check --purpose training --region EU\n\n\
-    A record is rights/ID.toml in the tree of a commit; items name it. It must name nobody: what is \
-    in git cannot be erased. `gloss export` refuses what records forbid.")]
+    A record is rights/ID.toml in the tree of a commit; items name it. It must name nobody: what \
+    is in git cannot be erased. `gloss export` refuses what records forbid.")]
 pub(crate) struct RightsArgs {
     #[command(subcommand)]
     command: RightsCommand,
@@ -38,8 +38,8 @@ enum RightsCommand {
     /// Add a record, or replace it
     #[command(after_help = "Example: gloss rights add clinic-a rights.toml\n\n\
         Members, all optional: licence, legal_basis (consent, contract, legal-obligation, \
-        vital-interests, public-task, legitimate-interests), consent, withdrawn = 2026-05-01, ethics, \
-        purposes = [\"training\"], residency = [\"EU\"], retain_until = 2030-12-31, legal_hold = true, \
+        vital-interests, public-task, legitimate-interests), consent, withdrawn = 2026-05-01, \
+        ethics, purposes = [\"training\"], residency = [\"EU\"], retain_until = 2030-12-31, legal_hold = true, \
         export = false.")]
     Add {
         /// Its id
