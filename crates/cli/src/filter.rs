@@ -96,8 +96,8 @@ impl Filters {
         self.by_column().iter().all(|(_, values)| values.is_empty())
     }
 
-    /// Which rows of a table fit; none: all. A filter on a column that the table does not have leaves
-    /// all its rows.
+    /// Which rows of a table fit; none: all. A filter on a column that the table does not have
+    /// leaves all its rows.
     pub(crate) fn fits(&self, table: &Table, batch: &RecordBatch) -> Option<BooleanArray> {
         let mut views = Vec::new();
         for (name, values) in self.by_column() {

@@ -154,7 +154,8 @@ impl Store {
     }
 
     fn unreachable(&self) -> Result<GcPlan> {
-        // Somebody may have redacted since this store was opened: what stands for what is read anew.
+        // Somebody may have redacted since this store was opened: what stands for what is read
+        // anew.
         let now = self.beside(self.root())?;
         let mut verifier = Verifier::new(&now);
         let named = verifier.gather()?;

@@ -300,8 +300,8 @@ impl Store {
         Ok(self.stored(found.into_iter()))
     }
 
-    /// What is stored for objects that commits name: themselves, or what stands for them since rows of
-    /// them were erased, with its proof.
+    /// What is stored for objects that commits name: themselves, or what stands for them since rows
+    /// of them were erased, with its proof.
     pub fn stored(&self, named: impl Iterator<Item = Digest>) -> Vec<Digest> {
         let redactions = self.objects.redactions();
         named.flat_map(|object| redactions.needs(&object)).collect()

@@ -17,8 +17,8 @@ use crate::error::{CliError, Result};
     gloss protect main --off\n  gloss protect\n\n\
     Commits, merges, pulls and pushes that move the branch are refused where its labels would not \
     pass these gates and those of its policies, and where they bring labels that no policy knows. \
-    Of this copy of the store alone: others have gates of their own. With --signed every commit that \
-    the branch takes must have a good signature of somebody whom git's configuration knows \
+    Of this copy of the store alone: others have gates of their own. With --signed every commit \
+    that the branch takes must have a good signature of somebody whom git's configuration knows \
     (gpg.ssh.allowedSignersFile, or the keyring of gpg).")]
 pub(crate) struct ProtectArgs {
     /// The branch; without one, protected branches are listed

@@ -39,8 +39,8 @@ enum RightsCommand {
     #[command(after_help = "Example: gloss rights add clinic-a rights.toml\n\n\
         Members, all optional: licence, legal_basis (consent, contract, legal-obligation, \
         vital-interests, public-task, legitimate-interests), consent, withdrawn = 2026-05-01, \
-        ethics, purposes = [\"training\"], residency = [\"EU\"], retain_until = 2030-12-31, legal_hold = true, \
-        export = false.")]
+        ethics, purposes = [\"training\"], residency = [\"EU\"], retain_until = 2030-12-31, \
+        legal_hold = true, export = false.")]
     Add {
         /// Its id
         id: String,

@@ -82,8 +82,8 @@ impl Proof {
     }
 }
 
-/// What proves the rows of a segment, in their order: from the seed of a whole one, or from the proof
-/// of one with erased rows.
+/// What proves the rows of a segment, in their order: from the seed of a whole one, or from the
+/// proof of one with erased rows.
 pub(crate) struct Proofs {
     segment: Digest,
     from: From,
@@ -125,8 +125,8 @@ impl Proofs {
 
 /// Writes a segment anew with these rows empty, which must rise, and its proof.
 ///
-/// The seed of the salts is not kept: with it, whoever guesses an erased row could see that the guess
-/// is right.
+/// The seed of the salts is not kept: with it, whoever guesses an erased row could see that the
+/// guess is right.
 pub(crate) fn without_rows(
     objects: &Objects,
     table: &'static Table,

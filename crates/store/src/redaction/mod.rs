@@ -1,14 +1,15 @@
 //! Redaction: rows leave every object that holds them, and commit ids stay what they are.
 //!
-//! An object with erased rows is replaced by another one, and a record says which by which. Segments
-//! keep their length in rows: an erased row is empty where it stood, so that row numbers hold. What
-//! is kept is proved against the root of the old segment, by a salt for each kept row and a leaf for
-//! each erased one (`erase`). Records are notes of `refs/notes/gloss-redactions`, and say nothing of
-//! what was erased but how much.
+//! An object with erased rows is replaced by another one, and a record says which by which.
+//! Segments keep their length in rows: an erased row is empty where it stood, so that row numbers
+//! hold. What is kept is proved against the root of the old segment, by a salt for each kept row
+//! and a leaf for each erased one (`erase`). Records are notes of `refs/notes/gloss-redactions`,
+//! and say nothing of what was erased but how much.
 //!
 //! # Guarantees
 //! - Readers see a snapshot without the rows, or an error that names the object: never other rows.
-//! - Nothing is removed before the record is durable. A redaction that died half-way is ended by gc.
+//! - Nothing is removed before the record is durable. A redaction that died half-way is ended by
+//!   gc.
 
 mod erase;
 mod plan;

@@ -41,8 +41,8 @@ pub struct RedactionReport {
 impl Store {
     /// Erases rows from every object of every commit that a ref or a reflog reaches.
     ///
-    /// Nobody else writes meanwhile. `allow` sees the plan, and may refuse it. `None` where there is
-    /// nothing to erase, or where `allow` says that it was only asked what would be done.
+    /// Nobody else writes meanwhile. `allow` sees the plan, and may refuse it. `None` where there
+    /// is nothing to erase, or where `allow` says that it was only asked what would be done.
     ///
     /// # Errors
     /// [`Error::Stage`] where something waits for a commit. With an error before the record is

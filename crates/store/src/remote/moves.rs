@@ -114,8 +114,8 @@ impl Local {
         Ok(())
     }
 
-    /// Notes move where they follow those that are there: a fetch puts them together. What was erased
-    /// there must be erased here before anything is pushed.
+    /// Notes move where they follow those that are there: a fetch puts them together. What was
+    /// erased there must be erased here before anything is pushed.
     fn notes(
         &self,
         store: &Store,
