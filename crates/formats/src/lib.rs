@@ -21,6 +21,7 @@ mod error;
 mod input;
 mod json;
 mod label_studio;
+mod labelme;
 pub mod spool;
 mod table;
 
@@ -202,6 +203,7 @@ pub fn importers() -> &'static [&'static dyn Importer] {
     &[
         &label_studio::LabelStudio,
         &coco::Coco,
+        &labelme::LabelMe,
         &table::Parquet,
         &table::Jsonl,
         &table::Tsv,

@@ -33,6 +33,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("label_studio", |bytes| import("label-studio", bytes)),
     ("coco", |bytes| import("coco", bytes)),
+    ("labelme", |bytes| import("labelme-xml", bytes)),
     ("csv", |bytes| table("csv", bytes)),
     ("tsv", |bytes| table("tsv", bytes)),
     ("jsonl", |bytes| table("jsonl", bytes)),

@@ -193,13 +193,9 @@ pub const OPERATIONS: &[Operation] = &[
     operation("compact", compact, |m| m.commits("compact", &[])),
     operation("gc", gc, |_| ()),
     operation("pull", pull, |m| m.commits("theirs", &[("t", "cat")])),
-    Operation {
-        rival: Some(nothing_waits),
-        ..operation("redact", redact, |m| {
-            nothing_waits(m);
-            m.branches.entry("side".to_owned()).or_default().rows.remove("d");
-        })
-    },
+    operation(REDACT, redact, |m| {
+        m.branches.entry("side".to_owned()).or_default().rows.remove("d");
+    }),
 ];
 
 const fn operation(
@@ -227,9 +223,8 @@ fn staged_is_committed(model: &mut Model) {
     model.staged = None;
 }
 
-fn nothing_waits(model: &mut Model) {
-    (model.staged, model.merging) = (None, None);
-}
+/// The one that is done where nothing waits for a commit: on the store that [`quiet`] makes.
+pub const REDACT: &str = "redact";
 
 /// Makes the store that operations are done to.
 ///
@@ -299,6 +294,18 @@ pub fn base(dir: &Path) -> Result<Model> {
         merging: Some(0),
         people: BTreeSet::new(),
     })
+}
+
+/// The same store with neither a stage nor a merge that waits.
+///
+/// # Errors
+/// Whatever the store says.
+pub fn quiet(dir: &Path) -> Result<Model> {
+    let model = base(dir)?;
+    let store = open(&Disk::default(), dir)?;
+    store.clear_stage()?;
+    store.clear_merging()?;
+    Ok(Model { staged: None, merging: None, ..model })
 }
 
 /// The directory beside the store that is its remote, one commit ahead.
@@ -596,11 +603,8 @@ fn people(disk: &Disk, dir: &Path) -> Result<()> {
     store.save_people(&mut people)
 }
 
-/// Erases an item that one branch alone has. What waits for a commit went before.
+/// Erases an item that one branch alone has.
 fn redact(disk: &Disk, dir: &Path) -> Result<()> {
-    let before = open(&Disk::default(), dir)?;
-    before.clear_stage()?;
-    before.clear_merging()?;
     let store = open(disk, dir)?;
     let erase = Erase::Items(vec!["d".to_owned()]);
     let (ground, reason) = ("mistake".to_owned(), "a test".to_owned());

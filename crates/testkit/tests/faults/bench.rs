@@ -10,7 +10,8 @@ use glossator_store::verify::FindingKind;
 use glossator_store::{Error, Store};
 use glossator_testkit::faults::{Call, FaultFs, Image, Step};
 use glossator_testkit::operations::{
-    INIT, Model, OPERATIONS, Operation, base, commit_staged, leftovers, logged_rows, upsert,
+    INIT, Model, OPERATIONS, Operation, REDACT, base, commit_staged, leftovers, logged_rows, quiet,
+    upsert,
 };
 use glossator_testkit::scratch;
 
@@ -24,13 +25,19 @@ pub struct Bench {
 pub fn benches() -> impl Iterator<Item = (&'static Operation, &'static Bench)> {
     static BASE: OnceLock<Bench> = OnceLock::new();
     static EMPTY: OnceLock<Bench> = OnceLock::new();
-    let base = BASE.get_or_init(|| {
+    static QUIET: OnceLock<Bench> = OnceLock::new();
+    let made = |make: fn(&Path) -> Result<Model, Error>| {
         let dir = scratch();
-        let model = base(dir.path()).unwrap();
+        let model = make(dir.path()).unwrap();
         Bench { image: Image::of(dir.path()).unwrap(), model }
-    });
+    };
+    let base = BASE.get_or_init(|| made(base));
+    let quiet = QUIET.get_or_init(|| made(quiet));
     let empty = EMPTY.get_or_init(|| Bench { image: Image::default(), model: Model::default() });
-    let on_base = OPERATIONS.iter().map(move |operation| (operation, base));
+    let on_base = OPERATIONS.iter().map(move |operation| match operation.name {
+        REDACT => (operation, quiet),
+        _ => (operation, base),
+    });
     std::iter::once((&INIT, empty)).chain(on_base)
 }
 
