@@ -455,8 +455,9 @@ fn polygons_of_labelme_are_matched() {
 }
 
 /// Four people drew vehicles in 13 images, of whom one wrote numbers into labels. Expected: shapely
-/// 2.1 (invalid outlines by `buffer(0)`) with scipy's `linear_sum_assignment` over pairs of an IoU of
-/// 0.5 or more: 39 of 156 objects and a mean of 0.916099 where labels are equal, 78 whatever they are.
+/// 2.1 (invalid outlines by `buffer(0)`) with scipy's `linear_sum_assignment` over pairs of an IoU
+/// of 0.5 or more: 39 of 156 objects and a mean of 0.916099 where labels are equal, 78 whatever
+/// they are.
 #[test]
 fn a_real_crowd_of_polygons() {
     let Some(folder) = shared("crowd-polygon-labelme") else { return };

@@ -1,8 +1,9 @@
 //! LabelMe of the web: one XML file an image and folder, with polygons that each say who drew them.
 //!
-//! An image is an item, called by its file name; an object is a row of kind `polygon` in pixels, whose
-//! number in the file is its `region_id`. A deleted object is a row that is superseded. What no column
-//! holds (folder, source, occlusion, attributes, parts) stands in `extra` of the object's row.
+//! An image is an item, called by its file name; an object is a row of kind `polygon` in pixels,
+//! whose number in the file is its `region_id`. A deleted object is a row that is superseded. What
+//! no column holds (folder, source, occlusion, attributes, parts) stands in `extra` of the object's
+//! row.
 //!
 //! # Guarantees
 //! - Nothing of an object is lost; what the file says of an image without objects, but its size, is
@@ -325,6 +326,11 @@ fn time(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test writes files, and says what it skips"
+)]
 mod tests {
     use std::path::Path;
 
@@ -348,7 +354,8 @@ a&amp;b.jpg
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.xml");
         std::fs::write(&path, text).unwrap();
-        let mut sink = Collected { quarantine, ..Collected::default() };
+        let mut sink = Collected::default();
+        sink.quarantine = quarantine;
         LabelMe.import(&Input::new(path), &ImportOptions::default(), &mut sink)?;
         Ok(sink)
     }

@@ -33,8 +33,8 @@ pub(crate) struct ConvertArgs {
     /// Where to write
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Format of the files, where it cannot be told: label-studio, coco, labelme-xml, csv, tsv, jsonl,
-    /// parquet
+    /// Format of the files, where it cannot be told: label-studio, coco, labelme-xml, csv, tsv,
+    /// jsonl, parquet
     #[arg(long)]
     format: Option<String>,
     /// Format to write, where the name of OUT does not say it

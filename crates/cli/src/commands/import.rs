@@ -58,8 +58,8 @@ pub(crate) struct ImportArgs {
     /// Files, perhaps gzipped
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Format of the files, where it cannot be told: label-studio, coco, labelme-xml, csv, tsv, jsonl,
-    /// parquet
+    /// Format of the files, where it cannot be told: label-studio, coco, labelme-xml, csv, tsv,
+    /// jsonl, parquet
     #[arg(long)]
     format: Option<String>,
     #[command(flatten)]

@@ -266,13 +266,12 @@ fn assign(context: &mut Context, id: &str, chosen: &Chosen<'_>) -> Result<u8> {
     Ok(0)
 }
 
+/// What is given items and their sources.
+type EachBare<'a> = &'a mut dyn FnMut(&[(String, String)]) -> Result<()>;
+
 /// Items of annotations that are chosen and have no row of their own, each with its source, some at
 /// a time.
-fn each_bare(
-    snapshot: &Snapshot<'_>,
-    chosen: &Chosen<'_>,
-    each: &mut dyn FnMut(&[(String, String)]) -> Result<()>,
-) -> Result<()> {
+fn each_bare(snapshot: &Snapshot<'_>, chosen: &Chosen<'_>, each: EachBare<'_>) -> Result<()> {
     let (filters, mut last) = (Filters::default(), None::<String>);
     for batch in filters.rows(snapshot, &ANNOTATIONS)? {
         let batch = batch?;

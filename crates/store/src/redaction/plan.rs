@@ -181,7 +181,7 @@ impl Store {
         };
         let mut plan = Plan { doomed, names, segments, metas, rows, on };
         self.find_holders(named, &mut plan)?;
-        for (meta, _) in &named.metas {
+        for meta in named.metas.keys() {
             let bytes = self.objects().read(meta)?;
             let decoded = Meta::decode(&bytes).map_err(|what| Error::damaged(meta, what))?;
             if plan.without(decoded).is_some() {
