@@ -32,7 +32,8 @@ fn holders(dir: &Path, text: &str, found: &mut Vec<String>) {
             holders(&path, text, found);
         } else {
             let bytes = fs::read(&path).unwrap();
-            if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+            let here = |part: &[u8]| part == text.as_bytes();
+            if text.is_empty() || bytes.windows(text.len()).any(here) {
                 found.push(path.display().to_string());
             }
         }
@@ -118,7 +119,7 @@ fn what_is_held_or_staged_is_not_erased() {
     s.ok("verify");
 }
 
-/// Everything that a directory holds, with what is packed in it unpacked by stock zstd.
+/// Whether a file of a directory holds a text as it is.
 fn holds(dir: &Path, text: &str) -> bool {
     let mut all = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -218,4 +219,106 @@ fn audits_and_proofs_hold_for_what_is_left() {
     let ran = crate::audit::checked(&s, &["bundle"]).unwrap();
     assert_eq!(ran.code, 1);
     assert!(ran.out.contains("FAILED  redactions: "), "{}", ran.out);
+}
+
+/// A clone of what a place has.
+fn copy_of(place: &Place) -> Session {
+    let there = Session::empty();
+    place.ok(&there, &format!("clone {} copy", place.url));
+    there
+}
+
+fn store_of(rows: &str) -> (Session, Session, Place) {
+    let (shared, s) = (Session::empty(), Session::new());
+    s.write("rows.csv", format!("item_id,annotation_id,annotator_id,label\n{rows}"));
+    s.ok("import rows.csv -m rows");
+    let place = Place::directory(&shared);
+    place.ok(&s, &format!("remote add origin {}", place.url));
+    place.ok(&s, "push");
+    (s, shared, place)
+}
+
+/// A row goes with all its versions, of which somebody else made one: their other rows stay, though
+/// a copy that followed once erased these as well.
+#[test]
+fn who_corrected_an_erased_row_keeps_the_others() {
+    let (s, _shared, place) = store_of("i1,a,w1,cat\ni2,b,w3,cat\ni3,c,w3,dog\n");
+    s.write("more.csv", "item_id,annotation_id,annotator_id,label\ni1,a,w3,dog\n");
+    s.ok("import more.csv -m corrected");
+    place.ok(&s, "push");
+    let there = copy_of(&place);
+    s.ok("redact --annotator w1 --reason left");
+    place.ok(&s, "push");
+    place.ok(&there, "-C copy fetch");
+    place.ok(&there, "-C copy push");
+    place.ok(&s, "fetch");
+    for (at, line) in [(&s, "ls"), (&there, "-C copy ls")] {
+        assert_eq!(at.json(line).len(), 2, "{line}");
+    }
+    s.ok("verify");
+    place.ok(&there, "-C copy verify");
+}
+
+/// Two erasures of one segment, each pushed and followed.
+#[test]
+fn one_segment_is_erased_from_twice() {
+    let (s, shared, place) = store_of("first-4711,a,w,cat\nsecond-4712,b,w,cat\nkept,c,w,dog\n");
+    let there = copy_of(&place);
+    for item in ["first-4711", "second-4712"] {
+        s.ok(&format!("redact --item {item} --reason test"));
+        place.ok(&s, "push");
+        assert!(!holds(&shared.path("shared"), item), "{item} is at the remote");
+        place.ok(&there, "-C copy fetch");
+        assert!(!holds(&there.path("copy/.gloss"), item), "{item} is in the copy");
+        place.ok(&there, "-C copy verify");
+        place.ok(&s, "verify --remote");
+    }
+    assert_eq!(there.json("-C copy ls").len(), 1);
+    place.ok(&there, "-C copy push");
+    assert_eq!(copy_of(&place).json("-C copy ls").len(), 1);
+}
+
+/// Two copies erase other rows of one segment before they know of each other.
+#[test]
+fn what_two_copies_erase_apart_goes_in_both() {
+    let (s, shared, place) = store_of("first-4711,a,w,cat\nsecond-4712,b,w,cat\nkept,c,w,dog\n");
+    let there = copy_of(&place);
+    s.ok("redact --item first-4711 --reason test");
+    there.ok("-C copy redact --item second-4712 --reason test");
+    place.ok(&s, "push");
+    place.ok(&there, "-C copy fetch");
+    place.ok(&there, "-C copy push");
+    place.ok(&s, "fetch");
+    place.ok(&s, "push");
+    for item in ["first-4711", "second-4712"] {
+        for dir in [shared.path("shared"), s.path(".gloss"), there.path("copy/.gloss")] {
+            assert!(!holds(&dir, item), "{item} is in {}", dir.display());
+        }
+    }
+    s.ok("verify");
+    place.ok(&there, "-C copy verify");
+    place.ok(&s, "verify --remote");
+    assert_eq!(s.json("ls").len(), 1);
+}
+
+/// A record that cannot be read names objects that nothing else does: once gc removed these.
+#[test]
+fn nothing_is_removed_while_a_record_cannot_be_read() {
+    let s = store();
+    s.ok(&format!("redact --item {SECRET} --reason test"));
+    s.git("-c core.commentChar=! notes --ref=gloss-redactions append -m 'by hand' main");
+    let objects = |dir: &Path| {
+        let mut found = Vec::new();
+        holders(dir, "", &mut found);
+        found.len()
+    };
+    let before = objects(&s.path(".gloss/objects"));
+    let ran = s.gloss("gc");
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("gloss-redactions"), "{}", ran.err);
+    assert_eq!(objects(&s.path(".gloss/objects")), before);
+    assert!(s.gloss("verify").out.contains("gloss-redactions"));
+    s.git("update-ref refs/notes/gloss-redactions refs/notes/gloss-redactions^");
+    s.ok("verify");
+    assert_eq!(s.json("ls").len(), 3);
 }

@@ -31,6 +31,8 @@ use crate::{
 
 /// Elements within each other at most.
 const DEPTH_MAX: usize = 32;
+/// Bytes of a folder's name that each object repeats.
+const FOLDER_MAX: usize = 256;
 /// How LabelMe writes times, in the zone of its server.
 const TIME: &str = "%d-%b-%Y %H:%M:%S";
 
@@ -253,7 +255,13 @@ fn row(
     let annotator = sink.person(&Person { id: name, ..Person::default() })?;
     let date = object.text_of("date");
     let created_at = date.and_then(time);
-    let mut extra = beside.clone();
+    // What stands beside the objects stands once; a name of a folder in each.
+    let short = |(name, value): &(&String, &Value)| {
+        name.as_str() == "folder" && value.as_str().is_some_and(|text| text.len() <= FOLDER_MAX)
+    };
+    let own = beside.iter().filter(|member| seq == 0 || short(member));
+    let mut extra: Map<String, Value> =
+        own.map(|(name, value)| (name.clone(), value.clone())).collect();
     for child in &object.children {
         let known = match child.name.as_str() {
             "name" | "id" => true,

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::id::Digest;
+use crate::redaction::Redactions;
 use crate::store::Store;
 use crate::verify::{FindingKind, Verifier};
 
@@ -157,6 +158,8 @@ impl Store {
         // Somebody may have redacted since this store was opened: what stands for what is read
         // anew.
         let now = self.beside(self.root())?;
+        // Records that cannot be read name what nothing else does.
+        Redactions::read(&now.history)?;
         let mut verifier = Verifier::new(&now);
         let named = verifier.gather()?;
         let doubt = verifier.findings().iter().find(|finding| {

@@ -66,6 +66,8 @@ pub const REF_LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub const GIT_OBJECT_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the note of a commit at most: about 10,000 runs. Each further one writes it anew.
 pub const NOTE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a note with records of erasure at most.
+pub const REDACTION_BYTES_MAX: usize = 48 << 20;
 
 /// Bytes that the rows of a batch take, as the limits count them: of a slice, its own part alone.
 pub fn batch_bytes(batch: &RecordBatch) -> usize {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::error::{Error, Result};
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
 use crate::id::CommitId;
-use crate::limits::NOTE_BYTES_MAX;
+use crate::limits::{NOTE_BYTES_MAX, REDACTION_BYTES_MAX};
 use crate::redaction::REDACTIONS_REF;
 use crate::store::Store;
 
@@ -152,7 +152,7 @@ impl Store {
             None => theirs,
             Some(ours) if self.history.is_ancestor(theirs, ours)? => return Ok(None),
             Some(ours) if self.history.is_ancestor(ours, theirs)? => theirs,
-            Some(ours) => self.union(ours, theirs, who)?,
+            Some(ours) => self.union(name, ours, theirs, who)?,
         };
         let expected = Expected::commit(tip);
         let change = RefMove { name, expected, new: Some(new.0), who, why: "fetch: notes" };
@@ -161,7 +161,17 @@ impl Store {
     }
 
     /// The notes of both sides in one commit.
-    fn union(&self, ours: CommitId, theirs: CommitId, who: &Identity) -> Result<CommitId> {
+    fn union(
+        &self,
+        name: &str,
+        ours: CommitId,
+        theirs: CommitId,
+        who: &Identity,
+    ) -> Result<CommitId> {
+        let limit = match name {
+            REDACTIONS_REF => REDACTION_BYTES_MAX,
+            _ => NOTE_BYTES_MAX,
+        };
         let own: HashMap<CommitId, String> = self.history.noted(ours)?.into_iter().collect();
         let mut made: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for (commit, path) in self.history.noted(theirs)? {
@@ -177,7 +187,11 @@ impl Store {
             let known: HashSet<Vec<u8>> = lines(&text).map(<[u8]>::to_vec).collect();
             for line in lines(&other).filter(|line| !known.contains(*line)) {
                 // Beyond the limit ours stay: a remote must not make a note that none can read.
-                if text.len() + line.len() + 2 > NOTE_BYTES_MAX {
+                if text.len() + line.len() + 2 > limit {
+                    // What says what was erased must not be lost.
+                    if name == REDACTIONS_REF {
+                        return Err(Error::NoteFull(commit));
+                    }
                     break;
                 }
                 if !text.is_empty() && !text.ends_with(b"\n") {

@@ -33,6 +33,11 @@ pub(crate) fn run(context: &mut Context, args: &GcArgs) -> Result<u8> {
     if !args.dry_run {
         let _stage_lock = store.lock_stage()?;
         store.clear_committed_stage()?;
+        drop(_stage_lock);
+        if let Ok((_, who)) = context.identities(&store) {
+            // What was erased elsewhere is followed while the old objects are here.
+            store.follow_redactions(&who)?;
+        }
     }
     let plan = store.plan_gc()?;
     if !context.json {

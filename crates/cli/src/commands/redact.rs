@@ -89,9 +89,10 @@ pub(crate) fn run(context: &mut Context, args: &RedactArgs) -> Result<u8> {
         let all = || BooleanArray::from(vec![true; batch.num_rows()]);
         filters.fits(&ANNOTATIONS, batch).unwrap_or_else(all)
     };
-    let erase = match (&args.item[..], &args.annotator[..]) {
+    let names = known_as(&store, &args.annotator)?;
+    let erase = match (&args.item[..], &names[..]) {
         ([], []) => Erase::Rows(&fits),
-        ([], annotators) => Erase::Annotators(known_as(&store, annotators)?),
+        ([], names) => Erase::Annotators(names.to_vec()),
         (items, _) => Erase::Items(named_items(&store, items)?),
     };
     let mut planned = serde_json::Value::Null;
@@ -104,7 +105,7 @@ pub(crate) fn run(context: &mut Context, args: &RedactArgs) -> Result<u8> {
     let done = store.redact(&erase, &grounds, &mut allow)?;
     if args.forget && !args.dry_run {
         let mut people = store.people()?;
-        args.annotator.iter().for_each(|annotator| people.forget(annotator));
+        names.iter().for_each(|name| people.forget(name));
         store.save_people(&mut people)?;
     }
     if context.json {

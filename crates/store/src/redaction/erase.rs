@@ -7,7 +7,7 @@ use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field};
 
 use super::Replacement;
-use crate::canonical::{RowDigests, Rows, Salts, leaf};
+use crate::canonical::{RootBuilder, RowDigests, Rows, Salts, leaf};
 use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::objects::Objects;
@@ -160,6 +160,41 @@ pub(crate) fn without_rows(
     let proof = Some(objects.put(&proof)?);
     let (old, from) = (line.segment, before.map_or(line.segment, |before| before.new));
     Ok(Replacement { old, from, new, bytes, rows: erased, proof })
+}
+
+/// Checks that what stands for a segment has the root that its line says.
+///
+/// # Errors
+/// [`Error::Damaged`] where it has not, or has no proof.
+pub(crate) fn check_replaced(
+    objects: &Objects,
+    table: &'static Table,
+    kind: SegmentKind,
+    line: &SegmentRef,
+) -> Result<()> {
+    let wrong = |what: &str| Err(Error::damaged(line.segment, what));
+    if objects.redacted(&line.segment).is_none_or(|replaced| replaced.proof.is_none()) {
+        return wrong("what stands for it has no proof");
+    }
+    let reader = SegmentReader::open(objects, table, kind, line)?;
+    let (mut proofs, mut root) = (Proofs::of(objects, &reader)?, RootBuilder::default());
+    let mut found = RowDigests::default();
+    for batch in reader.scan()? {
+        let batch = batch?;
+        let rows = Rows::new(table, &batch)?;
+        rows.digests(&mut found);
+        for (row, digest) in found.digests.iter().enumerate() {
+            let of_row = proofs.next()?;
+            if matches!(of_row, Proof::Erased(_)) != rows.key(row).0.is_empty() {
+                return wrong("what stands for it has other empty rows than its proof");
+            }
+            root.push(of_row.leaf(digest));
+        }
+    }
+    if root.finish() != line.root {
+        return wrong("what stands for it has another root");
+    }
+    Ok(())
 }
 
 /// A batch with some rows empty.

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use erase::{Proof, Proofs, without_rows};
+pub(crate) use erase::{Proof, Proofs, check_replaced, without_rows};
 pub use plan::{Erase, Plan};
 pub use run::{Grounds, RedactionReport};
 
@@ -92,6 +92,8 @@ pub struct Replacement {
 #[derive(Debug, Default)]
 pub(crate) struct Redactions {
     by_old: HashMap<Digest, Replacement>,
+    /// All that ever stood for an object, in the order of the records.
+    versions: HashMap<Digest, Vec<Replacement>>,
     /// Objects that nothing needs any more: what was replaced.
     void: HashSet<Digest>,
     /// Which rows are empty, in the order in which records were made.
@@ -133,16 +135,23 @@ impl Redactions {
         for record in records {
             found.erased.extend(record.erased.map(|erased| (record.scope, erased)));
             for replacement in record.objects {
-                found.void.extend([replacement.old, replacement.from]);
+                found.void.extend([replacement.old, replacement.from, replacement.new]);
+                found.void.extend(replacement.proof);
                 all.entry(replacement.old).or_default().push(replacement);
             }
         }
         for (old, mut of) in all {
+            found.versions.insert(old, of.clone());
             let made_from: Vec<Digest> = of.iter().map(|r| r.from).collect();
             of.retain(|replacement| !made_from.contains(&replacement.new));
             // Two copies may have redacted one object apart: what erased most counts meanwhile.
             of.sort_by_key(|replacement| (replacement.rows, replacement.new));
             found.by_old.extend(of.pop().map(|replacement| (old, replacement)));
+        }
+        // What holds is needed, whatever else it was made into.
+        let needed: Vec<Digest> = found.objects().collect();
+        for object in &needed {
+            found.void.remove(object);
         }
         found
     }
@@ -159,6 +168,30 @@ impl Redactions {
             None => (*object, None),
         };
         std::iter::once(stored).chain(proof)
+    }
+
+    /// Whether two copies erased rows of one object apart, so that what stands for it has rows that
+    /// a record says are gone.
+    ///
+    /// # Errors
+    /// Where the objects that say which rows are gone cannot be read.
+    pub(crate) fn is_torn(&self, objects: &Objects) -> Result<bool> {
+        for stands in self.by_old.values().filter(|stands| stands.proof.is_some()) {
+            if self.rows(objects, &stands.old)?.len() > stands.rows as usize {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Every object that should be nowhere.
+    pub(crate) fn void(&self) -> impl Iterator<Item = &Digest> {
+        self.void.iter()
+    }
+
+    /// What an object was, and everything that stood for it: the digests and lengths of the files.
+    pub(crate) fn versions(&self, old: &Digest) -> &[Replacement] {
+        self.versions.get(old).map_or(&[], Vec::as_slice)
     }
 
     /// Whether an object was replaced, and should be nowhere.

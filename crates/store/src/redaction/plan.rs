@@ -12,7 +12,7 @@ use crate::key_index::{KeyHasher, Needle};
 use crate::objects::Objects;
 use crate::removal::Removal;
 use crate::schema::{ANNOTATIONS, ANNOTATORS, ColumnView, Columns, REVIEWS, SUBMISSIONS, Table};
-use crate::segment::{SegmentKind, SegmentReader};
+use crate::segment::{SegmentKind, SegmentReader, SegmentRef};
 use crate::store::Store;
 use crate::verify::{FindingKind, Named, SegmentUse, Verifier};
 
@@ -59,6 +59,8 @@ struct Doomed {
 #[derive(Debug)]
 pub struct Plan {
     doomed: Doomed,
+    /// Hashes of the items of which anything goes.
+    touched: HashSet<u64>,
     /// Annotators whose names leave the counts.
     pub(super) names: HashSet<String>,
     /// Segments that hold such rows, and which.
@@ -84,10 +86,7 @@ impl Plan {
 
     /// Whether anything of an item goes.
     pub fn touches(&self, item: &str) -> bool {
-        let item = KeyHasher::default().item(item);
-        let of_items =
-            |(table, needle): &(&str, Needle)| needle.item == item && *table != ANNOTATORS.name;
-        self.doomed.items.contains(&item) || self.doomed.keys.iter().any(of_items)
+        self.touched.contains(&KeyHasher::default().item(item))
     }
 
     /// Counts without the names that go; `None` where they name nothing of it.
@@ -149,28 +148,34 @@ impl Store {
         Ok(finder.doomed)
     }
 
-    /// Looks for what was erased in another copy, in what this one has of its own.
+    /// Looks for what was erased in another copy, in what this one has of its own, and for rows that
+    /// were erased and stand in what two copies made apart.
     pub(super) fn plan_following(&self) -> Result<Plan> {
         let named = self.named_whole()?;
         // As they were: what stands for them does not say what was erased.
         let whole = Objects::new(self.disk().clone(), self.objects().root().to_owned());
-        let (mut doomed, mut names) = (Doomed::default(), HashSet::new());
-        for (scope, line) in self.objects().redactions().erasures() {
+        let (mut doomed, redactions) = (Doomed::default(), self.objects().redactions());
+        for (scope, line) in redactions.erasures() {
             let erased = Removal::read(self.objects(), line)?.rows;
             for used in named.segments.keys() {
-                let rows = erased.get(&used.line.segment);
-                let Some(rows) = rows.filter(|_| whole.contains(&used.line.segment)) else {
+                let old = &used.line.segment;
+                let (Some(rows), Some(table)) = (erased.get(old), Table::by_name(used.table))
+                else {
                     continue;
                 };
-                let Some(table) = Table::by_name(used.table) else { continue };
-                for batch in open(&whole, table, used)?.rows(rows)? {
-                    note_erased(table, &batch?, *scope, &mut doomed, &mut names)?;
+                let versions = redactions.versions(old).iter().map(|made| (made.new, made.bytes));
+                for (segment, bytes) in versions.chain([(*old, used.line.bytes)]) {
+                    if whole.contains(&segment) {
+                        let line = SegmentRef { segment, bytes, ..used.line.clone() };
+                        let used = SegmentUse { line, ..used.clone() };
+                        for batch in open(&whole, table, &used)?.rows(rows)? {
+                            note_erased(table, &batch?, *scope, &mut doomed)?;
+                        }
+                    }
                 }
             }
         }
-        let others = Erase::Annotators(names.iter().cloned().collect());
-        let doomed = self.doomed(&named, &others, doomed)?;
-        self.plan_for(&named, doomed, names)
+        self.plan_for(&named, doomed, HashSet::new())
     }
 
     fn plan_for(&self, named: &Named, doomed: Doomed, names: HashSet<String>) -> Result<Plan> {
@@ -179,7 +184,10 @@ impl Store {
             Some(head) => Some(head),
             None => named.commits.first().copied(),
         };
-        let mut plan = Plan { doomed, names, segments, metas, rows, on };
+        let of_items = doomed.keys.iter().filter(|(table, _)| *table != ANNOTATORS.name);
+        let touched = of_items.map(|(_, needle)| needle.item).chain(doomed.items.iter().copied());
+        let touched = touched.collect();
+        let mut plan = Plan { doomed, touched, names, segments, metas, rows, on };
         self.find_holders(named, &mut plan)?;
         for meta in named.metas.keys() {
             let bytes = self.objects().read(meta)?;
@@ -217,7 +225,6 @@ impl Store {
             if !is_of_items(table) && table != &ANNOTATORS {
                 continue;
             }
-            let erased = self.objects().erased_rows(&used.line.segment)?;
             let (mut rows, mut start, mut hasher) = (Vec::new(), 0, KeyHasher::default());
             for batch in open(self.objects(), table, used)?.scan_columns(Columns::KEY)? {
                 let batch = batch?;
@@ -225,11 +232,10 @@ impl Store {
                 for row in 0..batch.num_rows() {
                     let second = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
                     let needle = hasher.needle((item.text(row).unwrap_or_default(), second));
-                    let number = start + row as u32;
-                    if plan.doomed.has(table.name, &needle)
-                        && erased.binary_search(&number).is_err()
-                    {
-                        rows.push(number);
+                    // A row that is empty has no key, and is nobody's.
+                    let there = item.text(row).is_some_and(|item| !item.is_empty());
+                    if there && plan.doomed.has(table.name, &needle) {
+                        rows.push(start + row as u32);
                         counted.insert((table.name, needle));
                     }
                 }
@@ -247,26 +253,27 @@ impl Store {
 }
 
 /// Notes what rows that were erased in another copy say of rows here.
+///
+/// Of an annotator's erasure the same rows alone: a row goes with all its versions, of which others may
+/// have made some, whose other rows nobody meant.
 fn note_erased(
     table: &'static Table,
     batch: &RecordBatch,
     scope: Scope,
     doomed: &mut Doomed,
-    names: &mut HashSet<String>,
 ) -> Result<()> {
     let (item, key) = keys(table, batch)?;
-    let at = table.column("annotator_id").filter(|_| scope == Scope::Annotators);
-    // Reviews of what somebody decided went with it, and are those of others.
-    let people = at.and_then(|at| ColumnView::new(batch.column(at)));
     let mut hasher = KeyHasher::default();
     for row in 0..batch.num_rows() {
         let first = item.text(row).unwrap_or_default();
+        if first.is_empty() {
+            continue;
+        }
         let second = key.as_ref().and_then(|key| key.text(row)).unwrap_or_default();
         doomed.keys.insert((table.name, hasher.needle((first, second))));
         if scope == Scope::Items && is_of_items(table) {
             doomed.items.insert(hasher.item(first));
         }
-        names.extend(people.as_ref().and_then(|people| people.text(row)).map(str::to_owned));
     }
     Ok(())
 }

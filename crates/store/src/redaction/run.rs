@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use super::{Erase, Plan, REDACTIONS_REF, RedactionRecord, Replacement, Scope, without_rows};
+use super::{
+    Erase, Plan, REDACTIONS_REF, RedactionRecord, Redactions, Replacement, Scope, without_rows,
+};
 use crate::change::Meta;
 use crate::error::{Error, Result};
 use crate::gc::GcReport;
 use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
 use crate::id::{CommitId, Digest};
-use crate::limits::NOTE_BYTES_MAX;
+use crate::limits::REDACTION_BYTES_MAX;
 use crate::removal::Removal;
 use crate::schema::{TABLES, Table};
 use crate::segment::SegmentKind;
@@ -70,6 +72,8 @@ impl Store {
                 let what = "rows are at the remote alone: fetch them first";
                 return Err(Error::Stage(what.to_owned()).into());
             }
+            // Records that cannot be read must not be forgotten.
+            Redactions::read(&now.history)?;
             let mut lock = now.history.lock(&now.lock_path())?;
             let plan = now.plan_redaction(erase)?;
             if !allow(&plan)? || plan.is_empty() {
@@ -93,11 +97,15 @@ impl Store {
 
     /// Erases here what was erased elsewhere: rows of objects of its own, and objects that others
     /// stand for now.
-    pub(crate) fn follow_redactions(&self, who: &Identity) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where records cannot be read, and what objects and refs say.
+    pub fn follow_redactions(&self, who: &Identity) -> Result<()> {
         self.read_redactions();
+        Redactions::read(&self.history)?;
         let redactions = self.objects().redactions();
-        let lies_here = |old: &Digest| self.objects().place(old).is_file();
-        if !redactions.replaced().any(|replaced| lies_here(&replaced.old)) {
+        let lies_here = |object: &Digest| self.objects().place(object).is_file();
+        if !redactions.void().any(lies_here) && !redactions.is_torn(self.objects())? {
             return Ok(());
         }
         {
@@ -194,7 +202,7 @@ impl Store {
         }
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');
-        if text.len() > NOTE_BYTES_MAX {
+        if text.len() > REDACTION_BYTES_MAX {
             return Err(Error::NoteFull(on));
         }
         let parents: Vec<CommitId> = tip.into_iter().collect();

@@ -17,11 +17,15 @@ use super::people::NewPeople;
 use super::push::check_store;
 use super::quarantine::Quarantine;
 use super::{Progress, Remote, block_on};
+use crate::change::Meta;
 use crate::fs::Disk;
 use crate::history::Identity;
 use crate::id::{CommitId, Digest};
 use crate::notes::{TRAVELLING, travels};
-use crate::redaction::{REDACTIONS_REF, Redactions};
+use crate::objects::Objects;
+use crate::redaction::{REDACTIONS_REF, Redactions, check_replaced};
+use crate::schema::Table;
+use crate::segment::SegmentKind;
 use crate::store::Store;
 use crate::temp_store::TempStore;
 use crate::verify::Named;
@@ -80,9 +84,8 @@ impl Remote {
             store.read_redactions();
             block_on(self.fetch_async(store, name, who, progress))?
         };
-        if report.refs.iter().any(|moved| moved.name == REDACTIONS_REF) {
-            store.follow_redactions(who)?;
-        }
+        // Also where an earlier fetch did not come so far.
+        store.follow_redactions(who)?;
         Ok(report)
     }
 
@@ -199,7 +202,8 @@ impl Fetch<'_> {
                 return Ok(None);
             }
             let named = inner.check(&roots)?;
-            let graph = self.lacking(&named, &inner.redactions(&roots)?, &places)?;
+            let redactions = inner.redactions(&roots)?;
+            let graph = self.lacking(&named, &redactions, &places)?;
             let comes = |object: &Digest| !rows_stay || places.bytes(object) <= STAYS_BYTES_MIN;
             let (wanted, left): (Vec<Digest>, Vec<_>) = graph.lacking.into_iter().partition(comes);
             let (store, wanted) = (self.store, &wanted);
@@ -211,6 +215,12 @@ impl Fetch<'_> {
                 return Ok(None);
             }
             cache.keep_only(root);
+            let erased = roots.iter().any(|(name, id)| {
+                name == REDACTIONS_REF && !self.store.has_notes(name, CommitId(*id))
+            });
+            if erased {
+                self.check_erased(&inner.look(&roots)?.0, redactions)?;
+            }
             quarantine = Some(inner);
         }
         self.publish(&roots, quarantine, &mut report)?;
@@ -308,6 +318,37 @@ impl Fetch<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Checks that what stands for objects since rows of them were erased is what is left of them.
+    fn check_erased(&self, named: &Named, redactions: Redactions) -> Result<()> {
+        let own = self.store.objects();
+        let objects = Objects::new(self.store.disk().clone(), own.root().to_owned());
+        let wrong = |object: &Digest| {
+            Err(Error::damaged(object, "it holds no rows, and another object stands for it"))
+        };
+        if let Some((line, _)) =
+            named.removals.iter().find(|(line, _)| redactions.of(&line.removed).is_some())
+        {
+            return wrong(&line.removed);
+        }
+        objects.redact(redactions);
+        for used in named.segments.keys() {
+            let stands = objects.redacted(&used.line.segment);
+            let (Some(stands), Some(table)) = (stands, Table::by_name(used.table)) else {
+                continue;
+            };
+            // What stays at the remote is checked when all of it comes.
+            if objects.place(&stands.new).is_file() {
+                let kind = if used.before { SegmentKind::Before } else { SegmentKind::Rows };
+                check_replaced(&objects, table, kind, &used.line)?;
+            }
+        }
+        for meta in named.metas.keys().filter(|meta| objects.redacted(meta).is_some()) {
+            let decoded = Meta::decode(&objects.read(meta)?);
+            decoded.map_err(|what| Error::damaged(meta, what))?;
+        }
+        Ok(())
     }
 
     /// What is named and not here; each is somewhere, in the length that the graph states.

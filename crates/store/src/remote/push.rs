@@ -96,9 +96,10 @@ impl Remote {
         request: &PushRequest,
         progress: &dyn Progress,
     ) -> Result<PushReport> {
+        // What was erased elsewhere must not come back from here.
+        store.follow_redactions(&request.who)?;
         // What is read to be uploaded stays.
         let _writing = store.writing()?;
-        store.read_redactions();
         block_on(self.push_async(store, request, progress))
     }
 

@@ -31,6 +31,11 @@ impl Remote {
         request: &PushRequest,
         progress: &dyn Progress,
     ) -> Result<PushReport> {
+        if !store.erasures().is_empty() {
+            let what = "rows were erased here, which a push of rows alone does not tell the remote: \
+                        push branches as well";
+            return Err(crate::Error::Stage(what.to_owned()).into());
+        }
         let _writing = store.writing()?;
         block_on(self.push_rows_async(store, request, progress))
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::fs::{Disk, is_read_only};
 use crate::id::Digest;
 use crate::key_index::{self, KeyHasher, KeyRange};
-use crate::redaction::{Proof, REDACTIONS_REF};
+use crate::redaction::{Proof, REDACTIONS_REF, Redactions};
 use crate::removal::Removal;
 use crate::row_cache::{RowCacheWriter, system_columns};
 use crate::schema::{ITEMS, Table};
@@ -42,11 +42,14 @@ impl Verifier<'_> {
         self.report.objects += total;
         let stored: HashMap<Digest, u64> = stored.into_iter().collect();
         let redactions = objects.redactions();
+        if let Err(error) = Redactions::read(&self.store.history) {
+            self.find(rule::REDACTED, REDACTIONS_REF, reason(&error), Vec::new());
+        }
+        for void in redactions.void().filter(|void| stored.contains_key(*void)) {
+            let what = "rows of it were erased, and it is still here: run `gloss gc`";
+            self.find(rule::REDACTED, void, what, vec![REDACTIONS_REF.to_owned()]);
+        }
         for replaced in redactions.replaced() {
-            if stored.contains_key(&replaced.old) {
-                let what = "rows of it were erased, and it is still here: run `gloss gc`";
-                self.find(rule::REDACTED, replaced.old, what, vec![REDACTIONS_REF.to_owned()]);
-            }
             self.report.redacted += u64::from(replaced.rows);
             // What is wrong with what stands for it is wrong with it.
             if self.is_bad(replaced.new) || !stored.contains_key(&replaced.new) {
