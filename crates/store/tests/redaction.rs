@@ -16,6 +16,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use glossator_store::fs::Disk;
 use glossator_store::history::{Identity, NewCommit};
 use glossator_store::redaction::{Erase, Grounds, REDACTIONS_REF, RedactionReport};
+use glossator_store::remote::{self, Remote};
 use glossator_store::schema::*;
 use glossator_store::segment::{SegmentKind, SegmentReader, segment_schema};
 use glossator_store::{CommitId, Error, Store};
@@ -377,4 +378,27 @@ fn a_segment_that_stands_for_another_with_other_rows_is_found() {
     let report = store.verify(&mut |_| {}).unwrap();
     let of_root = report.findings.iter().find(|found| found.invariant == "F11").unwrap();
     assert_eq!(of_root.object, old.segment.to_string());
+    // Nobody takes it from a remote.
+    let shared = tempfile::tempdir().unwrap();
+    let address = format!("file://{}", shared.path().join("remote").display());
+    let remote = Remote::open(&Disk::default(), &address).unwrap();
+    let request = remote::PushRequest {
+        remote: "origin".to_owned(),
+        branches: vec!["main".parse().unwrap()],
+        delete: Vec::new(),
+        tags: false,
+        force: false,
+        people: false,
+        dry_run: false,
+        who: who(),
+    };
+    remote.push(&store, &request, &remote::Silent).unwrap();
+    let clone =
+        remote::CloneRequest { name: "origin", branch: None, rows_stay: false, with_people: false };
+    let dir = shared.path().join("copy");
+    let made =
+        remote::clone_store(&Disk::default(), &dir, &remote, &clone, &who(), &remote::Silent);
+    let told = made.unwrap_err().to_string();
+    assert!(told.contains(&old.segment.to_string()), "{told}");
+    assert!(told.contains("other empty rows than its proof"), "{told}");
 }
