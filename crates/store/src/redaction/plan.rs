@@ -148,8 +148,8 @@ impl Store {
         Ok(finder.doomed)
     }
 
-    /// Looks for what was erased in another copy, in what this one has of its own, and for rows that
-    /// were erased and stand in what two copies made apart.
+    /// Looks for what was erased in another copy, in what this one has of its own, and for rows
+    /// that were erased and stand in what two copies made apart.
     pub(super) fn plan_following(&self) -> Result<Plan> {
         let named = self.named_whole()?;
         // As they were: what stands for them does not say what was erased.
@@ -254,8 +254,8 @@ impl Store {
 
 /// Notes what rows that were erased in another copy say of rows here.
 ///
-/// Of an annotator's erasure the same rows alone: a row goes with all its versions, of which others may
-/// have made some, whose other rows nobody meant.
+/// Of an annotator's erasure the same rows alone: a row goes with all its versions, of which others
+/// may have made some, whose other rows nobody meant.
 fn note_erased(
     table: &'static Table,
     batch: &RecordBatch,

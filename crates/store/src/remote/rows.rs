@@ -32,8 +32,8 @@ impl Remote {
         progress: &dyn Progress,
     ) -> Result<PushReport> {
         if !store.erasures().is_empty() {
-            let what = "rows were erased here, which a push of rows alone does not tell the remote: \
-                        push branches as well";
+            let what = "rows were erased here, of which a push of rows alone does not tell: push \
+                        branches as well";
             return Err(crate::Error::Stage(what.to_owned()).into());
         }
         let _writing = store.writing()?;
