@@ -301,6 +301,24 @@ fn what_two_copies_erase_apart_goes_in_both() {
     assert_eq!(s.json("ls").len(), 1);
 }
 
+/// Somebody left the first record without an end of line: the second once ran on in its line.
+#[test]
+fn a_record_after_a_note_without_an_end_of_line_is_a_line() {
+    let s = store();
+    s.ok(&format!("redact --item {SECRET} --reason test"));
+    let note = s.git("notes --ref=gloss-redactions show main");
+    s.write("note", note.trim_end());
+    let blob = s.git(&format!("hash-object -w {}", s.path("note").display()));
+    s.git(&format!("notes --ref=gloss-redactions add -f -C {} main", blob.trim()));
+    assert!(!s.git("notes --ref=gloss-redactions show main").ends_with('\n'));
+    s.ok("redact --item b --reason test");
+    let notes = s.git("notes --ref=gloss-redactions show main");
+    assert_eq!(notes.lines().next(), Some(note.trim_end()));
+    assert_eq!(notes.lines().count(), 2);
+    s.ok("verify");
+    assert_eq!(s.json("ls").len(), 2);
+}
+
 /// A record that cannot be read names objects that nothing else does: once gc removed these.
 #[test]
 fn nothing_is_removed_while_a_record_cannot_be_read() {

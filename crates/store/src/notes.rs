@@ -58,6 +58,21 @@ impl Notes {
     }
 }
 
+/// A line for the note of a commit.
+pub(crate) struct NewLine<'a> {
+    /// The ref of the notes.
+    pub name: &'a str,
+    pub on: CommitId,
+    pub line: &'a str,
+    /// Bytes of the note at most.
+    pub limit: usize,
+    /// Of the commit that adds it.
+    pub title: String,
+    /// For the reflog.
+    pub why: &'a str,
+    pub who: &'a Identity,
+}
+
 /// How often stock git may be faster: it does not take our lock.
 const TRIES: u32 = 16;
 
@@ -94,22 +109,27 @@ impl Store {
 
     fn try_append(&self, notes: Notes, commit: CommitId, line: &str, who: &Identity) -> Result<()> {
         let mut lock = self.history.lock(&self.lock_path())?;
-        let tip = self.history.ref_target(notes.name())?.map(CommitId);
-        let (mut path, mut text) = (commit.to_string(), Vec::new());
+        let (title, why) = (notes.title(commit), notes.why(commit));
+        let limit = NOTE_BYTES_MAX;
+        let line = NewLine { name: notes.name(), on: commit, line, limit, title, why: &why, who };
+        self.note_line(&mut lock, line)
+    }
+
+    /// Appends a line to a note, once, while the lock is held.
+    pub(crate) fn note_line(&self, lock: &mut PublishLock, line: NewLine<'_>) -> Result<()> {
+        let NewLine { name, on, line, limit, title, why, who } = line;
+        let tip = self.history.ref_target(name)?.map(CommitId);
+        let (mut path, mut text) = (on.to_string(), Vec::new());
         if let Some(tip) = tip {
             let noted = self.history.noted(tip)?;
-            if let Some((_, found)) = noted.into_iter().find(|(id, _)| *id == commit) {
+            if let Some((_, found)) = noted.into_iter().find(|(id, _)| *id == on) {
                 text = self.history.file(tip, &found)?.unwrap_or_default();
                 path = found;
             }
         }
-        if !text.is_empty() && !text.ends_with(b"\n") {
-            text.push(b'\n');
-        }
-        text.extend_from_slice(line.as_bytes());
-        text.push(b'\n');
-        if text.len() > NOTE_BYTES_MAX {
-            return Err(Error::NoteFull(commit));
+        push_line(&mut text, line.as_bytes());
+        if text.len() > limit {
+            return Err(Error::NoteFull(on));
         }
         let parents: Vec<CommitId> = tip.into_iter().collect();
         let new = self.history.write_commit(&NewCommit {
@@ -117,18 +137,11 @@ impl Store {
             files: vec![(path, Some(text))],
             author: who.clone(),
             committer: who.clone(),
-            message: notes.title(commit),
+            message: title,
             signer: None,
         })?;
-        let why = notes.why(commit);
-        let change = RefMove {
-            name: notes.name(),
-            expected: Expected::commit(tip),
-            new: Some(new.0),
-            who,
-            why: &why,
-        };
-        self.history.move_ref(&mut lock, &change)
+        let change = RefMove { name, expected: Expected::commit(tip), new: Some(new.0), who, why };
+        self.history.move_ref(lock, &change)
     }
 
     /// Whether what is noted here includes these notes.
@@ -194,11 +207,7 @@ impl Store {
                     }
                     break;
                 }
-                if !text.is_empty() && !text.ends_with(b"\n") {
-                    text.push(b'\n');
-                }
-                text.extend_from_slice(line);
-                text.push(b'\n');
+                push_line(&mut text, line);
             }
             made.insert(place, text);
         }
@@ -237,4 +246,13 @@ impl Store {
 /// The lines of a note that say something.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+}
+
+/// A line of its own, also after a text that somebody left without an end of line.
+fn push_line(text: &mut Vec<u8>, line: &[u8]) {
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(line);
+    text.push(b'\n');
 }

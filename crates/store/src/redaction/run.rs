@@ -8,9 +8,10 @@ use super::{
 use crate::change::Meta;
 use crate::error::{Error, Result};
 use crate::gc::GcReport;
-use crate::history::{Expected, Identity, NewCommit, PublishLock, RefMove};
+use crate::history::{Identity, PublishLock};
 use crate::id::{CommitId, Digest};
 use crate::limits::REDACTION_BYTES_MAX;
+use crate::notes::NewLine;
 use crate::removal::Removal;
 use crate::schema::{TABLES, Table};
 use crate::segment::SegmentKind;
@@ -191,31 +192,15 @@ impl Store {
         who: &Identity,
     ) -> Result<()> {
         let line = serde_json::to_string(record).map_err(|e| Error::damaged("record", e))?;
-        let tip = self.history.ref_target(REDACTIONS_REF)?.map(CommitId);
-        let (mut path, mut text) = (on.to_string(), Vec::new());
-        if let Some(tip) = tip {
-            let noted = self.history.noted(tip)?;
-            if let Some((_, found)) = noted.into_iter().find(|(id, _)| *id == on) {
-                text = self.history.file(tip, &found)?.unwrap_or_default();
-                path = found;
-            }
-        }
-        text.extend_from_slice(line.as_bytes());
-        text.push(b'\n');
-        if text.len() > REDACTION_BYTES_MAX {
-            return Err(Error::NoteFull(on));
-        }
-        let parents: Vec<CommitId> = tip.into_iter().collect();
-        let new = self.history.write_commit(&NewCommit {
-            parents: &parents,
-            files: vec![(path, Some(text))],
-            author: who.clone(),
-            committer: who.clone(),
-            message: format!("Redaction {}\n", record.id),
-            signer: None,
-        })?;
-        let (name, expected) = (REDACTIONS_REF, Expected::commit(tip));
-        let change = RefMove { name, expected, new: Some(new.0), who, why: "redact" };
-        self.history.move_ref(lock, &change)
+        let new = NewLine {
+            name: REDACTIONS_REF,
+            on,
+            line: &line,
+            limit: REDACTION_BYTES_MAX,
+            title: format!("Redaction {}\n", record.id),
+            why: "redact",
+            who,
+        };
+        self.note_line(lock, new)
     }
 }
